@@ -1,0 +1,216 @@
+"""The plan: every decision that components and roles carry out, as frozen values.
+
+Nothing here is computed; the modules beside it fill these in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fullbore.plan.problems import Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One managed value on a host.
+
+    `id` is KIND.KEY and says how the value is read back:
+    sysctl.KEY        the running value of a kernel setting
+    limits.DOMAIN.TYPE.ITEM   a line of /etc/security/limits.d/90-fullbore.conf
+    nccl.VARIABLE     a line of /etc/nccl.conf
+    file.PATH         sha256 of a file's content ("absent" where it is missing)
+    unit.NAME         "enabled,active" as systemd says it
+    `role` writes it. `reboot` is true where it takes effect only after one.
+    """
+
+    id: str
+    role: str
+    want: str
+    reboot: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostPlan:
+    """One machine: how it is reached and every value it must hold."""
+
+    name: str
+    serial: str
+    address: str
+    port: int
+    host_key: str
+    settings: tuple[Setting, ...]
+    document: Mapping[str, object]
+    """`/etc/fullbore/plan.json` of this host, without its checksum."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupPlan:
+    """Machines of one kind in one rack: one resource."""
+
+    name: str
+    kind: Literal["gpu", "storage"]
+    rack: str
+    roles: tuple[str, ...]
+    hosts: tuple[HostPlan, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SitePlan:
+    name: str
+    ssh_user: str
+    ssh_private_key_file: str
+    max_failures: int
+    groups: tuple[GroupPlan, ...]
+    agent_port: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubnetPlan:
+    zone: str
+    cidr: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeGroupPlan:
+    name: str
+    instance_type: str
+    accelerator: str
+    gpus: int
+    efa_interfaces: int
+    min_nodes: int
+    max_nodes: int
+    desired_nodes: int
+    capacity: Literal["on-demand", "spot", "capacity-block"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloudPlan:
+    region: str
+    cidr: str
+    subnets: tuple[SubnetPlan, ...]
+    kubernetes_version: str
+    node_groups: tuple[NodeGroupPlan, ...]
+    endpoint_url: str | None
+    """Where AWS is emulated; None for AWS itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoragePlan:
+    bucket: str
+    expire_noncurrent_days: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicationPlan:
+    source: Literal["smb", "nfs", "s3"]
+    server: str
+    path: str
+    user: str | None
+    password: str | None = field(default=None, repr=False)
+    schedule: str
+    agent_arns: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagePlan:
+    registry: str
+    repository: str
+    profile: Literal["cuda", "cpu"]
+    base: str
+    digest: str | None
+    """Set where CI built it; None where this update builds it."""
+    insecure: bool
+    """True where the registry speaks plain HTTP on loopback."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterPlan:
+    """One Kubernetes cluster as the components use it."""
+
+    name: str
+    kubeconfig: str
+    namespace: str
+    priority_classes: Mapping[str, int]
+    queue: str
+    queue_weight: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingPlan:
+    """One pool of replicas; the standby's is another one of these."""
+
+    name: str
+    model: str
+    replicas: int
+    gpus: int
+    """GPUs of one pod."""
+    port: int
+    document: Mapping[str, object]
+    """`/etc/fullbore/plan.json` of the pod: what the runtime's launcher reads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayPlan:
+    address: str
+    port: int
+    timeout_s: float
+    host_suffix: str
+    """What follows `SERVICE.NAMESPACE` in the name of a service, e.g. `svc.cluster.local`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScrapeTarget:
+    host: str
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitoringPlan:
+    retention_days: int
+    scrape_interval_s: int
+    agent_down_for_s: int
+    webhook_url: str | None
+    targets: tuple[ScrapeTarget, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandbyPlan:
+    cluster: ClusterPlan
+    serving: ServingPlan
+    rpo_s: int
+    rto_s: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostPlan:
+    """US dollars an hour, by part."""
+
+    parts: Mapping[str, float]
+
+    @property
+    def total(self) -> float:
+        return sum(self.parts.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The whole environment, decided. Parts that the environment does not declare are None."""
+
+    environment: str
+    sandbox: bool
+    tags: Mapping[str, str]
+    site: SitePlan | None
+    cloud: CloudPlan | None
+    storage: StoragePlan | None
+    replication: ReplicationPlan | None
+    image: ImagePlan | None
+    cluster: ClusterPlan | None
+    serving: ServingPlan | None
+    gateway: GatewayPlan | None
+    monitoring: MonitoringPlan | None
+    standby: StandbyPlan | None
+    cost: CostPlan
+    problems: tuple[Problem, ...]
