@@ -1,0 +1,86 @@
+"""The whole environment as one component: each declared part, wired to the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pulumi
+
+from fullbore._component import Component
+from fullbore.cloud import Cloud, aws_provider
+from fullbore.cluster import Cluster
+from fullbore.gateway import Gateway
+from fullbore.monitoring import Monitoring
+from fullbore.plan.model import Plan
+from fullbore.replication import Replication
+from fullbore.runtime_image import RuntimeImage
+from fullbore.serving import Serving
+from fullbore.site import Site
+from fullbore.standby import Standby
+from fullbore.storage import Storage
+
+
+class HybridStack(Component):
+    """Bare metal, cloud, image, cluster, serving, gateway, monitoring and standby of one plan.
+
+    A part that the plan does not have is None. `outputs` are the stack's exports.
+    """
+
+    def __init__(self, name: str, plan: Plan, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        self.plan = plan
+        self.site = Site("site", plan.site, opts=self.child()) if plan.site else None
+        self._create_cloud()
+        self._create_serving()
+        self.outputs = self._exports()
+        self.register_outputs(dict(self.outputs))
+
+    def _create_cloud(self) -> None:
+        plan, tags = self.plan, self.plan.tags
+        self.cloud = self.storage = self.replication = None
+        if plan.cloud is None:
+            return
+        aws = aws_provider(plan.cloud, tags=tags, opts=self.child())
+        inherit = pulumi.ResourceOptions(parent=self, providers=[aws])
+        self.cloud = Cloud("cloud", plan.cloud, tags=tags, opts=inherit)
+        if plan.storage:
+            self.storage = Storage("storage", plan.storage, tags=tags, opts=inherit)
+        if plan.replication and self.storage:
+            self.replication = Replication(
+                "replication", plan.replication, storage=self.storage, tags=tags, opts=inherit
+            )
+
+    def _create_serving(self) -> None:
+        plan = self.plan
+        self.cluster = Cluster("cluster", plan.cluster, opts=self.child()) if plan.cluster else None
+        self.image = RuntimeImage("runtime", plan.image, opts=self.child()) if plan.image else None
+        self.serving = self.standby = self.gateway = self.monitoring = None
+        if self.cluster is None:
+            return
+        if self.image and plan.serving:
+            self.serving = Serving(
+                "serving", plan.serving, cluster=self.cluster, image=self.image.ref, opts=self.child()
+            )
+        if self.image and plan.standby:
+            self.standby = Standby("standby", plan.standby, image=self.image.ref, opts=self.child())
+        if plan.gateway and self.serving:
+            self.gateway = Gateway(
+                "gateway",
+                plan.gateway,
+                cluster=self.cluster,
+                serving=self.serving,
+                standby=self.standby,
+                opts=self.child(),
+            )
+        if plan.monitoring:
+            self.monitoring = Monitoring("monitoring", plan.monitoring, cluster=self.cluster, opts=self.child())
+
+    def _exports(self) -> Mapping[str, pulumi.Input[object]]:
+        exports: dict[str, pulumi.Input[object]] = {"estimatedCost": round(self.plan.cost.total, 2)}
+        if self.gateway:
+            exports["gatewayUrl"] = self.gateway.url
+        if self.image:
+            exports["imageRef"] = self.image.ref
+        if self.standby:
+            exports["standby"] = self.standby.hostname
+        return exports
