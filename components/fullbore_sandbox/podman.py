@@ -1,0 +1,144 @@
+"""Running podman, or docker where there is no podman, for one sandbox."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+from functools import cache
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+from fullbore_sandbox.state import SandboxError, State, locked, routed_networks, write_atomically
+
+CAP_SYS_RESOURCE = 24
+
+
+@cache
+def binary() -> str:
+    """The container engine on PATH. Raises SandboxError where there is none."""
+    found = shutil.which("podman") or shutil.which("docker")
+    if found is None:
+        raise SandboxError("podman: neither podman nor docker is on PATH; run scripts/setup")
+    return found
+
+
+def is_podman() -> bool:
+    return Path(binary()).name == "podman"
+
+
+def label(state: State) -> str:
+    """The label that everything of this sandbox carries."""
+    return f"fullbore.sandbox={state.id}"
+
+
+def environment(state: State) -> dict[str, str]:
+    """The environment to run podman in: the caller's, with a containers.conf where this machine needs one."""
+    conf = state.dir / "containers.conf"
+    text = containers_conf()
+    if not is_podman() or not text:
+        return dict(os.environ)
+    if not conf.exists() or conf.read_text() != text:
+        write_atomically(conf, text)
+    return {**os.environ, "CONTAINERS_CONF": str(conf)}
+
+
+def podman(state: State, *args: str | Path, stdin: str | None = None, timeout_s: float = 300) -> str:
+    """Run `podman ARGS` and return its stdout. Raises SandboxError with what podman said."""
+    argv = [binary(), *map(str, args)]
+    try:
+        done = subprocess.run(
+            argv, env=environment(state), input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SandboxError(f"{' '.join(argv[:3])}: no answer after {timeout_s:.0f} s") from error
+    if done.returncode:
+        raise SandboxError(f"{' '.join(argv[:3])}: {done.stderr.strip() or f'exit status {done.returncode}'}")
+    return done.stdout
+
+
+def containers_conf() -> str:
+    """What this machine needs besides podman's defaults; empty where that is nothing.
+
+    Without CAP_SYS_RESOURCE a container may not raise a hard limit, and podman's defaults try to. On a hybrid or v1
+    cgroup hierarchy crun refuses to start and runc works. Without systemd there is no journal and no cgroup manager.
+    """
+    containers, engine = [], []
+    if not _has_capability(CAP_SYS_RESOURCE):
+        limits = ", ".join(f'"{name}={_below_hard_limit(number)}"' for name, number in _LIMITS.items())
+        containers.append(f"default_ulimits = [{limits}]")
+    if not _cgroups_unified():
+        engine.append('runtime = "runc"')
+    if not Path("/run/systemd/system").exists():
+        engine += ['cgroup_manager = "cgroupfs"', 'events_logger = "file"']
+    tables = {"containers": containers, "engine": engine}
+    return "".join(f"[{name}]\n" + "\n".join(lines) + "\n" for name, lines in tables.items() if lines)
+
+
+_LIMITS = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
+
+
+def _below_hard_limit(number: int) -> str:
+    hard = resource.getrlimit(number)[1]
+    most = 1 << 20 if hard == resource.RLIM_INFINITY else hard
+    return f"{min(1024, most)}:{most}"
+
+
+def _has_capability(number: int) -> bool:
+    status = Path("/proc/self/status").read_text()
+    effective = next(line for line in status.splitlines() if line.startswith("CapEff:"))
+    return bool(int(effective.split()[1], 16) >> number & 1)
+
+
+def _cgroups_unified() -> bool:
+    # /proc/filesystems does not say what is mounted; this file exists in the root of a unified hierarchy only.
+    return Path("/sys/fs/cgroup/cgroup.controllers").exists()
+
+
+def networks_in_use() -> list[IPv4Network]:
+    """Networks that are routed here or belong to a container network, running or not."""
+    listed = subprocess.run([binary(), "network", "ls", "--quiet"], capture_output=True, text=True, check=True)
+    names = listed.stdout.split()
+    told = subprocess.run([binary(), "network", "inspect", *names], capture_output=True, text=True, check=False)
+    subnets = [s for n in json.loads(told.stdout or "[]") for s in _subnets(n)]
+    return routed_networks() + [IPv4Network(s) for s in subnets if ":" not in s]
+
+
+def _subnets(network: dict[str, Any]) -> list[str]:
+    docker = (network.get("IPAM") or {}).get("Config") or []
+    return [s["subnet"] for s in network.get("subnets") or []] + [c["Subnet"] for c in docker if "Subnet" in c]
+
+
+def ensure_network(state: State) -> None:
+    """Make the sandbox's network unless it is there. Pods get the upper half of it, hosts have the lower."""
+    with locked(state.record("network").with_suffix(".lock")):
+        listed = podman(state, "network", "ls", "--filter", f"label={label(state)}", "--format", "{{.Name}}")
+        if state.network in listed.split():
+            return
+        upper = list(IPv4Network(state.subnet).subnets(prefixlen_diff=1))[1]
+        podman(
+            state, "network", "create", "--label", label(state),
+            "--subnet", state.subnet, "--ip-range", str(upper), state.network,
+        )  # fmt: skip
+
+
+def containers(state: State) -> dict[str, str]:
+    """The sandbox's containers: name -> state (`running`, `exited`, ...)."""
+    listed = podman(state, "ps", "--all", "--filter", f"label={label(state)}", "--format", "{{.Names}}\t{{.State}}")
+    return dict(line.split("\t") for line in listed.splitlines())
+
+
+def remove_all(state: State) -> list[str]:
+    """Remove every container of the sandbox and its network; the names of what was removed."""
+    names = list(containers(state))
+    if names:
+        podman(state, "rm", "--force", "--time", "2", "--volumes", *names) if is_podman() else podman(
+            state, "rm", "--force", "--volumes", *names
+        )
+    networks = podman(state, "network", "ls", "--filter", f"label={label(state)}", "--format", "{{.Name}}").split()
+    for name in networks:
+        podman(state, "network", "rm", name)
+    return names + networks
