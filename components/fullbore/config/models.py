@@ -9,8 +9,23 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
+
+def _text_only(value: object) -> object:
+    """An address is written as text: the ipaddress module would read the number 10 as 0.0.0.10."""
+    if isinstance(value, str | IPv4Address | IPv4Network):
+        return value
+    raise PydanticCustomError("address_type", "an address is text")
+
+
+Text = Annotated[str, Field(min_length=1, max_length=1024)]
+Whole = Annotated[int, Field(strict=True, le=2**53)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Address = Annotated[IPv4Address, BeforeValidator(_text_only, json_schema_input_type=str)]
+Network = Annotated[IPv4Network, BeforeValidator(_text_only, json_schema_input_type=str)]
+Port = Annotated[Whole, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$")]
 Accelerator = Literal["t4", "v100-32", "a100-40", "a100-80", "l40s", "h100", "h200", "b200", "gb200"]
 Fabric = Literal["infiniband", "roce", "efa", "nvlink", "ethernet"]
@@ -26,10 +41,10 @@ class Strict(BaseModel):
 class Host(Strict):
     """One bare-metal machine. `address` and `host_key` may be left out only in a sandbox environment."""
 
-    serial: str = Field(description="serial number of the chassis; the machine's identity")
-    address: IPv4Address | None = Field(default=None, description="management address that SSH reaches")
-    port: int = Field(default=22, ge=1, le=65535, description="SSH port")
-    host_key: str | None = Field(
+    serial: Text = Field(description="serial number of the chassis; the machine's identity")
+    address: Address | None = Field(default=None, description="management address that SSH reaches")
+    port: Port = Field(default=22, description="SSH port")
+    host_key: Text | None = Field(
         default=None,
         pattern=r"^ssh-ed25519 [A-Za-z0-9+/=]+$",
         description="the host's public SSH key, 'ssh-ed25519 AAAA...'; a host with another key is refused",
@@ -42,83 +57,87 @@ class HostGroup(Strict):
     kind: Literal["gpu", "storage"] = Field(description="what the machines are for")
     rack: Name = Field(description="the rack that holds them")
     accelerator: Accelerator | None = Field(default=None, description="GPU model; required where kind is gpu")
-    gpus_per_host: int = Field(default=0, ge=0, le=16, description="GPUs in each machine")
-    numa_nodes: int = Field(default=2, ge=1, le=64, description="NUMA nodes in each machine")
-    cpus: int = Field(default=128, ge=1, description="logical CPUs in each machine")
-    memory_gib: float = Field(default=1024, gt=0, description="memory of each machine, GiB")
-    interfaces: tuple[str, ...] = Field(default=(), description="network interfaces on the fabric, e.g. ens1np0")
-    hcas: tuple[str, ...] = Field(default=(), description="RDMA devices of the fabric, e.g. mlx5_0")
+    gpus_per_host: Whole = Field(default=0, ge=0, le=16, description="GPUs in each machine")
+    numa_nodes: Whole = Field(default=2, ge=1, le=64, description="NUMA nodes in each machine")
+    cpus: Whole = Field(default=128, ge=1, description="logical CPUs in each machine")
+    memory_gib: Number = Field(default=1024, gt=0, description="memory of each machine, GiB")
+    interfaces: tuple[Text, ...] = Field(default=(), description="network interfaces on the fabric, e.g. ens1np0")
+    hcas: tuple[Text, ...] = Field(default=(), description="RDMA devices of the fabric, e.g. mlx5_0")
     hosts: dict[Name, Host] = Field(min_length=1, max_length=32, description="machines by host name")
 
 
 class Ssh(Strict):
     """How the hosts are reached."""
 
-    user: str = Field(default="root", description="user that Ansible logs in as")
-    private_key_file: str | None = Field(default=None, description="path of the private key; never its content")
+    user: Text = Field(default="root", description="user that Ansible logs in as")
+    private_key_file: Text | None = Field(default=None, description="path of the private key; never its content")
 
 
 class Site(Strict):
     """The bare-metal site."""
 
     name: Name = Field(description="name of the site")
-    cidr: IPv4Network = Field(description="management network of the site")
+    cidr: Network = Field(description="management network of the site")
     fabric: Fabric = Field(description="what carries traffic between GPUs of different hosts")
-    link_gbps: float = Field(default=400, gt=0, description="rate of one fabric link, Gbit/s")
+    link_gbps: Number = Field(default=400, gt=0, description="rate of one fabric link, Gbit/s")
     ssh: Ssh = Field(default=Ssh())
-    max_failures: int = Field(default=0, ge=0, description="hosts that may fail without failing the update")
-    sysctl: dict[str, str | int] = Field(default={}, description="kernel settings that override the profile's")
+    max_failures: Whole = Field(default=0, ge=0, description="hosts that may fail without failing the update")
+    sysctl: dict[Text, Text | Whole] = Field(default={}, description="kernel settings that override the profile's")
     groups: dict[Name, HostGroup] = Field(min_length=1, description="machines by kind and rack")
 
 
 class NodeGroup(Strict):
     """A group of cloud GPU nodes."""
 
-    instance_type: str = Field(description="EC2 instance type, e.g. p5.48xlarge")
-    min_nodes: int = Field(default=0, ge=0, description="nodes kept when idle")
-    max_nodes: int = Field(ge=1, description="nodes at most")
-    desired_nodes: int = Field(default=0, ge=0, description="nodes asked for at creation")
-    capacity: Literal["on-demand", "spot", "capacity-block"] = Field(default="on-demand", description="how it is bought")
+    instance_type: Text = Field(description="EC2 instance type, e.g. p5.48xlarge")
+    min_nodes: Whole = Field(default=0, ge=0, description="nodes kept when idle")
+    max_nodes: Whole = Field(ge=1, description="nodes at most")
+    desired_nodes: Whole = Field(default=0, ge=0, description="nodes asked for at creation")
+    capacity: Literal["on-demand", "spot", "capacity-block"] = Field(
+        default="on-demand", description="how it is bought"
+    )
 
 
 class Cloud(Strict):
     """The AWS side."""
 
-    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="AWS region, e.g. eu-central-1")
-    cidr: IPv4Network = Field(description="address range of the VPC")
-    zones: tuple[str, ...] = Field(min_length=1, description="availability zone letters, e.g. [a, b]")
-    kubernetes_version: str = Field(default="1.33", description="EKS control plane version")
-    kubeconfig: str | None = Field(default=None, description="kubeconfig file of the cluster, where it is not EKS's own")
+    region: Text = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$", description="AWS region, e.g. eu-central-1")
+    cidr: Network = Field(description="address range of the VPC")
+    zones: tuple[Text, ...] = Field(min_length=1, description="availability zone letters, e.g. [a, b]")
+    kubernetes_version: Text = Field(default="1.33", description="EKS control plane version")
+    kubeconfig: Text | None = Field(
+        default=None, description="kubeconfig file of the cluster, where it is not EKS's own"
+    )
     node_groups: dict[Name, NodeGroup] = Field(default={}, description="GPU node groups by name")
 
 
 class Storage(Strict):
     """Where weights live in the cloud."""
 
-    bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", description="S3 bucket for model weights")
-    expire_noncurrent_days: int = Field(default=90, ge=1, description="days that replaced versions are kept")
+    bucket: Text = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", description="S3 bucket for model weights")
+    expire_noncurrent_days: Whole = Field(default=90, ge=1, description="days that replaced versions are kept")
 
 
 class Replication(Strict):
     """Copying weights from the site's store to the cloud with DataSync."""
 
     source: Literal["smb", "nfs", "s3"] = Field(description="kind of the on-premises store")
-    server: str = Field(description="host name or address of the store; the bucket's name where source is s3")
-    path: str = Field(default="/weights", description="share or prefix to copy")
-    user: str | None = Field(default=None, description="user of the SMB share")
-    password: str | None = Field(default=None, repr=False, description="password of the SMB share, a Pulumi secret")
-    schedule: str = Field(default="cron(0 * * * ? *)", description="when it runs; DataSync runs hourly at most")
-    agent_arns: tuple[str, ...] = Field(default=(), description="activated DataSync agents that reach the store")
+    server: Text = Field(description="host name or address of the store; the bucket's name where source is s3")
+    path: Text = Field(default="/weights", description="share or prefix to copy")
+    user: Text | None = Field(default=None, description="user of the SMB share")
+    password: Text | None = Field(default=None, repr=False, description="password of the SMB share, a Pulumi secret")
+    schedule: Text = Field(default="cron(0 * * * ? *)", description="when it runs; DataSync runs hourly at most")
+    agent_arns: tuple[Text, ...] = Field(default=(), description="activated DataSync agents that reach the store")
 
 
 class Image(Strict):
     """The runtime image."""
 
-    repository: str = Field(description="repository in the registry, e.g. fullbore/runtime")
+    repository: Text = Field(description="repository in the registry, e.g. fullbore/runtime")
     profile: Literal["cuda", "cpu"] = Field(description="what it is built for")
-    registry: str | None = Field(default=None, description="host:port of the registry; left out only in a sandbox")
-    base: str | None = Field(default=None, description="base image by digest; left out only in a sandbox")
-    digest: str | None = Field(
+    registry: Text | None = Field(default=None, description="host:port of the registry; left out only in a sandbox")
+    base: Text | None = Field(default=None, description="base image by digest; left out only in a sandbox")
+    digest: Text | None = Field(
         default=None, pattern=r"^sha256:[0-9a-f]{64}$", description="a digest that CI built; nothing is built then"
     )
 
@@ -126,62 +145,64 @@ class Image(Strict):
 class Cluster(Strict):
     """The site's Kubernetes cluster, joined where it exists."""
 
-    kubeconfig: str | None = Field(default=None, description="kubeconfig file; left out only in a sandbox")
+    kubeconfig: Text | None = Field(default=None, description="kubeconfig file; left out only in a sandbox")
     namespace: Name = Field(default="fullbore", description="namespace of everything that is deployed")
-    pod_cidr: IPv4Network = Field(default=IPv4Network("10.244.0.0/16"), description="addresses of pods")
-    queue_weight: int = Field(default=8, ge=1, description="weight of the serving queue in Volcano")
+    pod_cidr: Network = Field(default=IPv4Network("10.244.0.0/16"), description="addresses of pods")
+    queue_weight: Whole = Field(default=8, ge=1, description="weight of the serving queue in Volcano")
 
 
 class Serving(Strict):
     """The model that is served, and how much of it."""
 
-    model: str = Field(description="a model of the catalog, e.g. deepseek-r1-671b, or a name for config_json")
-    config_json: str | None = Field(default=None, description="a Hugging Face config.json for a model that has no row")
+    model: Text = Field(description="a model of the catalog, e.g. deepseek-r1-671b, or a name for config_json")
+    config_json: Text | None = Field(default=None, description="a Hugging Face config.json for a model that has no row")
     precision: Precision = Field(default="fp8", description="precision of the weights")
-    replicas: int = Field(default=1, ge=0, description="serving replicas at the site")
-    tensor_parallel: int = Field(default=1, ge=1, description="GPUs that split each layer")
-    pipeline_parallel: int = Field(default=1, ge=1, description="groups of layers in a row")
-    context_tokens: int = Field(default=32768, ge=128, description="longest sequence")
-    concurrency: int = Field(default=8, ge=1, description="sequences in flight on a replica")
+    replicas: Whole = Field(default=1, ge=0, description="serving replicas at the site")
+    tensor_parallel: Whole = Field(default=1, ge=1, description="GPUs that split each layer")
+    pipeline_parallel: Whole = Field(default=1, ge=1, description="groups of layers in a row")
+    context_tokens: Whole = Field(default=32768, ge=128, description="longest sequence")
+    concurrency: Whole = Field(default=8, ge=1, description="sequences in flight on a replica")
 
 
 class Gateway(Strict):
     """The front door."""
 
-    port: int | None = Field(default=None, ge=1, le=65535, description="port it listens on; a free one in a sandbox")
-    address: str | None = Field(default=None, description="name or address that clients use")
-    timeout_s: float = Field(default=300, gt=0, description="longest response, seconds")
+    port: Port | None = Field(default=None, description="port it listens on; a free one in a sandbox")
+    address: Text | None = Field(default=None, description="name or address that clients use")
+    timeout_s: Number = Field(default=300, gt=0, description="longest response, seconds")
 
 
 class Monitoring(Strict):
     """Prometheus and Alertmanager."""
 
-    retention_days: int = Field(default=15, ge=1, description="days that samples are kept")
-    scrape_interval_s: int = Field(default=15, ge=1, description="seconds between two scrapes")
-    agent_down_for_s: int = Field(default=60, ge=1, description="seconds that an agent may be silent before the alert")
-    webhook_url: str | None = Field(default=None, description="where Alertmanager sends alerts")
+    retention_days: Whole = Field(default=15, ge=1, description="days that samples are kept")
+    scrape_interval_s: Whole = Field(default=15, ge=1, description="seconds between two scrapes")
+    agent_down_for_s: Whole = Field(
+        default=60, ge=1, description="seconds that an agent may be silent before the alert"
+    )
+    webhook_url: Text | None = Field(default=None, description="where Alertmanager sends alerts")
 
 
 class Standby(Strict):
     """A scaled-down serving pool in the cloud that takes over when the site is gone."""
 
-    replicas: int = Field(default=1, ge=1, description="warm replicas")
-    rpo_s: int = Field(description="data that may be lost, in seconds of time")
-    rto_s: int = Field(description="time to serve again, seconds")
+    replicas: Whole = Field(default=1, ge=1, description="warm replicas")
+    rpo_s: Whole = Field(description="data that may be lost, in seconds of time")
+    rto_s: Whole = Field(description="time to serve again, seconds")
 
 
 class Sandbox(Strict):
     """Present where the environment runs on one machine: addresses, keys and ports come from the sandbox."""
 
-    gpu_nodes: int = Field(default=2, ge=1, le=1000, description="simulated GPU nodes of the site's cluster")
-    standby_nodes: int = Field(default=1, ge=1, le=1000, description="simulated GPU nodes of the cloud's cluster")
+    gpu_nodes: Whole = Field(default=2, ge=1, le=1000, description="simulated GPU nodes of the site's cluster")
+    standby_nodes: Whole = Field(default=1, ge=1, le=1000, description="simulated GPU nodes of the cloud's cluster")
 
 
 class Environment(Strict):
     """One environment: the value of `fullbore:env` in stacks/Pulumi.NAME.yaml."""
 
     name: Name = Field(description="name of the environment, the same as the stack's")
-    tags: dict[str, str] = Field(default={}, description="tags put on every cloud resource")
+    tags: dict[Text, Text] = Field(default={}, description="tags put on every cloud resource")
     sandbox: Sandbox | None = Field(default=None, description="set where everything runs on one machine")
     site: Site | None = Field(default=None, description="bare-metal site")
     cloud: Cloud | None = Field(default=None, description="AWS side")

@@ -1,20 +1,5 @@
-"""A problem is a value: where it is, how bad, which rule, and what to do."""
+"""`Problem` as the plan's modules name it; config finds problems too, so that it lives one level up."""
 
-from __future__ import annotations
+from fullbore.problems import Problem, Severity
 
-from dataclasses import dataclass
-from typing import Literal
-
-
-@dataclass(frozen=True, kw_only=True, order=True)
-class Problem:
-    """One finding about an environment.
-
-    `path` is the dotted path of the field, `rule` a stable kebab-case name that documentation and tests use,
-    `message` says what, got, allowed and what to do: lower case, no full stop.
-    """
-
-    path: str
-    severity: Literal["error", "warning", "info"]
-    rule: str
-    message: str
+__all__ = ["Problem", "Severity"]

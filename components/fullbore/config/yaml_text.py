@@ -1,0 +1,117 @@
+"""Reads a stack file's YAML the way the engine does, and strictly.
+
+YAML 1.2's core words only (`no` and `1:30` are text, as in Pulumi's own reader), a key written twice is an error,
+and aliases cannot make a small file grow without limit.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fullbore.config.errors import UNKNOWN_SECRET, ConfigError
+from fullbore.problems import Problem
+
+MAX_DEPTH = 40
+MAX_NODES = 2_000_000
+"""Far above the largest environment (10,000 hosts are about 50,000 nodes)."""
+
+_BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_BASE):
+    """A safe loader of YAML 1.2 core words that refuses a key written twice."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (PyYAML's own shape)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise ConfigError([_syntax(f"line {line}: a key is a list or a mapping, allowed text")])
+            word = str(key.value)
+            if word in lines:
+                message = f"{word} is written twice, on lines {lines[word]} and {line}; keep one of them"
+                raise ConfigError([Problem(path=word, severity="error", rule="config-duplicate-key", message=message)])
+            lines[word] = line
+        return super().construct_mapping(node, deep)
+
+
+def _words() -> None:
+    """YAML 1.2 core schema: null, booleans, integers, floats; everything else is text."""
+    table = (
+        ("tag:yaml.org,2002:null", r"^(?:~|null|Null|NULL|)$", ("~", "n", "N", "")),
+        ("tag:yaml.org,2002:bool", r"^(?:true|True|TRUE|false|False|FALSE)$", tuple("tTfF")),
+        ("tag:yaml.org,2002:int", r"^[-+]?(?:0|[1-9][0-9]{0,30})$", tuple("-+0123456789")),
+        (
+            "tag:yaml.org,2002:float",
+            r"^[-+]?(?:[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?|\.[0-9]+(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)$",
+            tuple("-+.0123456789"),
+        ),
+    )
+    for tag, pattern, first in table:
+        _Loader.add_implicit_resolver(tag, re.compile(pattern), list(first))
+    _Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(loader.construct_scalar(node)))
+
+
+_words()
+
+
+def read_mapping(path: Path) -> dict[str, object]:
+    """The file's top level. Raises ConfigError with the line where the text is not YAML."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise ConfigError([_syntax(f"{path}: {reason.lower()}; give the name of an environment or a file")]) from error
+    return load_text(text)
+
+
+def load_text(text: str) -> dict[str, object]:
+    """YAML text as a mapping; raises ConfigError."""
+    try:
+        value: object = yaml.load(text, Loader=_Loader)  # noqa: S506 (a subclass of the safe loader)
+    except yaml.YAMLError as error:
+        raise ConfigError([_syntax(_yaml_message(error))]) from error
+    except (ValueError, RecursionError, TypeError, AttributeError) as error:
+        raise ConfigError([_syntax(f"the text is not plain YAML: {str(error).splitlines()[0][:100]}")]) from error
+    if not isinstance(value, dict):
+        raise ConfigError([_syntax("the file is not a mapping; see stacks/Pulumi.local.yaml for the form")])
+    return _Revealed().mapping(value)  # pyright: ignore[reportUnknownArgumentType]
+
+
+class _Revealed:
+    """Copies what was read: an encrypted value becomes an unknown secret, and growth by aliases is bounded."""
+
+    def __init__(self) -> None:
+        self.nodes = 0
+
+    def mapping(self, value: dict[Any, Any], depth: int = 0) -> dict[str, object]:
+        return {str(key): self._value(item, depth + 1) for key, item in value.items()}
+
+    def _value(self, value: Any, depth: int) -> object:
+        self.nodes += 1
+        if depth > MAX_DEPTH or self.nodes > MAX_NODES:
+            raise ConfigError([_syntax("the file nests or repeats itself without end; write aliases out")])
+        if isinstance(value, dict):
+            if list(value) == ["secure"] and isinstance(value["secure"], str):  # pyright: ignore[reportUnknownArgumentType]
+                return UNKNOWN_SECRET
+            return self.mapping(value, depth)  # pyright: ignore[reportUnknownArgumentType]
+        if isinstance(value, list):
+            return [self._value(item, depth + 1) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        return value
+
+
+def _yaml_message(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    what = str(getattr(error, "problem", None) or "not YAML")
+    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    return f"{where}{what}; correct the file's YAML"
+
+
+def _syntax(message: str) -> Problem:
+    return Problem(path="file", severity="error", rule="config-yaml", message=message)
