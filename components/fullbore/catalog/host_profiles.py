@@ -14,8 +14,8 @@ ECN_CAPABLE = 2
 TRAFFIC_CLASS = DSCP << 2 | ECN_CAPABLE
 PFC_MASK = ",".join("1" if priority == DSCP >> 3 else "0" for priority in range(8))
 
-ROLES = ("baseline", "rdma", "numa", "node_agent")
-"""In the order that they run: later roles rely on what earlier ones wrote."""
+ROLES = ("baseline", "node_agent", "rdma", "numa")
+"""In the order that they run: the boot-time units of `rdma` and `numa` call the program that `node_agent` installs."""
 
 _NVIDIA_BASE = "NVIDIA/skyhook-packages nvidia-tuned/profiles/common/nvidia-base/tuned.conf"
 _H100_TRAINING = "NVIDIA/skyhook-packages nvidia-tuned h100-multiNodeTraining"
@@ -51,8 +51,8 @@ class Row:
         )
 
 
-def _sysctl(key: str, want: str, source: str, role: str = "baseline", **only: tuple[str, ...]) -> Row:
-    return Row(id=f"sysctl.{key}", want=want, role=role, source=source, **only)
+def _sysctl(key: str, want: str, source: str, **only: tuple[str, ...]) -> Row:
+    return Row(id=f"sysctl.{key}", want=want, role="baseline", source=source, **only)
 
 
 BASELINE = (
@@ -68,8 +68,11 @@ BASELINE = (
     _sysctl("net.ipv4.neigh.default.gc_thresh1", "4096", _AZHPC),
     _sysctl("net.ipv4.neigh.default.gc_thresh2", "8192", _AZHPC),
     _sysctl("net.ipv4.neigh.default.gc_thresh3", "16384", _AZHPC),
+    # TCP that shares the fabric's queues must answer ECN marks as RoCE does.
+    _sysctl("net.ipv4.tcp_ecn", "1", _IMPERIAL, fabrics=("roce",)),
     _sysctl("vm.swappiness", "1", _H100_INFERENCE),
     _sysctl("vm.min_free_kbytes", "65536", _GB200, accelerators=("gb200",)),
+    _sysctl("kernel.numa_balancing", "0", _GB200, accelerators=("gb200",)),
     _sysctl("fs.inotify.max_user_instances", "65535", _GB200),
     _sysctl("fs.inotify.max_user_watches", "524288", _GB200),
     # A line for * does not reach root, and agents and launchers run as root.
@@ -80,8 +83,6 @@ BASELINE = (
 )
 
 RDMA = (
-    # TCP that shares the fabric's queues must answer ECN marks as RoCE does.
-    _sysctl("net.ipv4.tcp_ecn", "1", _IMPERIAL, role="rdma", fabrics=("roce",)),
     Row(
         id="nccl.NCCL_IB_HCA",
         want="={hcas}",  # the leading = asks for exact names: mlx5_1 must not match mlx5_10
@@ -109,7 +110,7 @@ RDMA = (
 NUMA = (
     Row(id="governor.all", want="performance", role="numa", source=_NVIDIA_BASE),
     Row(id="irq.{interface}", want="local", role="numa", source="our inference: interrupts on the NIC's NUMA node"),
-    _sysctl("kernel.numa_balancing", "0", _GB200, role="numa", accelerators=("gb200",)),
+    Row(id="unit.fullbore-numa.service", want="enabled,active", role="numa", source=_FULLBORE),
     Row(id="kubelet.cpuManagerPolicy", want="static", role="numa", source=_KUBELET, kinds=("gpu",)),
     Row(
         id="kubelet.cpuManagerPolicyOptions.full-pcpus-only",

@@ -2,7 +2,7 @@
 
 Kinds of setting, and how each is read back on the host:
 
-    sysctl.KEY              running value; "V; at boot: W" where /etc/sysctl.d/90-fullbore.conf says otherwise
+    sysctl.KEY              running value; "V; at boot: W" where it is right but /etc/sysctl.d/90-fullbore.conf says W
     limits.DOMAIN.TYPE.ITEM line of /etc/security/limits.d/90-fullbore.conf
     nccl.VARIABLE           line of /etc/nccl.conf
     qos.IF.trust            what mlnx_qos shows: "dscp" or "pcp"
@@ -44,7 +44,7 @@ def settings_for(site: Site, group: HostGroup, host: str) -> tuple[Setting, ...]
     `site.sysctl` wins over a profile's row, and adds the keys that no row has.
     """
     document = document_for(site, group, host)
-    plan_file = Setting(id=f"file.{DOCUMENT_PATH}", role="baseline", want=_sha256(document_text(document)))
+    plan_file = Setting(id=f"file.{DOCUMENT_PATH}", role="node_agent", want=_sha256(document_text(document)))
     return _in_role_order((*_profile(site, group), plan_file))
 
 
@@ -126,8 +126,7 @@ def _profile(site: Site, group: HostGroup) -> tuple[Setting, ...]:
     settings = {s.id: s for row in rows for s in _fill(row, group, values)}
     for key, value in site.sysctl.items():
         row_id = f"sysctl.{key}"
-        role = settings[row_id].role if row_id in settings else "baseline"
-        settings[row_id] = Setting(id=row_id, role=role, want=" ".join(str(value).split()))
+        settings[row_id] = Setting(id=row_id, role="baseline", want=" ".join(str(value).split()))
     return _in_role_order(tuple(settings.values()))
 
 
