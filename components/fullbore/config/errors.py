@@ -178,10 +178,7 @@ def _bound(phrase: str, key: str) -> Callable[[ErrorDetails, _Place], str]:
 
 def _length(error: ErrorDetails, place: _Place) -> str:
     ctx = error.get("ctx", {})
-    if "min_length" in ctx:
-        allowed = f"at least {ctx['min_length']}"
-    else:
-        allowed = f"at most {ctx.get('max_length')}"
+    allowed = f"at least {ctx['min_length']}" if "min_length" in ctx else f"at most {ctx.get('max_length')}"
     noun = "character" if isinstance(error["input"], str) else "entry"
     if not allowed.endswith(" 1"):
         noun = {"character": "characters", "entry": "entries"}[noun]

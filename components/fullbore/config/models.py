@@ -25,6 +25,7 @@ Whole = Annotated[int, Field(strict=True, le=2**53)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Address = Annotated[IPv4Address, BeforeValidator(_text_only, json_schema_input_type=str)]
 Network = Annotated[IPv4Network, BeforeValidator(_text_only, json_schema_input_type=str)]
+Zone = Annotated[str, Field(pattern=r"^[a-p]$")]
 Port = Annotated[Whole, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$")]
 Accelerator = Literal["t4", "v100-32", "a100-40", "a100-80", "l40s", "h100", "h200", "b200", "gb200"]
@@ -63,6 +64,11 @@ class HostGroup(Strict):
     memory_gib: Number = Field(default=1024, gt=0, description="memory of each machine, GiB")
     interfaces: tuple[Text, ...] = Field(default=(), description="network interfaces on the fabric, e.g. ens1np0")
     hcas: tuple[Text, ...] = Field(default=(), description="RDMA devices of the fabric, e.g. mlx5_0")
+    usd_per_host: Number | None = Field(
+        default=None,
+        ge=0,
+        description="purchase price of one machine, US dollars; the catalog's assumption if left out",
+    )
     hosts: dict[Name, Host] = Field(min_length=1, max_length=32, description="machines by host name")
 
 
@@ -93,6 +99,9 @@ class NodeGroup(Strict):
     min_nodes: Whole = Field(default=0, ge=0, description="nodes kept when idle")
     max_nodes: Whole = Field(ge=1, description="nodes at most")
     desired_nodes: Whole = Field(default=0, ge=0, description="nodes asked for at creation")
+    efa_interfaces: Whole | None = Field(
+        default=None, ge=0, description="EFA interfaces of each node; all that the type has if left out"
+    )
     capacity: Literal["on-demand", "spot", "capacity-block"] = Field(
         default="on-demand", description="how it is bought"
     )
@@ -103,7 +112,7 @@ class Cloud(Strict):
 
     region: Text = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$", description="AWS region, e.g. eu-central-1")
     cidr: Network = Field(description="address range of the VPC")
-    zones: tuple[Text, ...] = Field(min_length=1, description="availability zone letters, e.g. [a, b]")
+    zones: tuple[Zone, ...] = Field(min_length=1, description="availability zone letters, e.g. [a, b]")
     kubernetes_version: Text = Field(default="1.33", description="EKS control plane version")
     kubeconfig: Text | None = Field(
         default=None, description="kubeconfig file of the cluster, where it is not EKS's own"
@@ -154,8 +163,7 @@ class Cluster(Strict):
 class Serving(Strict):
     """The model that is served, and how much of it."""
 
-    model: Text = Field(description="a model of the catalog, e.g. deepseek-r1-671b, or a name for config_json")
-    config_json: Text | None = Field(default=None, description="a Hugging Face config.json for a model that has no row")
+    model: Text = Field(description="a model of the catalog, e.g. deepseek-r1-671b")
     precision: Precision = Field(default="fp8", description="precision of the weights")
     replicas: Whole = Field(default=1, ge=0, description="serving replicas at the site")
     tensor_parallel: Whole = Field(default=1, ge=1, description="GPUs that split each layer")
@@ -187,8 +195,8 @@ class Standby(Strict):
     """A scaled-down serving pool in the cloud that takes over when the site is gone."""
 
     replicas: Whole = Field(default=1, ge=1, description="warm replicas")
-    rpo_s: Whole = Field(description="data that may be lost, in seconds of time")
-    rto_s: Whole = Field(description="time to serve again, seconds")
+    rpo_s: Whole = Field(ge=0, description="data that may be lost, in seconds of time")
+    rto_s: Whole = Field(ge=0, description="time to serve again, seconds")
 
 
 class Sandbox(Strict):
@@ -202,6 +210,9 @@ class Environment(Strict):
     """One environment: the value of `fullbore:env` in stacks/Pulumi.NAME.yaml."""
 
     name: Name = Field(description="name of the environment, the same as the stack's")
+    state_backend: Text | None = Field(
+        default=None, description="where Pulumi keeps the stack's state, e.g. s3://bucket; checked against the site"
+    )
     tags: dict[Text, Text] = Field(default={}, description="tags put on every cloud resource")
     sandbox: Sandbox | None = Field(default=None, description="set where everything runs on one machine")
     site: Site | None = Field(default=None, description="bare-metal site")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -38,7 +38,11 @@ class _Loader(_BASE):
                 message = f"{word} is written twice, on lines {lines[word]} and {line}; keep one of them"
                 raise ConfigError([Problem(path=word, severity="error", rule="config-duplicate-key", message=message)])
             lines[word] = line
-        return super().construct_mapping(node, deep)
+        return cast("dict[Any, Any]", super().construct_mapping(node, deep))  # pyright: ignore[reportUnknownMemberType]
+
+
+def _float(loader: Any, node: Any) -> float:
+    return float(loader.construct_scalar(node))
 
 
 def _words() -> None:
@@ -55,7 +59,7 @@ def _words() -> None:
     )
     for tag, pattern, first in table:
         _Loader.add_implicit_resolver(tag, re.compile(pattern), list(first))
-    _Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(loader.construct_scalar(node)))
+    _Loader.add_constructor("tag:yaml.org,2002:float", _float)
 
 
 _words()
@@ -74,7 +78,7 @@ def read_mapping(path: Path) -> dict[str, object]:
 def load_text(text: str) -> dict[str, object]:
     """YAML text as a mapping; raises ConfigError."""
     try:
-        value: object = yaml.load(text, Loader=_Loader)  # noqa: S506 (a subclass of the safe loader)
+        value: object = yaml.load(text, Loader=_Loader)  # a subclass of the safe loader
     except yaml.YAMLError as error:
         raise ConfigError([_syntax(_yaml_message(error))]) from error
     except (ValueError, RecursionError, TypeError, AttributeError) as error:

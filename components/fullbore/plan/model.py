@@ -174,6 +174,8 @@ class MonitoringPlan:
     agent_down_for_s: int
     webhook_url: str | None
     targets: tuple[ScrapeTarget, ...]
+    prometheus_port: int
+    alertmanager_port: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,57 @@
+"""Rules about instance types and node groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+
+from fullbore.catalog.instances import INSTANCES
+from fullbore.config.models import NodeGroup
+from fullbore.plan.checks.base import Finding, Rule, Subject
+
+
+def _groups(subject: Subject) -> Iterator[tuple[str, NodeGroup]]:
+    for name, group in subject.env.cloud.node_groups.items() if subject.env.cloud else ():
+        yield f"cloud.node_groups.{name}", group
+
+
+def _unknown(subject: Subject) -> Iterable[Finding]:
+    for path, group in _groups(subject):
+        if group.instance_type not in INSTANCES:
+            near = get_close_matches(group.instance_type, INSTANCES, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            message = f"{group.instance_type[:60]} is not in the catalog{hint}; known: {', '.join(sorted(INSTANCES))}"
+            yield Finding(f"{path}.instance_type", message)
+
+
+def _efa(subject: Subject) -> Iterable[Finding]:
+    for path, group in _groups(subject):
+        row = INSTANCES.get(group.instance_type)
+        if row and group.efa_interfaces is not None and group.efa_interfaces > row.efa_interfaces:
+            message = f"got {group.efa_interfaces}, but {row.name} has {row.efa_interfaces}; allowed at most that"
+            yield Finding(f"{path}.efa_interfaces", message)
+
+
+def _counts(subject: Subject) -> Iterable[Finding]:
+    for path, group in _groups(subject):
+        if group.min_nodes > group.max_nodes:
+            yield Finding(f"{path}.min_nodes", f"got {group.min_nodes}, allowed at most max_nodes {group.max_nodes}")
+        if group.desired_nodes > group.max_nodes:
+            message = f"got {group.desired_nodes}, allowed at most max_nodes {group.max_nodes}"
+            yield Finding(f"{path}.desired_nodes", message)
+
+
+def _price(subject: Subject) -> Iterable[Finding]:
+    for path, group in _groups(subject):
+        row = INSTANCES.get(group.instance_type)
+        if row and row.usd_per_hour is None:
+            message = f"no price of {row.name} is known; the estimated cost leaves it out"
+            yield Finding(f"{path}.instance_type", message)
+
+
+RULES = (
+    Rule(id="unknown-instance", severity="error", summary="the catalog has no such instance type", find=_unknown),
+    Rule(id="efa-too-many", severity="error", summary="more EFA interfaces than the type has", find=_efa),
+    Rule(id="node-counts", severity="error", summary="min, desired and max nodes disagree", find=_counts),
+    Rule(id="price-unknown", severity="info", summary="an instance type has no known price", find=_price),
+)

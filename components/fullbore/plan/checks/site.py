@@ -1,0 +1,130 @@
+"""Rules about the machines of the site."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from fullbore.config.models import Host, HostGroup
+from fullbore.plan.checks.base import Finding, Rule, Subject
+
+
+def _groups(subject: Subject) -> Iterator[tuple[str, HostGroup]]:
+    for name, group in subject.env.site.groups.items() if subject.env.site else ():
+        yield f"site.groups.{name}", group
+
+
+def _hosts(subject: Subject) -> Iterator[tuple[str, str, Host]]:
+    """Path, name and value of every host of the site."""
+    for path, group in _groups(subject):
+        for name, host in group.hosts.items():
+            yield f"{path}.hosts.{name}", name, host
+
+
+def _host_key(subject: Subject) -> Iterable[Finding]:
+    if subject.env.sandbox:
+        return
+    for path, name, host in _hosts(subject):
+        if host.host_key is None:
+            where = host.address or name
+            message = f"missing; add the host's public key: ssh-keyscan -t ed25519 {where}, compared at its console"
+            yield Finding(f"{path}.host_key", message)
+
+
+def _host_address(subject: Subject) -> Iterable[Finding]:
+    if subject.env.sandbox:
+        return
+    for path, _, host in _hosts(subject):
+        if host.address is None:
+            yield Finding(f"{path}.address", "missing; add the management address that SSH reaches")
+
+
+def _outside(subject: Subject) -> Iterable[Finding]:
+    site = subject.env.site
+    for path, _, host in _hosts(subject):
+        if site and host.address and host.address not in site.cidr:
+            yield Finding(f"{path}.address", f"got {host.address}, allowed an address in site.cidr {site.cidr}")
+
+
+_IDENTITIES: dict[str, tuple[str, Callable[[str, Host], object]]] = {
+    "": ("name", lambda name, host: name),
+    ".serial": ("serial number", lambda name, host: host.serial),
+    ".address": ("address", lambda name, host: host.address and f"{host.address} port {host.port}"),
+    ".host_key": ("host key", lambda name, host: host.host_key),
+}
+"""What no two hosts may share: the field's path below the host, its noun, and its value."""
+
+
+def _twice(subject: Subject) -> Iterable[Finding]:
+    for field, (noun, value_of) in _IDENTITIES.items():
+        seen: dict[object, str] = {}
+        for path, name, host in _hosts(subject):
+            value = value_of(name, host)
+            if value is None:
+                continue
+            if value in seen:
+                shown = "" if field == ".host_key" else f" {value}"
+                message = f"{noun}{shown} is that of {seen[value]} too; list each machine once"
+                yield Finding(path + field, message)
+            seen.setdefault(value, path)
+
+
+def _gpu_fields(subject: Subject) -> Iterable[Finding]:
+    for path, group in _groups(subject):
+        if group.kind == "gpu" and group.accelerator is None:
+            yield Finding(f"{path}.accelerator", "missing; a group of kind gpu names its GPU model")
+        if group.kind == "gpu" and group.gpus_per_host == 0:
+            yield Finding(f"{path}.gpus_per_host", "got 0, allowed 1 or more in a group of kind gpu")
+        if group.kind == "storage" and (group.accelerator or group.gpus_per_host):
+            yield Finding(f"{path}.kind", "got storage, but the group names GPUs; make it gpu or remove them")
+
+
+def _max_failures(subject: Subject) -> Iterable[Finding]:
+    site = subject.env.site
+    hosts = sum(len(group.hosts) for _, group in _groups(subject))
+    if site and site.max_failures >= hosts:
+        message = f"got {site.max_failures}, but the site has {hosts} hosts; allowed at most {hosts - 1}"
+        yield Finding("site.max_failures", message)
+
+
+def _sandbox_hosts(subject: Subject) -> Iterable[Finding]:
+    if subject.endpoints is None:
+        return
+    for path, name, _ in _hosts(subject):
+        if name not in subject.endpoints.hosts:
+            yield Finding(path, "the running sandbox has no such host; run scripts/up, which starts it")
+
+
+RULES = (
+    Rule(id="host-key-missing", severity="error", summary="a real host has no planned SSH host key", find=_host_key),
+    Rule(id="host-address-missing", severity="error", summary="a real host has no address", find=_host_address),
+    Rule(
+        id="host-address-outside-site",
+        severity="error",
+        summary="a host's address is not in the site's network",
+        find=_outside,
+    ),
+    Rule(
+        id="host-twice",
+        severity="error",
+        summary="two hosts share a name, serial number, address or host key",
+        find=_twice,
+    ),
+    Rule(
+        id="gpu-group-fields",
+        severity="error",
+        summary="a group's kind and its GPU fields disagree",
+        find=_gpu_fields,
+    ),
+    Rule(
+        id="max-failures-too-many",
+        severity="error",
+        summary="every host may fail without failing the update",
+        find=_max_failures,
+    ),
+    Rule(
+        id="sandbox-host-missing",
+        severity="error",
+        summary="a host is listed that the running sandbox has not started",
+        find=_sandbox_hosts,
+    ),
+)

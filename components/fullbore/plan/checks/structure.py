@@ -1,0 +1,71 @@
+"""Rules about which part needs which other, and what only a sandbox may leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fullbore.plan.checks.base import Finding, Rule, Subject
+
+NEEDS = {
+    "storage": ("cloud",),
+    "replication": ("cloud", "storage"),
+    "serving": ("cluster", "image"),
+    "gateway": ("serving",),
+    "monitoring": ("cluster",),
+    "standby": ("cloud", "serving"),
+}
+"""Parts that each part is made from."""
+
+LEFT_OUT_IN_SANDBOX = {
+    "site.ssh.private_key_file": "the path of the key that Ansible logs in with",
+    "image.registry": "host:port of the registry",
+    "cluster.kubeconfig": "the path of the cluster's kubeconfig",
+    "gateway.port": "the port that it listens on",
+    "gateway.address": "the name or address that clients use",
+}
+"""Fields that a sandbox chooses itself and that a real environment must say."""
+
+
+def _needs(subject: Subject) -> Iterable[Finding]:
+    for part, needed in NEEDS.items():
+        if getattr(subject.env, part) is None:
+            continue
+        for other in needed:
+            if getattr(subject.env, other) is None:
+                yield Finding(part, f"needs {other}, which is missing; add {other} or remove {part}")
+
+
+def _real(subject: Subject) -> Iterable[Finding]:
+    if subject.env.sandbox:
+        return
+    for path, what in LEFT_OUT_IN_SANDBOX.items():
+        value: object = subject.env
+        for name in path.split("."):
+            value = getattr(value, name)
+            if value is None:
+                break
+        declared = getattr(subject.env, path.partition(".")[0]) is not None
+        if declared and value is None:
+            yield Finding(path, f"missing; add {what} (only an environment with sandbox may leave it out)")
+
+
+def _image(subject: Subject) -> Iterable[Finding]:
+    image = subject.env.image
+    if image is None or subject.env.sandbox or image.digest or image.base:
+        return
+    message = "missing; pin the digest that CI built, or give base (by digest) to build the image in this update"
+    yield Finding("image.digest", message)
+
+
+def _base(subject: Subject) -> Iterable[Finding]:
+    image = subject.env.image
+    if image and image.base and "@sha256:" not in image.base:
+        yield Finding("image.base", f"got {image.base[:60]}, allowed a reference by digest (NAME@sha256:...)")
+
+
+RULES = (
+    Rule(id="part-missing", severity="error", summary="a part needs another that is not declared", find=_needs),
+    Rule(id="real-field-missing", severity="error", summary="a real environment must say it", find=_real),
+    Rule(id="image-unpinned", severity="error", summary="no image digest, and nothing to build from", find=_image),
+    Rule(id="base-by-tag", severity="error", summary="the base image is not named by digest", find=_base),
+)

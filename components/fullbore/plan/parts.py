@@ -1,0 +1,239 @@
+"""Each part of the plan from its part of the environment. Pure; what is wrong is told by the checks, not here."""
+
+from __future__ import annotations
+
+from fullbore.catalog.instances import INSTANCES
+from fullbore.config.endpoints import ClusterEndpoint, Endpoints
+from fullbore.config.models import Cloud, Environment, HostGroup, NodeGroup, Site
+from fullbore.plan.hosts import AGENT_PORT, document_for, roles_for, settings_for
+from fullbore.plan.model import (
+    CloudPlan,
+    ClusterPlan,
+    GatewayPlan,
+    GroupPlan,
+    HostPlan,
+    ImagePlan,
+    MonitoringPlan,
+    NodeGroupPlan,
+    ReplicationPlan,
+    ScrapeTarget,
+    ServingPlan,
+    SitePlan,
+    StandbyPlan,
+    StoragePlan,
+    SubnetPlan,
+)
+from fullbore.plan.network import zone_subnet
+
+SERVING_PORT = 8000
+GATEWAY_PORT = 8080
+PROMETHEUS_PORT = 9090
+ALERTMANAGER_PORT = 9093
+DOCUMENT_VERSION = 1
+LOOPBACK = "127.0.0.1"
+"""Stands for an address that a sandbox has not chosen yet."""
+SERVICE_SUFFIX = "svc.cluster.local"
+PRIORITY_CLASSES = {"fullbore-serving": 100_000, "fullbore-batch": 1_000}
+SITE_QUEUE = "serving"
+
+
+def site_plan(site: Site, endpoints: Endpoints | None) -> SitePlan:
+    """Groups in the order of their names, and in each its hosts."""
+    ssh = endpoints.ssh if endpoints else None
+    return SitePlan(
+        name=site.name,
+        ssh_user=ssh.user if ssh else site.ssh.user,
+        ssh_private_key_file=ssh.private_key_file if ssh else site.ssh.private_key_file or "",
+        max_failures=site.max_failures,
+        groups=tuple(_group(site, name, site.groups[name], endpoints) for name in sorted(site.groups)),
+        agent_port=AGENT_PORT,
+    )
+
+
+def _group(site: Site, name: str, group: HostGroup, endpoints: Endpoints | None) -> GroupPlan:
+    hosts = tuple(_host(site, group, host, endpoints) for host in sorted(group.hosts))
+    return GroupPlan(name=name, kind=group.kind, rack=group.rack, roles=roles_for(hosts[0].settings), hosts=hosts)
+
+
+def _host(site: Site, group: HostGroup, name: str, endpoints: Endpoints | None) -> HostPlan:
+    host = group.hosts[name]
+    real = endpoints.hosts.get(name) if endpoints else None
+    return HostPlan(
+        name=name,
+        serial=host.serial,
+        address=real.address if real else str(host.address or LOOPBACK),
+        port=real.port if real else host.port,
+        host_key=real.host_key if real else host.host_key or "",
+        settings=settings_for(site, group, name),
+        document=document_for(site, group, name),
+    )
+
+
+def cloud_plan(cloud: Cloud, endpoints: Endpoints | None) -> CloudPlan:
+    """Zones that the VPC has no room for are left out here; a check names them."""
+    subnets = ((zone, zone_subnet(cloud.cidr, zone)) for zone in cloud.zones)
+    return CloudPlan(
+        region=cloud.region,
+        cidr=str(cloud.cidr),
+        subnets=tuple(SubnetPlan(zone=cloud.region + zone, cidr=str(subnet)) for zone, subnet in subnets if subnet),
+        kubernetes_version=cloud.kubernetes_version,
+        node_groups=tuple(_node_group(name, cloud.node_groups[name]) for name in sorted(cloud.node_groups)),
+        endpoint_url=endpoints.aws.endpoint_url if endpoints and endpoints.aws else None,
+    )
+
+
+def _node_group(name: str, group: NodeGroup) -> NodeGroupPlan:
+    row = INSTANCES.get(group.instance_type)
+    all_efa = row.efa_interfaces if row else 0
+    return NodeGroupPlan(
+        name=name,
+        instance_type=group.instance_type,
+        accelerator=row.accelerator if row else "",
+        gpus=row.gpus if row else 0,
+        efa_interfaces=all_efa if group.efa_interfaces is None else group.efa_interfaces,
+        min_nodes=group.min_nodes,
+        max_nodes=group.max_nodes,
+        desired_nodes=max(group.desired_nodes, group.min_nodes),
+        capacity=group.capacity,
+    )
+
+
+def storage_plan(env: Environment) -> StoragePlan | None:
+    if env.storage is None:
+        return None
+    return StoragePlan(bucket=env.storage.bucket, expire_noncurrent_days=env.storage.expire_noncurrent_days)
+
+
+def replication_plan(env: Environment) -> ReplicationPlan | None:
+    given = env.replication
+    if given is None:
+        return None
+    return ReplicationPlan(
+        source=given.source,
+        server=given.server,
+        path=given.path,
+        user=given.user,
+        password=given.password,
+        schedule=given.schedule,
+        agent_arns=given.agent_arns,
+    )
+
+
+def image_plan(env: Environment, endpoints: Endpoints | None) -> ImagePlan | None:
+    """A registry on loopback is the sandbox's and speaks plain HTTP."""
+    image = env.image
+    if image is None:
+        return None
+    local = endpoints.registry if endpoints else None
+    placeholder = f"{LOOPBACK}:5000" if env.sandbox else ""
+    registry = image.registry or local or placeholder
+    return ImagePlan(
+        registry=registry,
+        repository=image.repository,
+        profile=image.profile,
+        base=image.base or (endpoints.base_image if endpoints else None) or "",
+        digest=image.digest,
+        insecure=registry.partition(":")[0] in (LOOPBACK, "localhost"),
+    )
+
+
+def site_cluster_plan(env: Environment, endpoints: Endpoints | None) -> ClusterPlan | None:
+    if env.cluster is None:
+        return None
+    real = _cluster_endpoint(endpoints, "site")
+    return ClusterPlan(
+        name="site",
+        kubeconfig=env.cluster.kubeconfig or (real.kubeconfig if real else ""),
+        namespace=env.cluster.namespace,
+        priority_classes=PRIORITY_CLASSES,
+        queue=SITE_QUEUE,
+        queue_weight=env.cluster.queue_weight,
+    )
+
+
+def cloud_cluster_plan(env: Environment, endpoints: Endpoints | None) -> ClusterPlan:
+    """The cloud's cluster as the standby uses it: no Volcano there, so no queue."""
+    real = _cluster_endpoint(endpoints, "cloud")
+    given = env.cloud.kubeconfig if env.cloud else None
+    return ClusterPlan(
+        name="cloud",
+        kubeconfig=given or (real.kubeconfig if real else ""),
+        namespace=env.cluster.namespace if env.cluster else "fullbore",
+        priority_classes=PRIORITY_CLASSES,
+        queue="",
+        queue_weight=0,
+    )
+
+
+def serving_plan(env: Environment, name: str, replicas: int) -> ServingPlan | None:
+    """One pool: the site's is named `serving`, the cloud's `standby`."""
+    serving = env.serving
+    if serving is None:
+        return None
+    return ServingPlan(
+        name=name,
+        model=serving.model,
+        replicas=replicas,
+        gpus=serving.tensor_parallel * serving.pipeline_parallel,
+        port=SERVING_PORT,
+        document={
+            "version": DOCUMENT_VERSION,
+            "kind": "serving",
+            "name": name,
+            "environment": env.name,
+            "model": serving.model,
+            "profile": env.image.profile if env.image else "cuda",
+            "precision": serving.precision,
+            "tensor_parallel": serving.tensor_parallel,
+            "pipeline_parallel": serving.pipeline_parallel,
+            "context_tokens": serving.context_tokens,
+            "concurrency": serving.concurrency,
+            "port": SERVING_PORT,
+        },
+    )
+
+
+def gateway_plan(env: Environment, endpoints: Endpoints | None) -> GatewayPlan | None:
+    if env.gateway is None:
+        return None
+    real = endpoints.gateway if endpoints else None
+    cluster = _cluster_endpoint(endpoints, "site")
+    return GatewayPlan(
+        address=env.gateway.address or (real.address if real else LOOPBACK),
+        port=env.gateway.port or (real.port if real else GATEWAY_PORT),
+        timeout_s=env.gateway.timeout_s,
+        host_suffix=cluster.host_suffix if cluster else SERVICE_SUFFIX,
+    )
+
+
+def monitoring_plan(env: Environment, site: SitePlan | None, endpoints: Endpoints | None) -> MonitoringPlan | None:
+    """Prometheus scrapes the agent of every host of the site."""
+    given = env.monitoring
+    if given is None:
+        return None
+    hosts = [host for group in site.groups for host in group.hosts] if site else []
+    prometheus = endpoints.prometheus if endpoints else None
+    alertmanager = endpoints.alertmanager if endpoints else None
+    return MonitoringPlan(
+        retention_days=given.retention_days,
+        scrape_interval_s=given.scrape_interval_s,
+        agent_down_for_s=given.agent_down_for_s,
+        webhook_url=given.webhook_url,
+        targets=tuple(ScrapeTarget(host=host.name, address=host.address, port=AGENT_PORT) for host in hosts),
+        prometheus_port=prometheus.port if prometheus else PROMETHEUS_PORT,
+        alertmanager_port=alertmanager.port if alertmanager else ALERTMANAGER_PORT,
+    )
+
+
+def standby_plan(env: Environment, endpoints: Endpoints | None) -> StandbyPlan | None:
+    standby = env.standby
+    serving = serving_plan(env, "standby", standby.replicas) if standby else None
+    if standby is None or serving is None:
+        return None
+    return StandbyPlan(
+        cluster=cloud_cluster_plan(env, endpoints), serving=serving, rpo_s=standby.rpo_s, rto_s=standby.rto_s
+    )
+
+
+def _cluster_endpoint(endpoints: Endpoints | None, name: str) -> ClusterEndpoint | None:
+    return endpoints.clusters.get(name) if endpoints else None
