@@ -2,6 +2,7 @@
 
 from fullbore.config.endpoints import Endpoints, load_endpoints
 from fullbore.config.errors import UNKNOWN_SECRET, ConfigError
+from fullbore.config.find import environment_names, find_file, repository_root
 from fullbore.config.load import KEY, environment_of, load_file, parse
 from fullbore.config.models import Environment
 
@@ -11,8 +12,11 @@ __all__ = [
     "ConfigError",
     "Endpoints",
     "Environment",
+    "environment_names",
     "environment_of",
+    "find_file",
     "load_endpoints",
     "load_file",
     "parse",
+    "repository_root",
 ]

@@ -9,6 +9,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from fullbore.config.errors import ConfigError, problems_of
+from fullbore.config.find import stack_name
 from fullbore.config.models import Environment
 from fullbore.config.yaml_text import read_mapping
 from fullbore.problems import Problem
@@ -22,7 +23,16 @@ def load_file(path: Path, key: str = KEY) -> Environment:
 
     An encrypted value (`secure: ...`) reads as an unknown secret. Raises ConfigError with every problem found.
     """
-    return parse(environment_of(read_mapping(path), key))
+    return named(parse(environment_of(read_mapping(path), key)), path)
+
+
+def named(environment: Environment, path: Path) -> Environment:
+    """The environment again; raises ConfigError where its name is not the stack file's."""
+    stack = stack_name(path)
+    if stack is None or stack == environment.name:
+        return environment
+    message = f"got {environment.name}, but the file is that of the stack {stack}; make them the same"
+    raise ConfigError([Problem(path="name", severity="error", rule="environment-name", message=message)])
 
 
 def environment_of(document: Mapping[str, object], key: str = KEY) -> Mapping[str, object]:

@@ -1,0 +1,163 @@
+"""The command `fullbore`: asks the plan, touches nothing.
+
+Exit codes: 0 nothing of severity error, 2 something is (or the command line is wrong), 1 an unexpected failure.
+Results go to stdout, everything else to stderr. Imports are made where they are used, to keep `--help` quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from fullbore.config import Environment
+    from fullbore.plan import Plan
+    from fullbore.problems import Problem
+
+EXIT_UNEXPECTED = 1
+EXIT_PROBLEMS = 2
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+Env = Annotated[
+    str, typer.Argument(metavar="ENV|FILE", help="name of an environment (stacks/Pulumi.ENV.yaml), or a file")
+]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON document")]
+
+
+@app.callback()
+def fullbore() -> None:
+    """Full-strength LLM serving on hybrid GPU fleets: look at what an environment would be."""
+
+
+@app.command()
+def check(env: Env, as_json: Json = False) -> None:
+    """Find everything that is wrong with an environment, before any machine is touched."""
+    from fullbore.config import ConfigError
+
+    plan = None
+    try:
+        path, environment = _load(env)
+        plan = _plan(environment)
+        problems = tuple(sorted((*plan.problems, *_passphrase(path))))
+    except ConfigError as error:
+        problems = error.problems
+    _show_check(env, plan, problems, as_json)
+    raise typer.Exit(EXIT_PROBLEMS if _errors(problems) else 0)
+
+
+@app.command()
+def explain(env: Env, as_json: Json = False) -> None:
+    """Tell the plan in words and figures: fit, layout, capacity, recovery, cost."""
+    from fullbore.report.explain import explain as sections_of
+    from fullbore.report.terminal import show_problems, show_sections
+
+    _, environment = _load(env)
+    plan = _plan(environment)
+    sections = sections_of(environment, plan)
+    if as_json:
+        from fullbore.report.document import problem_documents
+
+        figures = {section.title: [dict(row) for row in section.rows] for section in sections}
+        _print_json({"environment": plan.environment, **figures, "problems": problem_documents(plan.problems)})
+    else:
+        show_sections(sections)
+        show_problems(plan.problems)
+    raise typer.Exit(EXIT_PROBLEMS if _errors(plan.problems) else 0)
+
+
+@app.command()
+def inventory(env: Env) -> None:
+    """Print Ansible's dynamic inventory of the site as JSON."""
+    from fullbore.inventory import render
+
+    _, environment = _load(env)
+    plan = _plan(environment)
+    if _errors(plan.problems):
+        _refuse(plan.problems)
+    _print_json(render(plan.site) if plan.site else {"_meta": {"hostvars": {}}})
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a stack file, which editors use."""
+    from fullbore.report.reference import stack_file_schema
+
+    _print_json(stack_file_schema())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: bad input and unexpected failures end in one clear line and an exit code, never in a traceback."""
+    from fullbore.config import ConfigError
+
+    try:
+        app(args=list(arguments) if arguments is not None else None, prog_name="fullbore")
+    except ConfigError as error:
+        _refuse(error.problems)
+    except BrokenPipeError:
+        # The reader has gone: point stdout at nothing, so that closing it at exit does not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_UNEXPECTED)
+    except Exception as error:
+        if os.environ.get("FULLBORE_DEBUG"):
+            raise
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        print(f"fullbore: unexpected failure: {reason}; set FULLBORE_DEBUG=1 to see where", file=sys.stderr)
+        sys.exit(EXIT_UNEXPECTED)
+
+
+def _load(env: str) -> tuple[Path, Environment]:
+    """The environment's file and the environment. Raises ConfigError."""
+    from fullbore.config import find_file, load_file, repository_root
+
+    path = find_file(env, repository_root(Path.cwd()))
+    return path, load_file(path)
+
+
+def _plan(environment: Environment) -> Plan:
+    """The plan, with what a running sandbox of this checkout chose. Raises ConfigError."""
+    from fullbore.config import load_endpoints, repository_root
+    from fullbore.plan import make_plan
+
+    chosen = repository_root(Path.cwd()) / ".fullbore" / "sandbox" / "endpoints.json"
+    return make_plan(environment, load_endpoints(chosen) if environment.sandbox else None)
+
+
+def _passphrase(path: Path) -> tuple[Problem, ...]:
+    from fullbore.config.passphrase import passphrase_problem
+    from fullbore.config.yaml_text import read_mapping
+
+    problem = passphrase_problem(read_mapping(path), os.environ)
+    return (problem,) if problem else ()
+
+
+def _errors(problems: Sequence[Problem]) -> bool:
+    return any(problem.severity == "error" for problem in problems)
+
+
+def _show_check(env: str, plan: Plan | None, problems: Sequence[Problem], as_json: bool) -> None:
+    from fullbore.report.document import plan_document, problem_documents
+    from fullbore.report.terminal import show_problems, show_verdict
+
+    if as_json:
+        document = plan_document(plan) if plan else None
+        _print_json({"ok": not _errors(problems), "problems": problem_documents(problems), "plan": document})
+        return
+    show_problems(problems)
+    show_verdict(env, plan, problems)
+
+
+def _refuse(problems: Sequence[Problem]) -> NoReturn:
+    for problem in problems:
+        print(f"{problem.severity}: {problem}", file=sys.stderr)
+    sys.exit(EXIT_PROBLEMS)
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,0 +1,125 @@
+"""The schema and the reference pages, made from the models and the rules.
+
+`python -m fullbore.report.reference ROOT` writes docs/environment.schema.json, docs/reference/environment.md and
+docs/reference/rules.md below ROOT; a test fails where they differ from the code.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from fullbore.config.load import KEY
+from fullbore.config.models import Environment
+from fullbore.plan.checks import RULES
+
+_NOTE = "<!-- Made by `python -m fullbore.report.reference .`; change the code, not this page. -->"
+
+
+def stack_file_schema() -> dict[str, object]:
+    """JSON schema of stacks/Pulumi.ENV.yaml: the environment under its key, all else left to the engine.
+
+    A field of text also takes the engine's form of an encrypted value, {secure: ...}.
+    """
+    environment = Environment.model_json_schema(ref_template="#/$defs/{model}")
+    definitions = cast("dict[str, object]", environment.pop("$defs"))
+    environment.pop("description", None)
+    definitions["Environment"] = environment
+    _allow_secure(cast("dict[str, Any]", definitions["Replication"])["properties"]["password"])
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Fullbore stack file",
+        "type": "object",
+        "properties": {
+            "config": {"type": "object", "properties": {KEY: {"$ref": "#/$defs/Environment"}}, "required": [KEY]}
+        },
+        "required": ["config"],
+        "$defs": definitions,
+    }
+
+
+def _allow_secure(field: dict[str, Any]) -> None:
+    secure = {"type": "object", "properties": {"secure": {"type": "string"}}, "required": ["secure"]}
+    field["anyOf"].append(secure | {"additionalProperties": False})
+
+
+def environment_page() -> str:
+    """Every field of an environment: type, default, meaning; one table a part."""
+    schema = Environment.model_json_schema(ref_template="{model}")
+    parts = cast("dict[str, Mapping[str, Any]]", schema["$defs"])
+    lines = [_NOTE, "", "# The environment", "", f"The value of `{KEY}` in `stacks/Pulumi.ENV.yaml`.", ""]
+    for name, part in (("Environment", schema), *parts.items()):
+        lines += _part_lines(name, part)
+    return "\n".join(lines)
+
+
+def _part_lines(name: str, part: Mapping[str, Any]) -> Iterator[str]:
+    about = " ".join(str(part.get("description", "")).split())
+    yield from (f"## {name}", "", about, "", "| field | type | default | meaning |", "|---|---|---|---|")
+    required = part.get("required", [])
+    for field, spec in part.get("properties", {}).items():
+        default = "required" if field in required else f"`{json.dumps(spec['default'])}`" if "default" in spec else ""
+        yield f"| `{field}` | {_type(spec)} | {default} | {_cell(str(spec.get('description', '')))} |"
+    yield ""
+
+
+def _type(spec: Mapping[str, Any]) -> str:
+    """A type in a word or two."""
+    if "$ref" in spec:
+        return f"[{spec['$ref']}](#{str(spec['$ref']).lower()})"
+    if "anyOf" in spec:
+        return " or ".join(_type(option) for option in spec["anyOf"] if option.get("type") != "null")
+    if "enum" in spec:
+        return ", ".join(f"`{choice}`" for choice in spec["enum"])
+    if spec.get("type") == "array":
+        return f"list of {_type(spec['items'])}"
+    if spec.get("type") == "object":
+        return f"mapping of {_type(spec.get('additionalProperties') or next(iter(spec['patternProperties'].values())))}"
+    words = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
+    return words.get(str(spec.get("type")), "text") + _bounds(spec)
+
+
+def _bounds(spec: Mapping[str, Any]) -> str:
+    low = f"{spec['minimum']} or more" if "minimum" in spec else ""
+    low = f"more than {spec['exclusiveMinimum']}" if "exclusiveMinimum" in spec else low
+    high = f"up to {spec['maximum']}" if spec.get("maximum", 2**53) < 2**53 else ""
+    bounds = ", ".join(bound for bound in (low, high) if bound)
+    return f" ({bounds})" if bounds else ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def rules_page() -> str:
+    """Every rule of the plan, by id."""
+    lines = [_NOTE, "", "# Rules", "", "What `fullbore check` finds beyond the form of the file.", ""]
+    lines += ["| rule | severity | finds |", "|---|---|---|"]
+    lines += [
+        f"| `{rule.id}` | {rule.severity} | {_cell(rule.summary)} |" for rule in sorted(RULES, key=lambda r: r.id)
+    ]
+    return "\n".join([*lines, ""])
+
+
+def pages() -> dict[str, str]:
+    """What is generated, by path below the repository's root."""
+    return {
+        "docs/environment.schema.json": json.dumps(stack_file_schema(), indent=2, ensure_ascii=False) + "\n",
+        "docs/reference/environment.md": environment_page(),
+        "docs/reference/rules.md": rules_page(),
+    }
+
+
+def main(root: Path) -> None:
+    """Write every page below `root`."""
+    for path, text in pages().items():
+        target = root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "."))
