@@ -1,0 +1,282 @@
+"""`fullbore:metal:HostGroup`: machines of one kind in one rack, converged by Ansible.
+
+State: the outputs are the inputs with each host's `settings` replaced by what the host reported, and
+
+    facts    {HOST: {settings: {ID: value}, reportedAt, signature}}   as the host signed them
+    failed   {HOST: reason}                                           hosts that the last run did not finish
+
+So a diff of old outputs against new inputs shows what a machine holds and what it shall hold.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from fullbore.provider.base import (
+    UNKNOWN,
+    Check,
+    Created,
+    Diff,
+    Map,
+    PartialFailure,
+    ProviderError,
+    Read,
+    Request,
+)
+from fullbore.provider.events import Fold, Outcome
+from fullbore.provider.facts import age, from_module, setting_changes, trusted
+from fullbore.provider.hostinputs import check_inputs, host_variables, inventory_groups
+from fullbore.provider.runner import Job, Runner
+from fullbore.provider.values import differences, has_unknown, join_path, keep_secrets, plain
+
+MAX_LINES: Final = 40
+"""Lines that one diff writes; `--diff` shows the rest."""
+
+_OWN_PATHS: Final = ("hosts", "facts", "failed")
+_VARS_OF_SETTINGS: Final = ("fullbore_settings", "fullbore_document_text")
+"""Variables that only repeat what the settings say: their change shows there."""
+
+
+class HostGroups:
+    """The resource's operations."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._logged: set[tuple[str, str]] = set()
+        self._live: dict[str, dict[str, Outcome]] = {}
+        self._lock = threading.Lock()
+
+    def stop(self) -> None:
+        self._runner.stop()
+
+    def check(self, r: Request) -> Check:
+        inputs = {"maxFailures": 0, "wipe": False, **r.news}
+        return Check(inputs, check_inputs(inputs))
+
+    def diff(self, r: Request) -> Diff:
+        changes: dict[str, str] = differences(_without_own(r.old_inputs), _without_own(r.news))
+        if r.news.get("hosts") is UNKNOWN:
+            return Diff(changes | {"hosts": "update"})
+        lines: list[str] = []
+        for path, (kind, line) in self._host_changes(r).items():
+            changes[path] = kind
+            lines.append(line)
+        if "content" in changes:
+            lines.append("the roles or the agent changed: every role runs again on every host")
+        self._say(r, lines)
+        return Diff(changes)
+
+    def create(self, r: Request) -> Created:
+        if r.preview:
+            return Created("", _foreseen(r.news))
+        id = f"{plain(r.news['rack'])}/{plain(r.news['group'])}"
+        return Created(id, self._converge(r, id, r.news, {}, force=frozenset()))
+
+    def update(self, r: Request) -> Map:
+        if r.preview:
+            return _foreseen(r.news)
+        hosts = frozenset(r.news["hosts"])
+        gone = sorted(frozenset(r.olds.get("hosts", {})) - hosts)
+        if gone:
+            r.log("info", f"no longer managed, and left as they are: {', '.join(gone)}")
+        content_changed = plain(r.old_inputs.get("content")) != plain(r.news.get("content"))
+        # A host that failed may have missed an earlier change of content: run everything there.
+        force = hosts if content_changed else hosts & frozenset(r.olds.get("failed", {}))
+        return self._converge(r, r.id, r.news, r.olds, force)
+
+    def read(self, r: Request) -> Read:
+        if not r.inputs.get("hosts"):
+            raise ProviderError(
+                f"{r.name}: a host group is not imported: `up` takes over machines as they are; drop the import option"
+            )
+        outcomes = self._run(r, "facts", r.inputs)
+        lost = {host: outcome.failed for host, outcome in outcomes.items() if outcome.facts is None}
+        if lost:
+            reasons = "; ".join(f"{host}: {reason}" for host, reason in sorted(lost.items()))
+            r.log("warning", f"kept the last known facts of {len(lost)} of {len(outcomes)} hosts: {reasons}")
+        facts = _merged_facts(r.olds, r.inputs, outcomes)
+        failed = {**r.olds.get("failed", {}), **lost}
+        # As inputs, what the machines hold: the next diff is then from that to what the program wants.
+        inputs = {**r.inputs, "hosts": _with_settings(r.inputs["hosts"], facts, keep=True)}
+        return Read(r.id, inputs, _outputs(r.inputs, facts, failed))
+
+    def delete(self, r: Request) -> None:
+        hosts = sorted(r.old_inputs["hosts"])
+        if not plain(r.old_inputs.get("wipe")):
+            r.log("info", f"left as they are: {', '.join(hosts)}; set wipe to have what was installed removed first")
+            return
+        outcomes = self._run(r, "release", r.old_inputs)
+        failed = [f"{host}: {outcome.failed}" for host, outcome in sorted(outcomes.items()) if outcome.failed]
+        if failed:
+            raise ProviderError(f"{len(failed)} of {len(hosts)} hosts were not released: {'; '.join(failed)}")
+
+    def _host_changes(self, r: Request) -> dict[str, tuple[str, str]]:
+        """{property path: (kind, line)} of every host, and of every host that failed."""
+        changes: dict[str, tuple[str, str]] = {}
+        old_hosts: Map = r.old_inputs.get("hosts", {})
+        facts = self._facts(r)
+        for host, spec in r.news["hosts"].items():
+            if spec is UNKNOWN or host not in old_hosts:
+                changes[join_path("hosts", host)] = ("add" if host not in old_hosts else "update", f"{host}: new here")
+                continue
+            changes |= _spec_changes(host, old_hosts[host], spec)
+            changes |= setting_changes(host, facts.get(host, {}).get("settings", {}), spec.get("settings", {}))
+        for host in old_hosts:
+            if host not in r.news["hosts"]:
+                changes[join_path("hosts", host)] = ("delete", f"{host}: no longer managed")
+        for host, reason in r.olds.get("failed", {}).items():
+            line = f"{host}: failed last time, and is tried again: {plain(reason)}"
+            changes[join_path("failed", host)] = ("delete", line)
+        return changes
+
+    def _facts(self, r: Request) -> dict[str, Map]:
+        """The facts that a diff goes by: those in state whose signature holds, or live ones with FULLBORE_LIVE=1."""
+        if os.environ.get("FULLBORE_LIVE") == "1" and not has_unknown(r.news):
+            return {host: from_module(o.facts) for host, o in self._ask_once(r).items() if o.facts is not None}
+        hosts: Map = r.old_inputs.get("hosts", {})
+        facts: dict[str, Map] = r.olds.get("facts", {})
+        good = {h: f for h, f in facts.items() if h in hosts and trusted(h, str(plain(hosts[h].get("hostKey"))), f)}
+        bad = sorted(host for host in facts if host in hosts and host not in good)
+        if bad:
+            self._once(r, "warning", f"the recorded facts of {', '.join(bad)} are not signed by the host: not used")
+        return good
+
+    def _ask_once(self, r: Request) -> dict[str, Outcome]:
+        """Live facts, asked for once in this process: the engine wants every diff twice."""
+        with self._lock:
+            if r.urn not in self._live:
+                self._live[r.urn] = self._run(r, "facts", r.news)
+            return self._live[r.urn]
+
+    def _say(self, r: Request, lines: list[str]) -> None:
+        for line in lines[:MAX_LINES]:
+            self._once(r, "info", line)
+        if len(lines) > MAX_LINES:
+            self._once(r, "info", f"and {len(lines) - MAX_LINES} more changes; --diff shows them all")
+        facts: dict[str, Map] = r.olds.get("facts", {})
+        if lines and facts and os.environ.get("FULLBORE_LIVE") != "1":
+            oldest = min(facts.values(), key=lambda fact: str(fact.get("reportedAt")))
+            self._once(r, "info", f"compared with what the hosts reported {age(str(oldest.get('reportedAt')))}")
+
+    def _once(self, r: Request, severity: Any, line: str) -> None:
+        """Log a line unless this process said it about this resource before."""
+        if (r.urn, line) not in self._logged:
+            self._logged.add((r.urn, line))
+            r.log(severity, line)
+
+    def _converge(self, r: Request, id: str, news: Map, olds: Map, force: frozenset[str]) -> Map:
+        outcomes = self._run(r, "converge", news, force)
+        facts = _merged_facts(olds, news, outcomes)
+        failed = _failed(news, outcomes, facts)
+        outputs = _outputs(news, facts, failed)
+        with self._lock:
+            self._live.pop(r.urn, None)
+        if not failed:
+            return outputs
+        reasons = [f"{host}: {reason}" for host, reason in sorted(failed.items())]
+        allowed = int(plain(news.get("maxFailures", 0)))
+        if len(failed) > allowed:
+            summary = (
+                f"{len(failed)} of {len(outcomes)} hosts failed, but maxFailures is {allowed}; the next up goes on"
+            )
+            raise PartialFailure(id, outputs, news, [summary, *reasons])
+        r.log("warning", f"{len(failed)} of {len(outcomes)} hosts failed (maxFailures is {allowed}); the next up tries")
+        for reason in reasons:
+            r.log("warning", reason)
+        return outputs
+
+    def _run(self, r: Request, play: Any, inputs: Map, force: frozenset[str] = frozenset()) -> dict[str, Outcome]:
+        """Run a play over the hosts, with its progress in the engine's output."""
+        hosts: dict[str, Map] = plain(inputs["hosts"])
+        job = Job(
+            play=play,
+            hosts={host: host_variables(plain(inputs), host, host in force) for host in hosts},
+            groups=inventory_groups(plain(inputs)),
+            timeout_s=r.timeout_s,
+        )
+        fold = Fold()
+
+        def on_event(event: Map) -> None:
+            fold.feed(event)
+            if event["event"] == "ok" and play == "converge":
+                where = ": ".join(part for part in (event["role"], event["task"]) if part)
+                r.log("info", f"{event['host']}: {where}{' (changed)' if event['changed'] else ''}", ephemeral=True)
+            elif event["event"] in ("failed", "unreachable"):
+                r.log("info", f"{event['host']}: {event['event']}: {event['message']}", ephemeral=True)
+
+        self._runner.run(job, on_event)
+        return fold.outcomes(hosts)
+
+
+def _without_own(inputs: Map) -> Map:
+    return {key: value for key, value in inputs.items() if key not in _OWN_PATHS}
+
+
+def _spec_changes(host: str, old: Map, new: Map) -> dict[str, tuple[str, str]]:
+    """Changes of how a host is reached and of its variables; its settings are compared with facts instead."""
+    found = differences(_spec(old), _spec(new), join_path("hosts", host))
+    for id in old.get("settings", {}):
+        if id not in new.get("settings", {}):
+            found[join_path("hosts", host, "settings", id)] = "delete"
+    return {path: (kind, f"{path.removeprefix('hosts.')}: {kind}") for path, kind in found.items()}
+
+
+def _spec(spec: Map) -> Map:
+    variables = cast("Map", spec.get("vars") or {})
+    kept = {key: value for key, value in variables.items() if key not in _VARS_OF_SETTINGS}
+    return {**{key: value for key, value in spec.items() if key not in ("settings", "vars")}, "vars": kept}
+
+
+def _foreseen(news: Map) -> Map:
+    return {**news, "facts": UNKNOWN, "failed": UNKNOWN}
+
+
+def _merged_facts(olds: Map, inputs: Map, outcomes: Mapping[str, Outcome]) -> dict[str, Map]:
+    """The newest facts of each host of the group, with secret marks where the wanted values have them."""
+    merged: dict[str, Map] = {}
+    old_facts: dict[str, Map] = olds.get("facts", {})
+    for host, outcome in outcomes.items():
+        if outcome.facts is not None:
+            merged[host] = keep_secrets(from_module(outcome.facts), {"settings": inputs["hosts"][host]["settings"]})
+        elif host in old_facts:
+            merged[host] = old_facts[host]
+    return merged
+
+
+def _with_settings(hosts: Map, facts: Mapping[str, Map], keep: bool) -> Map:
+    """The hosts with what they reported as settings; one that was not reported stays as it was, or is left out."""
+    return {
+        host: {**spec, "settings": {**(spec["settings"] if keep else {}), **_reported(host, spec, facts)}}
+        for host, spec in hosts.items()
+    }
+
+
+def _reported(host: str, spec: Map, facts: Mapping[str, Map]) -> Map:
+    return {id: value for id, value in facts.get(host, {}).get("settings", {}).items() if id in spec["settings"]}
+
+
+def _outputs(inputs: Map, facts: Mapping[str, Map], failed: Mapping[str, Any]) -> Map:
+    hosts = _with_settings(inputs["hosts"], facts, keep=False)
+    return {**inputs, "hosts": hosts, "facts": dict(facts), "failed": dict(failed)}
+
+
+def _failed(news: Map, outcomes: Mapping[str, Outcome], facts: Mapping[str, Map]) -> dict[str, str]:
+    """Why each host is not what was asked for: its run failed, or a setting did not take."""
+    failed: dict[str, str] = {}
+    for host, outcome in outcomes.items():
+        spec: Map = news["hosts"][host]
+        if outcome.failed:
+            failed[host] = outcome.failed
+        elif host not in facts:
+            failed[host] = "reported no facts"
+        else:
+            later = {s["id"] for s in plain(spec["vars"])["fullbore_settings"] if s.get("reboot")}
+            wanted = {id: value for id, value in spec["settings"].items() if id not in later}
+            left = setting_changes(host, facts[host]["settings"], wanted)
+            if left:
+                lines = [line.removeprefix(f"{host}: ") for _, line in left.values()]
+                failed[host] = f"not as wanted after the roles ran: {', '.join(lines[:3])}"
+    return failed

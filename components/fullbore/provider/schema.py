@@ -1,0 +1,135 @@
+"""The package schema that the plugin answers GetSchema with, from one table of properties a resource."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+VERSION: Final = "0.1.0"
+
+_TEXT: Final = {"type": "string"}
+_FLAG: Final = {"type": "boolean"}
+_TEXTS: Final = {"type": "object", "additionalProperties": {"type": "string"}}
+_ANY: Final = {"type": "object", "additionalProperties": {"$ref": "pulumi.json#/Any"}}
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/types/fullbore:metal:{name}"}
+
+
+def _map_of(item: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": item}
+
+
+def _said(description: str, shape: dict[str, Any]) -> dict[str, Any]:
+    return {**shape, "description": description}
+
+
+_TYPES: Final[dict[str, Any]] = {
+    "fullbore:metal:Host": {
+        "type": "object",
+        "description": "One machine: how it is reached and every value that it must hold.",
+        "properties": {
+            "address": _said("Management address that SSH reaches.", _TEXT),
+            "port": _said("SSH port.", {"type": "integer"}),
+            "hostKey": _said("Public SSH host key, 'ssh-ed25519 AAAA...'; another key is refused.", _TEXT),
+            "serial": _said("Serial number of the chassis.", _TEXT),
+            "settings": _said("Managed values by setting id; as an output, what the host reported.", _TEXTS),
+            "vars": _said("Variables of the Ansible roles.", _ANY),
+        },
+        "required": ["address", "port", "hostKey", "serial", "settings", "vars"],
+    },
+    "fullbore:metal:Ssh": {
+        "type": "object",
+        "description": "How the hosts are reached.",
+        "properties": {
+            "user": _said("User that Ansible logs in as.", _TEXT),
+            "privateKeyFile": _said("Path of the private key; never its content.", _TEXT),
+        },
+        "required": ["user", "privateKeyFile"],
+    },
+    "fullbore:metal:Facts": {
+        "type": "object",
+        "description": "What a host reported, signed with its SSH host key.",
+        "properties": {
+            "settings": _said("Values by setting id.", _TEXTS),
+            "reportedAt": _said("When, UTC, ISO 8601.", _TEXT),
+            "signature": _said("SSH signature, namespace fullbore-facts.", _TEXT),
+        },
+        "required": ["settings", "reportedAt", "signature"],
+    },
+}
+
+_GROUP_INPUTS: Final[dict[str, Any]] = {
+    "group": _said("Name of the host group.", _TEXT),
+    "rack": _said("Rack that holds the machines.", _TEXT),
+    "roles": _said("Ansible roles, in the order that they run.", {"type": "array", "items": _TEXT}),
+    "hosts": _said("Machines by host name, at most 32.", _map_of(_ref("Host"))),
+    "ssh": _said("How the hosts are reached.", _ref("Ssh")),
+    "maxFailures": _said("Hosts that may fail without failing the update.", {"type": "integer", "default": 0}),
+    "content": _said("Digest of the roles and the agent; another one runs every role again.", _TEXT),
+    "wipe": _said("Whether deleting the resource removes what was installed.", {**_FLAG, "default": False}),
+}
+_GROUP_OUTPUTS: Final[dict[str, Any]] = {
+    "facts": _said("What each host reported last.", _map_of(_ref("Facts"))),
+    "failed": _said("Hosts that the last run did not finish, and why.", _TEXTS),
+}
+_GROUP_OPTIONAL: Final = ("maxFailures", "wipe")
+
+_IMAGE_INPUTS: Final[dict[str, Any]] = {
+    "context": _said("Folder that is built, relative to the repository.", _TEXT),
+    "containerfile": _said("Its Containerfile.", {**_TEXT, "default": "Containerfile"}),
+    "buildArgs": _said("Build arguments.", _TEXTS),
+    "registry": _said("host:port of the registry.", {**_TEXT, "willReplaceOnChanges": True}),
+    "repository": _said("Repository in the registry.", {**_TEXT, "willReplaceOnChanges": True}),
+    "insecure": _said("Whether the registry speaks plain HTTP.", {**_FLAG, "default": False}),
+    "digest": _said("A digest that exists already; nothing is built then.", _TEXT),
+}
+_IMAGE_OUTPUTS: Final[dict[str, Any]] = {
+    "digest": _said("Digest of the image's manifest.", _TEXT),
+    "ref": _said("REGISTRY/REPOSITORY@DIGEST.", _TEXT),
+    "source": _said("Hash of everything that goes into the build.", _TEXT),
+}
+
+
+def _resource(
+    description: str,
+    inputs: dict[str, Any],
+    outputs: dict[str, Any],
+    optional: tuple[str, ...],
+    always: tuple[str, ...],
+) -> dict[str, Any]:
+    required = [name for name in inputs if name not in optional]
+    return {
+        "description": description,
+        "inputProperties": inputs,
+        "requiredInputs": required,
+        "properties": {**inputs, **outputs},
+        "required": sorted({*required, *always}),
+    }
+
+
+SCHEMA: Final[dict[str, Any]] = {
+    "name": "fullbore",
+    "version": VERSION,
+    "displayName": "Fullbore",
+    "description": "Bare-metal host groups and container images of a Fullbore environment.",
+    "license": "Apache-2.0",
+    "meta": {"moduleFormat": "(.*)"},
+    "types": _TYPES,
+    "resources": {
+        "fullbore:metal:HostGroup": _resource(
+            "Machines of one kind in one rack, converged by Ansible over SSH.",
+            _GROUP_INPUTS,
+            _GROUP_OUTPUTS,
+            _GROUP_OPTIONAL,
+            ("maxFailures", "wipe", "facts", "failed"),
+        ),
+        "fullbore:image:Image": _resource(
+            "A container image, built from a folder and pushed, or pinned by its digest.",
+            _IMAGE_INPUTS,
+            _IMAGE_OUTPUTS,
+            ("context", "containerfile", "buildArgs", "insecure", "digest"),
+            ("containerfile", "buildArgs", "insecure", "digest", "ref"),
+        ),
+    },
+}
