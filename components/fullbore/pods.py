@@ -1,0 +1,127 @@
+"""The pod template of a serving pool. Plain arguments, no resources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pulumi
+from pulumi_kubernetes.core.v1 import (
+    AffinityArgs,
+    CapabilitiesArgs,
+    ConfigMapVolumeSourceArgs,
+    ContainerArgs,
+    ContainerPortArgs,
+    EmptyDirVolumeSourceArgs,
+    EnvVarArgs,
+    EnvVarSourceArgs,
+    HTTPGetActionArgs,
+    ObjectFieldSelectorArgs,
+    PodAffinityTermArgs,
+    PodAntiAffinityArgs,
+    PodSecurityContextArgs,
+    PodSpecArgs,
+    PodTemplateSpecArgs,
+    ProbeArgs,
+    ResourceRequirementsArgs,
+    SeccompProfileArgs,
+    SecurityContextArgs,
+    TolerationArgs,
+    VolumeArgs,
+    VolumeMountArgs,
+    WeightedPodAffinityTermArgs,
+)
+from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
+
+from fullbore.plan.model import ServingPlan
+
+GPU = "nvidia.com/gpu"
+USER = 65532
+"""The runtime image's user: not root, with no entry in /etc/passwd to be confused with."""
+DOCUMENT_KEY = "plan.json"
+DOCUMENT_FOLDER = "/etc/fullbore"
+LOAD_S = 3600
+"""Seconds that a model may take to load before the pod is restarted: 700 GB from storage at 0.2 GB/s."""
+PROBE_S = 2
+"""Seconds between readiness probes: a replica that hangs leaves the pool after three."""
+
+
+def pod_template(
+    plan: ServingPlan,
+    *,
+    image: pulumi.Input[str],
+    scheduler: str,
+    priority: str,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+) -> PodTemplateSpecArgs:
+    """One replica: `plan.gpus` GPUs, the plan's document mounted, Ready when the model answers."""
+    return PodTemplateSpecArgs(
+        metadata=ObjectMetaArgs(labels=dict(labels), annotations=dict(annotations)),
+        spec=PodSpecArgs(
+            scheduler_name=scheduler,
+            priority_class_name=priority,
+            automount_service_account_token=False,
+            enable_service_links=False,
+            security_context=PodSecurityContextArgs(
+                run_as_non_root=True,
+                run_as_user=USER,
+                run_as_group=USER,
+                fs_group=USER,
+                seccomp_profile=SeccompProfileArgs(type="RuntimeDefault"),
+            ),
+            affinity=_spread(labels),
+            # GPU nodes are tainted by NVIDIA's operator and by managed node groups, to keep other pods away.
+            tolerations=[TolerationArgs(key=GPU, operator="Exists", effect="NoSchedule")],
+            containers=[_container(plan, image)],
+            volumes=_volumes(plan),
+        ),
+    )
+
+
+def _container(plan: ServingPlan, image: pulumi.Input[str]) -> ContainerArgs:
+    gpus = {GPU: str(plan.gpus)}
+    health = HTTPGetActionArgs(path="/health", port=plan.port)
+    return ContainerArgs(
+        name="runtime",
+        image=image,
+        ports=[ContainerPortArgs(name="http", container_port=plan.port)],
+        env=[
+            EnvVarArgs(name="FULLBORE_PORT", value=str(plan.port)),
+            EnvVarArgs(name="FULLBORE_POOL", value=plan.name),
+            EnvVarArgs(name="POD_NAME", value_from=_field("metadata.name")),
+        ],
+        resources=ResourceRequirementsArgs(limits=gpus, requests=gpus),
+        startup_probe=ProbeArgs(http_get=health, period_seconds=PROBE_S, failure_threshold=LOAD_S // PROBE_S),
+        readiness_probe=ProbeArgs(http_get=health, period_seconds=PROBE_S, timeout_seconds=2, failure_threshold=3),
+        security_context=SecurityContextArgs(
+            allow_privilege_escalation=False,
+            read_only_root_filesystem=True,
+            capabilities=CapabilitiesArgs(drop=["ALL"]),
+        ),
+        volume_mounts=[
+            VolumeMountArgs(name="plan", mount_path=DOCUMENT_FOLDER, read_only=True),
+            VolumeMountArgs(name="tmp", mount_path="/tmp"),
+        ],
+    )
+
+
+def _field(path: str) -> EnvVarSourceArgs:
+    return EnvVarSourceArgs(field_ref=ObjectFieldSelectorArgs(field_path=path))
+
+
+def _spread(labels: Mapping[str, str]) -> AffinityArgs:
+    """One host's loss should cost one replica: preferred, because a pool may have more replicas than hosts."""
+    term = PodAffinityTermArgs(
+        topology_key="kubernetes.io/hostname", label_selector=LabelSelectorArgs(match_labels=dict(labels))
+    )
+    preferred = WeightedPodAffinityTermArgs(weight=100, pod_affinity_term=term)
+    return AffinityArgs(
+        pod_anti_affinity=PodAntiAffinityArgs(preferred_during_scheduling_ignored_during_execution=[preferred])
+    )
+
+
+def _volumes(plan: ServingPlan) -> list[VolumeArgs]:
+    return [
+        VolumeArgs(name="plan", config_map=ConfigMapVolumeSourceArgs(name=plan.name)),
+        VolumeArgs(name="tmp", empty_dir=EmptyDirVolumeSourceArgs()),
+    ]

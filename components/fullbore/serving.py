@@ -1,0 +1,141 @@
+"""A pool of identical model servers: one pod a replica, each with the GPUs of one tensor-parallel group."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import pulumi
+from pulumi_kubernetes.apps.v1 import (
+    Deployment,
+    DeploymentSpecArgs,
+    DeploymentStrategyArgs,
+    RollingUpdateDeploymentArgs,
+)
+from pulumi_kubernetes.core.v1 import ConfigMap, Service, ServicePortArgs, ServiceSpecArgs
+from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
+from pulumi_kubernetes.policy.v1 import PodDisruptionBudget, PodDisruptionBudgetSpecArgs
+
+from fullbore._component import Component
+from fullbore.cluster import LABELS, Cluster
+from fullbore.plan.hosts import document_text
+from fullbore.plan.model import ServingPlan
+from fullbore.pods import DOCUMENT_KEY, pod_template
+
+PROGRESS_S = 3600
+"""Seconds a rollout may stand still before it counts as failed: as long as a model may take to load."""
+
+Scheduler = Literal["volcano", "default-scheduler"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingResources:
+    """What `Serving` created."""
+
+    config: ConfigMap
+    deployment: Deployment
+    service: Service
+    budget: PodDisruptionBudget
+
+
+class Serving(Component):
+    """The replicas of one `ServingPlan`, and the headless service whose addresses are the ready ones.
+
+    `image` is a reference by digest. `service` is the service's name; `host` is `SERVICE.NAMESPACE`, to which the
+    cluster's own suffix belongs.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        plan: ServingPlan,
+        *,
+        cluster: Cluster,
+        image: pulumi.Input[str],
+        scheduler: Scheduler = "volcano",
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__(name, opts)
+        self.plan, self.cluster, self.scheduler = plan, cluster, scheduler
+        self.selector = {"app.kubernetes.io/name": "fullbore-runtime", "app.kubernetes.io/instance": plan.name}
+        self.labels = {**LABELS, **self.selector}
+        self.document = document_text(plan.document)
+        config, service = self._create_config(), self._create_service()
+        self.resources = ServingResources(
+            config=config,
+            deployment=self._create_deployment(image, [config, *cluster.ready]),
+            service=service,
+            budget=self._create_budget(),
+        )
+        self.service = plan.name
+        self.host = pulumi.Output.format("{0}.{1}", plan.name, cluster.namespace)
+        self.register_outputs({"host": self.host})
+
+    def _create_config(self) -> ConfigMap:
+        return ConfigMap(
+            self.part("config"),
+            metadata=self._metadata(),
+            data={DOCUMENT_KEY: self.document},
+            opts=self.child(self.cluster.provider),
+        )
+
+    def _create_deployment(self, image: pulumi.Input[str], after: list[pulumi.Resource]) -> Deployment:
+        template = pod_template(
+            self.plan,
+            image=image,
+            scheduler=self.scheduler,
+            priority=self.cluster.first_priority,
+            labels=self.labels,
+            annotations=self._pod_annotations(),
+        )
+        return Deployment(
+            self.part("deployment"),
+            metadata=self._metadata(),
+            spec=DeploymentSpecArgs(
+                replicas=self.plan.replicas,
+                selector=LabelSelectorArgs(match_labels=self.selector),
+                template=template,
+                progress_deadline_seconds=PROGRESS_S,
+                # A replica takes all GPUs it was planned for: there is no room for a new one before an old one is gone.
+                strategy=DeploymentStrategyArgs(
+                    type="RollingUpdate", rolling_update=RollingUpdateDeploymentArgs(max_surge=0, max_unavailable=1)
+                ),
+            ),
+            opts=self.child(self.cluster.provider, depends_on=after),
+        )
+
+    def _pod_annotations(self) -> Mapping[str, str]:
+        """The document's hash rolls the pods when it changes; Volcano reads its queue from the pod.
+
+        There is no gang: a replica is one pod, and serves whether or not the others run.
+        """
+        digest = {"fullbore/plan-sha256": hashlib.sha256(self.document.encode()).hexdigest()}
+        queue = self.cluster.plan.queue
+        in_queue = self.scheduler == "volcano" and queue
+        return digest | ({"scheduling.volcano.sh/queue-name": queue} if in_queue else {})
+
+    def _create_service(self) -> Service:
+        """Headless, so that the gateway sees every ready pod and balances itself."""
+        return Service(
+            self.part("service"),
+            metadata=self._metadata(),
+            spec=ServiceSpecArgs(
+                cluster_ip="None",
+                selector=self.selector,
+                ports=[ServicePortArgs(name="http", port=self.plan.port, target_port=self.plan.port)],
+            ),
+            opts=self.child(self.cluster.provider),
+        )
+
+    def _create_budget(self) -> PodDisruptionBudget:
+        return PodDisruptionBudget(
+            self.part("budget"),
+            metadata=self._metadata(),
+            spec=PodDisruptionBudgetSpecArgs(max_unavailable=1, selector=LabelSelectorArgs(match_labels=self.selector)),
+            opts=self.child(self.cluster.provider),
+        )
+
+    def _metadata(self) -> ObjectMetaArgs:
+        return ObjectMetaArgs(name=self.plan.name, namespace=self.cluster.namespace, labels=self.labels)

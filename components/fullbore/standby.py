@@ -1,0 +1,74 @@
+"""The standby: a second pool in the cloud's cluster, reached through a load balancer when the site is lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_kubernetes.core.v1 import Service, ServicePortArgs, ServiceSpecArgs
+from pulumi_kubernetes.core.v1.outputs import ServiceStatus
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from fullbore._component import Component
+from fullbore.cluster import Cluster
+from fullbore.plan.model import StandbyPlan
+from fullbore.serving import Serving
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandbyResources:
+    """What `Standby` created."""
+
+    cluster: Cluster
+    serving: Serving
+    load_balancer: Service
+
+
+class Standby(Component):
+    """A cluster's namespace, a pool of the plan's size and its load balancer.
+
+    `hostname` is the load balancer's name, or its address where the cloud gives no name; `port` is what it listens on.
+    """
+
+    def __init__(
+        self, name: str, plan: StandbyPlan, *, image: pulumi.Input[str], opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(name, opts)
+        self.plan = plan
+        cluster = Cluster(self.part("cluster"), plan.cluster, opts=self.child())
+        serving = Serving(
+            self.part("serving"),
+            plan.serving,
+            cluster=cluster,
+            image=image,
+            scheduler="volcano" if plan.cluster.queue else "default-scheduler",
+            opts=self.child(),
+        )
+        balancer = self._create_load_balancer(cluster, serving)
+        self.resources = StandbyResources(cluster=cluster, serving=serving, load_balancer=balancer)
+        self.hostname: pulumi.Output[str] = balancer.status.apply(_hostname)
+        self.port = plan.serving.port
+        self.register_outputs({"hostname": self.hostname})
+
+    def _create_load_balancer(self, cluster: Cluster, serving: Serving) -> Service:
+        port = self.plan.serving.port
+        return Service(
+            self.part("load-balancer"),
+            metadata=ObjectMetaArgs(
+                name=f"{self.plan.serving.name}-lb", namespace=cluster.namespace, labels=serving.labels
+            ),
+            spec=ServiceSpecArgs(
+                type="LoadBalancer",
+                selector=serving.selector,
+                ports=[ServicePortArgs(name="http", port=port, target_port=port)],
+            ),
+            # After the pods: a load balancer without a backend may never be handed out.
+            opts=self.child(cluster.provider, depends_on=[serving.resources.deployment]),
+        )
+
+
+def _hostname(status: ServiceStatus | None) -> str:
+    """The first ingress of a load balancer; empty where there is none, which its provider waits for."""
+    balancer = status.load_balancer if status else None
+    ingress = balancer.ingress if balancer else None
+    return (ingress[0].hostname or ingress[0].ip or "") if ingress else ""
