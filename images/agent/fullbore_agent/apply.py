@@ -1,0 +1,83 @@
+"""Applying the settings that live in the running machine and not in a file: roles call this, and so do boot-time units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from .settings import interface_irqs, irq_cpus, read_all, sysctl_path
+from .system import System, ToolError
+
+Applier = Callable[[System, str, str], None]
+
+
+class Change(NamedTuple):
+    """One setting that was, or in a check would be, changed."""
+
+    id: str
+    had: str
+    want: str
+
+
+class Applied(NamedTuple):
+    changes: list[Change]
+    failures: list[str]
+    """One line for each setting that does not hold what is wanted afterwards, with the reason where there is one."""
+
+
+def apply(system: System, settings: Iterable[Mapping[str, Any]], *, check: bool = False) -> Applied:
+    """Set what differs, then read it again. Settings of kinds that live in files are left alone."""
+    wants = {s["id"]: s["want"] for s in settings if s["id"].partition(".")[0] in APPLIERS}
+    had = read_all(system, wants)
+    changes = [Change(id, had[id], want) for id, want in wants.items() if had[id] != want]
+    if check or not changes:
+        return Applied(changes, [])
+    reasons = {change.id: _set(system, change) for change in changes}
+    system.forget()
+    now = read_all(system, {change.id: change.want for change in changes})
+    failures = [f"{c.id}: is {now[c.id]}, want {c.want}{reasons[c.id]}" for c in changes if now[c.id] != c.want]
+    return Applied(changes, failures)
+
+
+def _set(system: System, change: Change) -> str:
+    """Empty, or why it could not be set."""
+    kind, _, key = change.id.partition(".")
+    try:
+        APPLIERS[kind](system, key, change.want)
+    except (OSError, ToolError, ValueError) as error:
+        return f" ({error})"
+    return ""
+
+
+def _sysctl(system: System, key: str, want: str) -> None:
+    system.described(sysctl_path(key)).write_text(want + "\n")
+
+
+def _qos(system: System, key: str, want: str) -> None:
+    interface, _, item = key.rpartition(".")
+    system.change("mlnx_qos", "-i", interface, f"--{item}", want)
+
+
+def _tos(system: System, key: str, want: str) -> None:
+    system.change("cma_roce_tos", "-d", key, "-t", want)
+
+
+def _governor(system: System, key: str, want: str) -> None:
+    del key
+    for file in system.hardware("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor"):
+        file.write_text(want + "\n")
+
+
+def _irq(system: System, key: str, want: str) -> None:
+    """Spread the interrupts that left their NUMA node over its CPUs, one each in turn."""
+    del want
+    numbers, local = interface_irqs(system, key)
+    if not local:
+        raise ValueError(f"{key}: the kernel names no CPU near it")
+    for turn, number in enumerate(numbers):
+        if not irq_cpus(system, number) <= local:
+            cpu = sorted(local)[turn % len(local)]
+            system.hardware(f"/proc/irq/{number}/smp_affinity_list").write_text(f"{cpu}\n")
+
+
+APPLIERS: dict[str, Applier] = {"sysctl": _sysctl, "qos": _qos, "tos": _tos, "governor": _governor, "irq": _irq}

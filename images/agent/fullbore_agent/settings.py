@@ -1,0 +1,201 @@
+"""Reading a host's settings: a table of kinds, small pure parsers, one function over them.
+
+The kinds are described where they are planned (`fullbore.plan.hosts`). A thing that is not there reads as "absent";
+one that cannot be read reads as "error: REASON", so that it shows as drift with its reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from .system import System, ToolError
+
+ABSENT = "absent"
+SYSCTL_FILE = "/etc/sysctl.d/90-fullbore.conf"
+LIMITS_FILE = "/etc/security/limits.d/90-fullbore.conf"
+NCCL_FILE = "/etc/nccl.conf"
+KUBELET_FILE = "/etc/fullbore/kubelet.yaml"
+
+Reader = Callable[[System, str, str], str]
+"""(system, key, want) -> what the host holds."""
+
+
+class BadSettings(ValueError):
+    """Ids that no reader knows; the text names every one."""
+
+
+def read_all(system: System, wants: Mapping[str, str]) -> dict[str, str]:
+    """{id: value that the host holds} for {id: value wanted}. Raises BadSettings before reading anything."""
+    bad = [setting for setting in wants if setting.partition(".")[0] not in READERS or not setting.partition(".")[2]]
+    if bad:
+        kinds = ", ".join(sorted(READERS))
+        raise BadSettings(f"settings: {', '.join(map(repr, bad))}: not KIND.KEY of a known kind; kinds are {kinds}")
+    return {setting: read(system, setting, want) for setting, want in wants.items()}
+
+
+def read(system: System, setting: str, want: str) -> str:
+    """What the host holds for one id."""
+    kind, _, key = setting.partition(".")
+    try:
+        return READERS[kind](system, key, want)
+    except FileNotFoundError:
+        return ABSENT
+    except (OSError, ToolError, ValueError) as error:
+        return f"error: {error}"
+
+
+def drifted(settings: Iterable[Mapping[str, Any]], values: Mapping[str, str]) -> dict[str, list[str]]:
+    """{role: [ids that do not hold what is wanted]}, roles without drift left out."""
+    drift: dict[str, list[str]] = {}
+    for setting in settings:
+        if values[setting["id"]] != setting["want"]:
+            drift.setdefault(setting["role"], []).append(setting["id"])
+    return drift
+
+
+# Parsers: text in, values out.
+
+
+def parse_assignments(text: str) -> dict[str, str]:
+    """`KEY = VALUE` lines; # and ; start a comment line. Runs of blanks in a value become one space."""
+    pairs = (line.partition("=") for line in map(str.strip, text.splitlines()) if line and line[0] not in "#;")
+    return {key.strip(): " ".join(value.split()) for key, equals, value in pairs if equals}
+
+
+def parse_limits(text: str) -> dict[str, str]:
+    """limits.conf lines as {DOMAIN.TYPE.ITEM: value}."""
+    lines = (line.partition("#")[0].split() for line in text.splitlines())
+    return {".".join(fields[:3]): fields[3] for fields in lines if len(fields) == 4}
+
+
+def parse_mlnx_qos(text: str) -> dict[str, str]:
+    """{trust, pfc} of what `mlnx_qos -i IF` prints. Raises ValueError where either line is missing."""
+    trust = re.search(r"^Priority trust state:\s*(\w+)", text, re.MULTILINE)
+    pfc = re.search(r"^\s*enabled\s+((?:[01]\s*){8})$", text, re.MULTILINE)
+    if not trust or not pfc:
+        raise ValueError("mlnx_qos: no trust state or PFC line in its output")
+    return {"trust": trust[1], "pfc": ",".join(pfc[1].split())}
+
+
+def parse_cpu_list(text: str) -> set[int]:
+    """A kernel CPU list, "0-3,8" -> {0, 1, 2, 3, 8}."""
+    cpus: set[int] = set()
+    for span in filter(None, text.strip().split(",")):
+        low, _, high = span.partition("-")
+        cpus.update(range(int(low), int(high or low) + 1))
+    return cpus
+
+
+def parse_properties(text: str) -> dict[str, str]:
+    """`systemctl show` lines."""
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def sysctl_path(key: str) -> str:
+    """net.ipv4.tcp_ecn -> /proc/sys/net/ipv4/tcp_ecn; a slash in a key stands for a dot, as in sysctl.conf."""
+    return "/proc/sys/" + key.translate(str.maketrans("./", "/."))
+
+
+# Readers: one a kind.
+
+
+def _sysctl(system: System, key: str, want: str) -> str:
+    running = " ".join(system.described(sysctl_path(key)).read_text().split())
+    at_boot = _assignments(system, SYSCTL_FILE).get(key, "unset")
+    # A running value that is right and would be lost is drift too; one that is wrong says enough by itself.
+    return f"{running}; at boot: {at_boot}" if running == want != at_boot else running
+
+
+def _limits(system: System, key: str, want: str) -> str:
+    del want
+    return parse_limits(system.file(LIMITS_FILE).read_text()).get(key, ABSENT)
+
+
+def _nccl(system: System, key: str, want: str) -> str:
+    del want
+    return _assignments(system, NCCL_FILE).get(key, ABSENT)
+
+
+def _assignments(system: System, path: str) -> dict[str, str]:
+    try:
+        return parse_assignments(system.file(path).read_text())
+    except FileNotFoundError:
+        return {}
+
+
+def _qos(system: System, key: str, want: str) -> str:
+    del want
+    interface, _, item = key.rpartition(".")
+    return parse_mlnx_qos(system.run("mlnx_qos", "-i", interface))[item]
+
+
+def _tos(system: System, key: str, want: str) -> str:
+    del want
+    return system.run("cma_roce_tos", "-d", key).split()[-1]
+
+
+def _governor(system: System, key: str, want: str) -> str:
+    del key, want
+    files = system.hardware("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor")
+    found = Counter(file.read_text().strip() for file in files)
+    if len(found) > 1:
+        return "mixed: " + ", ".join(f"{count} {name}" for name, count in sorted(found.items()))
+    return next(iter(found), ABSENT)
+
+
+def _irq(system: System, key: str, want: str) -> str:
+    del want
+    numbers, local = interface_irqs(system, key)
+    remote = [n for n in numbers if not irq_cpus(system, n) <= local]
+    return f"remote: {len(remote)} of {len(numbers)}" if remote else "local"
+
+
+def interface_irqs(system: System, interface: str) -> tuple[list[int], set[int]]:
+    """The interrupts of a network interface and the CPUs of its NUMA node."""
+    device = system.hardware(f"/sys/class/net/{interface}/device")
+    local = parse_cpu_list((device / "local_cpulist").read_text())
+    return sorted(int(entry.name) for entry in (device / "msi_irqs").iterdir()), local
+
+
+def irq_cpus(system: System, number: int) -> set[int]:
+    return parse_cpu_list(system.hardware(f"/proc/irq/{number}/smp_affinity_list").read_text())
+
+
+def _kubelet(system: System, key: str, want: str) -> str:
+    del want
+    value: Any = json.loads(system.file(KUBELET_FILE).read_text())
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return ABSENT if value is None else str(value)
+
+
+def _unit(system: System, key: str, want: str) -> str:
+    del want
+    shown = parse_properties(system.run("systemctl", "show", "--property=LoadState,UnitFileState,ActiveState", key))
+    if shown["LoadState"] == "not-found":
+        return ABSENT
+    return f"{shown['UnitFileState'] or shown['LoadState']},{shown['ActiveState']}"
+
+
+def _file(system: System, key: str, want: str) -> str:
+    del want
+    return hashlib.sha256(system.file(key).read_bytes()).hexdigest()
+
+
+READERS: dict[str, Reader] = {
+    "sysctl": _sysctl,
+    "limits": _limits,
+    "nccl": _nccl,
+    "qos": _qos,
+    "tos": _tos,
+    "governor": _governor,
+    "irq": _irq,
+    "kubelet": _kubelet,
+    "unit": _unit,
+    "file": _file,
+}
