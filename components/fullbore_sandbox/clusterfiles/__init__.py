@@ -1,0 +1,1 @@
+"""What a control plane of the sandbox is made of: certificates, processes, nodes and the objects it starts with."""
