@@ -38,12 +38,12 @@ changes:
   returned: always
 """
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
-from ansible.module_utils.fullbore_agent.apply import apply  # noqa: E402 # pyright: ignore[reportMissingImports]
-from ansible.module_utils.fullbore_agent.settings import (  # noqa: E402 # pyright: ignore[reportMissingImports]
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.fullbore_agent.apply import apply  # pyright: ignore[reportMissingImports]
+from ansible.module_utils.fullbore_agent.settings import (  # pyright: ignore[reportMissingImports]
     BadSettings,
 )
-from ansible.module_utils.fullbore_agent.system import System  # noqa: E402 # pyright: ignore[reportMissingImports]
+from ansible.module_utils.fullbore_agent.system import System  # pyright: ignore[reportMissingImports]
 
 
 def main() -> None:

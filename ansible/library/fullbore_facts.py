@@ -54,7 +54,7 @@ settings:
   type: dict
   returned: always
 drift:
-  description: Ids that differ, by role, in the order of the roles; C(journal.ROLE) where a run was killed inside a role.
+  description: Ids that differ, by role, in the order of the roles; C(journal.ROLE) where a run was killed in a role.
   type: dict
   returned: always
 interrupted:
@@ -71,18 +71,18 @@ signature:
   returned: always
 """
 
-import json  # noqa: E402
-from datetime import datetime, timezone  # noqa: E402
-from pathlib import Path  # noqa: E402
+import json
+from datetime import datetime, timezone
+from pathlib import Path
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
-from ansible.module_utils.fullbore_agent.journal import interrupted  # noqa: E402 # pyright: ignore[reportMissingImports]
-from ansible.module_utils.fullbore_agent.settings import (  # noqa: E402 # pyright: ignore[reportMissingImports]
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.fullbore_agent.journal import interrupted  # pyright: ignore[reportMissingImports]
+from ansible.module_utils.fullbore_agent.settings import (  # pyright: ignore[reportMissingImports]
     BadSettings,
     drifted,
     read_all,
 )
-from ansible.module_utils.fullbore_agent.system import System  # noqa: E402 # pyright: ignore[reportMissingImports]
+from ansible.module_utils.fullbore_agent.system import System  # pyright: ignore[reportMissingImports]
 
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
 NAMESPACE = "fullbore-facts"

@@ -53,8 +53,8 @@ held_by:
   returned: on failure
 """
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
-from ansible.module_utils.fullbore_agent.journal import (  # noqa: E402 # pyright: ignore[reportMissingImports]
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.fullbore_agent.journal import (  # pyright: ignore[reportMissingImports]
     Journal,
     Lock,
     Locked,

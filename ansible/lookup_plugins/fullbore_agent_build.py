@@ -13,13 +13,13 @@ author:
 options: {}
 """
 
-import hashlib  # noqa: E402
-import importlib.util  # noqa: E402
-import os  # noqa: E402
-from pathlib import Path  # noqa: E402
+import hashlib
+import importlib.util
+import os
+from pathlib import Path
 
-from ansible.errors import AnsibleError  # noqa: E402
-from ansible.plugins.lookup import LookupBase  # noqa: E402
+from ansible.errors import AnsibleError
+from ansible.plugins.lookup import LookupBase
 
 BUILD = Path(__file__).resolve().parents[2] / "images" / "agent" / "build.py"
 
@@ -27,7 +27,7 @@ BUILD = Path(__file__).resolve().parents[2] / "images" / "agent" / "build.py"
 class LookupModule(LookupBase):
     """One result, {path, sha256}; terms are ignored."""
 
-    def run(self, terms, variables=None, **kwargs):
+    def run(self, terms, variables=None, **kwargs):  # pyright: ignore[reportIncompatibleMethodOverride]
         spec = importlib.util.spec_from_file_location("fullbore_agent_build_script", BUILD)
         if spec is None or spec.loader is None:
             raise AnsibleError(f"{BUILD}: not there; run from a whole checkout")

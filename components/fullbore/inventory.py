@@ -35,7 +35,6 @@ def _ansible(name: str) -> str:
 
 
 def _hostvars(site: SitePlan, group: GroupPlan, host: HostPlan) -> dict[str, object]:
-    settings = [{"id": s.id, "role": s.role, "want": s.want, "reboot": s.reboot} for s in host.settings]
     return {
         "ansible_host": host.address,
         "ansible_port": host.port,
@@ -43,10 +42,17 @@ def _hostvars(site: SitePlan, group: GroupPlan, host: HostPlan) -> dict[str, obj
         "ansible_ssh_private_key_file": site.ssh_private_key_file,
         "ansible_ssh_common_args": ssh_args(host.host_key),
         "ansible_python_interpreter": "/usr/bin/python3",
+        **role_variables(group, host),
+    }
+
+
+def role_variables(group: GroupPlan, host: HostPlan) -> dict[str, object]:
+    """What the roles read of the plan, however the host is reached."""
+    settings = [{"id": s.id, "role": s.role, "want": s.want, "reboot": s.reboot} for s in host.settings]
+    return {
         "fullbore_settings": settings,
         "fullbore_roles": list(group.roles),
         "fullbore_document_text": document_text(host.document),
-        "fullbore_agent_port": site.agent_port,
     }
 
 

@@ -46,14 +46,16 @@ def _files() -> Iterator[tuple[str, bytes]]:
     for path in SOURCE.rglob("*.py"):
         yield path.relative_to(SOURCE.parent).as_posix(), path.read_bytes()
     for name in (*REQUIRED, *OPTIONAL):
-        try:
-            yield from _distribution(metadata.distribution(name))
-        except metadata.PackageNotFoundError as error:
-            if name in REQUIRED:
-                raise BuildError(f"{name}: not installed; run scripts/setup") from error
+        yield from _distribution(name)
 
 
-def _distribution(distribution: metadata.Distribution) -> Iterator[tuple[str, bytes]]:
+def _distribution(name: str) -> Iterator[tuple[str, bytes]]:
+    try:
+        distribution = metadata.distribution(name)
+    except metadata.PackageNotFoundError as error:
+        if name in REQUIRED:
+            raise BuildError(f"{name}: not installed; run scripts/setup") from error
+        return
     for file in distribution.files or ():
         # Tests and command-line scripts lie outside of the package or are not needed on a host.
         if file.suffix == ".py" and ".." not in file.parts:

@@ -1,4 +1,4 @@
-"""`fullbore-agent serve | apply ROLE | drift | check FILE`: exit 0 when well, 1 when something differs, 2 on bad input."""
+"""`fullbore-agent serve | apply ROLE | drift | check FILE`: exit 0 when well, 1 on a difference, 2 on bad input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Applying the settings that live in the running machine and not in a file: roles call this, and so do boot-time units."""
+"""Applying the settings that live in the running machine and not in a file, for roles and for boot-time units."""
 
 from __future__ import annotations
 

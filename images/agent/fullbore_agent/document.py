@@ -17,7 +17,7 @@ class BadPlan(ValueError):
 
 
 def load(path: Path = PATH) -> dict[str, Any]:
-    """The plan's document. Raises BadPlan where it is missing, not JSON, of another version, or not what was written."""
+    """The plan's document. Raises BadPlan where it is missing, not JSON, of another version, or changed."""
     try:
         document = json.loads(path.read_text())
     except OSError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .system import System
 
@@ -26,7 +26,7 @@ class Port(NamedTuple):
 class Gpu(NamedTuple):
     """One GPU; memory in MiB."""
 
-    index: int
+    number: int
     uuid: str
     model: str
     memory_total: float
@@ -84,11 +84,11 @@ def _nvml_gpus() -> list[Gpu]:
         pynvml.nvmlShutdown()
 
 
-def _nvml_gpu(pynvml, index: int) -> Gpu:  # noqa: ANN001
+def _nvml_gpu(pynvml: Any, index: int) -> Gpu:
     handle = pynvml.nvmlDeviceGetHandleByIndex(index)
     memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
     return Gpu(
-        index=index,
+        number=index,
         uuid=_text(pynvml.nvmlDeviceGetUUID(handle)),
         model=_text(pynvml.nvmlDeviceGetName(handle)),
         memory_total=int(memory.total) / 2**20,
@@ -112,7 +112,7 @@ def _described_gpus(system: System) -> list[Gpu]:
     texts = [{file.name: file.read_text().strip() for file in folder.iterdir()} for folder in folders]
     return [
         Gpu(
-            index=index,
+            number=index,
             uuid=text["uuid"],
             model=text["model"],
             memory_total=float(text["memory_total_mib"]),

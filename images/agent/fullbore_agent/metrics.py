@@ -1,4 +1,4 @@
-"""The metrics that the agent serves: names of node-exporter and DCGM where they have one, our own where they lack it."""
+"""The metrics that the agent serves: names of node-exporter and DCGM, our own where they lack one."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ class HostCollector(Collector):
             plan, fault = load(self._plan_path), None
         except BadPlan as error:
             plan, fault = None, error
-        yield _gauge("fullbore_plan_valid", "1 where /etc/fullbore/plan.json is whole and of a known version", fault is None)
+        yield _gauge(
+            "fullbore_plan_valid", "1 where /etc/fullbore/plan.json is whole and of a known version", fault is None
+        )
         yield _labelled("fullbore_agent_build_info", "version of the agent", {"version": __version__})
         if plan is not None:
             yield self._identity(plan)
@@ -104,7 +106,9 @@ class HostCollector(Collector):
     def _rdma(self) -> Iterator[Metric]:
         labels = ["device", "port"]
         state = GaugeMetricFamily("node_infiniband_state_id", "port state (4 is active)", labels=labels)
-        physical = GaugeMetricFamily("node_infiniband_physical_state_id", "physical state (5 is link up)", labels=labels)
+        physical = GaugeMetricFamily(
+            "node_infiniband_physical_state_id", "physical state (5 is link up)", labels=labels
+        )
         rate = GaugeMetricFamily("node_infiniband_rate_bytes_per_second", "rate of the port", labels=labels)
         counters = {n: CounterMetricFamily(m, f"sysfs counter {n}", labels=labels) for n, m in PORT_COUNTERS.items()}
         for port in hardware.ports(self._system):
@@ -127,7 +131,7 @@ class HostCollector(Collector):
             labels=labels,
         )
         for gpu in hardware.gpus(self._system):
-            at = [str(gpu.index), gpu.uuid, gpu.model, str(self._system.simulated).lower()]
+            at = [str(gpu.number), gpu.uuid, gpu.model, str(self._system.simulated).lower()]
             for name, (_, value) in GPU_GAUGES.items():
                 families[name].add_metric(at, value(gpu))
             full_in.add_metric(at, self._forecast(gpu))

@@ -62,7 +62,7 @@ class System:
         path = f"{self.sysroot}/usr/bin:{standard}" if self.sysroot else standard
         env = {**os.environ, "PATH": path, "LC_ALL": "C"}
         try:
-            done = subprocess.run(  # noqa: S603
+            done = subprocess.run(
                 _found(argv, path), env=env, capture_output=True, text=True, timeout=TOOL_TIMEOUT_S, check=True
             )
         except subprocess.CalledProcessError as error:

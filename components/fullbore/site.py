@@ -1,0 +1,105 @@
+"""The bare-metal site: its machines, a resource for each rack's group, changed in waves."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pulumi
+
+from fullbore._component import Component
+from fullbore.inventory import role_variables
+from fullbore.plan.model import GroupPlan, HostPlan, SitePlan
+from fullbore.provider.resources import Host, HostGroup
+
+REPOSITORY = Path(__file__).parents[2]
+CONTENT = ("ansible", "images/agent")
+"""Folders whose files decide what a run does to a host."""
+NO_CONTENT = ("__pycache__", "molecule", "tests", "inventory.py", "ansible.cfg")
+"""Parts of paths there that do not."""
+WAVES = ("storage", "gpu")
+"""Storage goes first: GPU machines that change while their storage is half changed would be two faults at once."""
+
+
+class Site(Component):
+    """Every machine of the plan, converged by Ansible.
+
+    Groups follow one another in wave order, each after the one before is done, so that a bad change stops at the
+    first. `hosts` is {host: {group, rack, serial, failed}}, where `failed` is why it did not converge, else None.
+    """
+
+    def __init__(self, name: str, plan: SitePlan, *, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(name, opts)
+        self.plan = plan
+        self.groups: dict[str, HostGroup] = {}
+        content = content_digest(REPOSITORY)
+        for group in in_waves(plan.groups):
+            self.groups[group.name] = self._create_group(group, content)
+        self.hosts = self._summary()
+        self.register_outputs({"hosts": self.hosts})
+
+    def _create_group(self, group: GroupPlan, content: str) -> HostGroup:
+        before = list[pulumi.Resource](self.groups.values())[-1:]
+        return HostGroup(
+            self.part(group.name),
+            group=group.name,
+            rack=group.rack,
+            roles=list(group.roles),
+            hosts={host.name: _host(group, host) for host in group.hosts},
+            ssh={"user": self.plan.ssh_user, "privateKeyFile": self.plan.ssh_private_key_file},
+            content=content,
+            max_failures=self.plan.max_failures,
+            opts=self.child(depends_on=before),
+        )
+
+    def _summary(self) -> pulumi.Output[dict[str, dict[str, str | None]]]:
+        failed = pulumi.Output.all(**{name: group.failed for name, group in self.groups.items()})
+        return failed.apply(lambda reasons: summary(self.plan, reasons))
+
+
+def _host(group: GroupPlan, host: HostPlan) -> Host:
+    return {
+        "address": host.address,
+        "port": host.port,
+        "hostKey": host.host_key,
+        "serial": host.serial,
+        "settings": {setting.id: setting.want for setting in host.settings},
+        "vars": role_variables(group, host),
+    }
+
+
+def summary(plan: SitePlan, failed: dict[str, dict[str, str]]) -> dict[str, dict[str, str | None]]:
+    """{host: {group, rack, serial, failed}} from {group: {host: reason}}."""
+    return {
+        host.name: {
+            "group": group.name,
+            "rack": group.rack,
+            "serial": host.serial,
+            "failed": (failed.get(group.name) or {}).get(host.name),
+        }
+        for group in plan.groups
+        for host in group.hosts
+    }
+
+
+def in_waves(groups: Iterable[GroupPlan]) -> list[GroupPlan]:
+    """Groups in the order that they are changed: by wave, then rack, then name."""
+    return sorted(groups, key=lambda group: (WAVES.index(group.kind), group.rack, group.name))
+
+
+def content_digest(root: Path) -> str:
+    """sha256 over names and contents of all that a run executes. Another one makes every role run again."""
+    digest = hashlib.sha256()
+    for path in sorted(_content(root)):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(root).as_posix()}\0{len(content)}\0".encode() + content)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _content(root: Path) -> Iterator[Path]:
+    # rglob does not follow the link in ansible/module_utils, whose target is counted where it lies.
+    for folder in CONTENT:
+        for path in (root / folder).rglob("*"):
+            if path.is_file() and not set(path.relative_to(root).parts) & set(NO_CONTENT):
+                yield path
