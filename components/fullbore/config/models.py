@@ -47,8 +47,8 @@ class Host(Strict):
     port: Port = Field(default=22, description="SSH port")
     host_key: Text | None = Field(
         default=None,
-        pattern=r"^ssh-ed25519 [A-Za-z0-9+/=]+$",
-        description="the host's public SSH key, 'ssh-ed25519 AAAA...'; a host with another key is refused",
+        pattern=r"^ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43}$",
+        description="the host's public SSH key, 'ssh-ed25519 AAAA...' without a comment; another key is refused",
     )
 
 
@@ -86,7 +86,7 @@ class Site(Strict):
     cidr: Network = Field(description="management network of the site")
     fabric: Fabric = Field(description="what carries traffic between GPUs of different hosts")
     link_gbps: Number = Field(default=400, gt=0, description="rate of one fabric link, Gbit/s")
-    ssh: Ssh = Field(default=Ssh())
+    ssh: Ssh = Field(default=Ssh(), description="how the machines are reached")
     max_failures: Whole = Field(default=0, ge=0, description="hosts that may fail without failing the update")
     sysctl: dict[Text, Text | Whole] = Field(default={}, description="kernel settings that override the profile's")
     groups: dict[Name, HostGroup] = Field(min_length=1, description="machines by kind and rack")

@@ -38,3 +38,8 @@ class Rule:
     def problems(self, subject: Subject) -> Iterator[Problem]:
         for path, message in self.find(subject):
             yield Problem(path=path, severity=self.severity, rule=self.id, message=message)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 host`, `3 hosts`."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -10,7 +10,7 @@ from fullbore.catalog.accelerators import ACCELERATORS, AcceleratorRow
 from fullbore.catalog.instances import INSTANCES
 from fullbore.catalog.models import MODELS, ModelRow
 from fullbore.config.models import Environment, Serving
-from fullbore.plan.checks.base import Finding, Rule, Subject
+from fullbore.plan.checks.base import Finding, Rule, Subject, counted
 from fullbore.plan.fit import Fit, Layout, fit
 
 
@@ -170,8 +170,8 @@ def _enough(subject: Subject) -> Iterable[Finding]:
         have = sum(pool.machines * pool.gpus_per_machine for pool in pools)
         hosts = sum(pool.machines for pool in pools)
         message = (
-            f"{hosts} hosts hold {have} GPUs, room for {room} replicas, but {serving.replicas} replicas x "
-            f"{_product(serving)} need {serving.replicas * gpus}; add a host or lower replicas"
+            f"{counted(hosts, 'host')} with {counted(have, 'GPU')} can hold {counted(room, 'replica')}, but replicas "
+            f"{serving.replicas} x {_product(serving)} needs {serving.replicas * gpus}; add a host or lower replicas"
         )
         yield Finding("serving.replicas", message)
 
@@ -184,8 +184,8 @@ def _standby_room(subject: Subject) -> Iterable[Finding]:
     room = sum(pool.pods(gpus) for pool in cloud_pools(subject.env))
     if standby.replicas > room:
         message = (
-            f"{standby.replicas} replicas x {gpus} GPUs, but the cloud's node groups have room for {room} at "
-            "max_nodes; raise max_nodes of a node group or lower replicas"
+            f"got {standby.replicas} of {counted(gpus, 'GPU')} each, but the cloud's node groups have room for {room} "
+            "at max_nodes; raise max_nodes of a node group or lower replicas"
         )
         yield Finding("standby.replicas", message)
 

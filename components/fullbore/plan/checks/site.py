@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from fullbore.config.models import Host, HostGroup
-from fullbore.plan.checks.base import Finding, Rule, Subject
+from fullbore.plan.checks.base import Finding, Rule, Subject, counted
 
 
 def _groups(subject: Subject) -> Iterator[tuple[str, HostGroup]]:
@@ -48,24 +48,26 @@ def _outside(subject: Subject) -> Iterable[Finding]:
 _IDENTITIES: dict[str, tuple[str, Callable[[str, Host], object]]] = {
     "": ("name", lambda name, host: name),
     ".serial": ("serial number", lambda name, host: host.serial),
-    ".address": ("address", lambda name, host: host.address and f"{host.address} port {host.port}"),
+    ".address": ("address and port", lambda name, host: host.address and (host.address, host.port)),
     ".host_key": ("host key", lambda name, host: host.host_key),
 }
 """What no two hosts may share: the field's path below the host, its noun, and its value."""
 
 
 def _twice(subject: Subject) -> Iterable[Finding]:
-    for field, (noun, value_of) in _IDENTITIES.items():
-        seen: dict[object, str] = {}
-        for path, name, host in _hosts(subject):
+    """One finding for each pair of hosts, which names everything that the two share."""
+    first: dict[tuple[str, object], str] = {}
+    shared: dict[tuple[str, str], list[str]] = {}
+    for path, name, host in _hosts(subject):
+        for field, (_, value_of) in _IDENTITIES.items():
             value = value_of(name, host)
-            if value is None:
-                continue
-            if value in seen:
-                shown = "" if field == ".host_key" else f" {value}"
-                message = f"{noun}{shown} is that of {seen[value]} too; list each machine once"
-                yield Finding(path + field, message)
-            seen.setdefault(value, path)
+            other = first.setdefault((field, value), path) if value is not None else path
+            if other != path:
+                shared.setdefault((path, other), []).append(field)
+    for (path, other), fields in shared.items():
+        nouns = ", ".join(_IDENTITIES[field][0] for field in fields)
+        where = path + fields[0] if len(fields) == 1 else path
+        yield Finding(where, f"has the {nouns} of {other}; list each machine once")
 
 
 def _gpu_fields(subject: Subject) -> Iterable[Finding]:
@@ -82,7 +84,7 @@ def _max_failures(subject: Subject) -> Iterable[Finding]:
     site = subject.env.site
     hosts = sum(len(group.hosts) for _, group in _groups(subject))
     if site and site.max_failures >= hosts:
-        message = f"got {site.max_failures}, but the site has {hosts} hosts; allowed at most {hosts - 1}"
+        message = f"got {site.max_failures}, but the site has {counted(hosts, 'host')}; allowed at most {hosts - 1}"
         yield Finding("site.max_failures", message)
 
 

@@ -1,0 +1,108 @@
+"""One direction: config -> plan -> components -> resources. Imports are parsed, never run."""
+
+import ast
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMPONENTS = ROOT / "components"
+CLIENTS = {"pulumi", "pulumi_aws", "pulumi_kubernetes", "ansible", "ansible_runner", "boto3", "botocore", "kubernetes"}
+CLIENTS |= {"grpc", "requests", "httpx", "moto"}
+
+FORBIDDEN: dict[str, set[str]] = {
+    "fullbore.problems": {"fullbore", *CLIENTS},
+    "fullbore.catalog": {"fullbore.config", "fullbore.plan", "fullbore.report", "fullbore.provider", *CLIENTS},
+    "fullbore.config": {"fullbore.plan", "fullbore.catalog", "fullbore.report", "fullbore.provider", *CLIENTS},
+    "fullbore.plan": {"fullbore.report", "fullbore.provider", "fullbore.inventory", "fullbore.stack", *CLIENTS},
+    "fullbore.inventory": {"fullbore.config", "fullbore.provider", "fullbore.report", *CLIENTS},
+    "fullbore.report": {"fullbore.provider", "fullbore.stack", *CLIENTS},
+    "fullbore.cli": {"fullbore.provider", "fullbore.stack", *CLIENTS},
+    "fullbore": {"fullbore_sandbox", "fullbore_runtime", "fullbore_agent"},
+    "fullbore_runtime": {"fullbore", "fullbore_sandbox", "pulumi"},
+    "fullbore_agent": {"fullbore", "fullbore_sandbox", "pulumi"},
+}
+"""What a module or package, and all below it, must not import (a name forbids everything below it too)."""
+
+PURE = {"socket", "subprocess", "urllib.request", "http", "time", "random", "threading", "asyncio", "os", "pathlib"}
+"""What only code that reaches out needs: the plan has no I/O and no clock."""
+
+ROOTS = {
+    "fullbore": COMPONENTS,
+    "fullbore_runtime": ROOT / "images" / "runtime",
+    "fullbore_agent": ROOT / "images" / "agent",
+}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for package, root in ROOTS.items():
+        for path in sorted((root / package).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def imports(module: str, path: Path) -> set[str]:
+    """Absolute names that a file imports; those only for type checkers count too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+            above = package.rsplit(".", node.level - 1)[0] if node.level > 1 else package
+            base = node.module or ""
+            name = ".".join(part for part in (above, base) if part) if node.level else base
+            found.add(name)
+            found.update(f"{name}.{alias.name}" for alias in node.names)
+    return found
+
+
+def forbidden(module: str) -> set[str]:
+    return {name for package, names in FORBIDDEN.items() if within(module, package) for name in names}
+
+
+@pytest.mark.parametrize(("module", "path"), [pytest.param(*item, id=item[0]) for item in modules()])
+def test_no_import_points_back(module: str, path: Path) -> None:
+    bad = {
+        name
+        for name in imports(module, path)
+        for banned in forbidden(module)
+        if within(name, banned) and not within(banned, module) and not (banned == "fullbore" and module == name)
+    }
+    assert bad == set(), f"{path.relative_to(ROOT)} imports {', '.join(sorted(bad))}"
+
+
+@pytest.mark.parametrize(
+    ("module", "path"), [pytest.param(*item, id=item[0]) for item in modules() if within(item[0], "fullbore.plan")]
+)
+def test_the_plan_is_pure(module: str, path: Path) -> None:
+    bad = {name for name in imports(module, path) for banned in PURE if within(name, banned)}
+    assert bad == set()
+
+
+def test_every_named_package_exists() -> None:
+    """A rule about a package that was renamed would hold for nothing."""
+    known = {name for name, _ in modules()}
+    assert set(FORBIDDEN) <= known
+
+
+PUBLIC = ("fullbore.config", "fullbore.plan", "fullbore.plan.checks")
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_all_is_sorted_complete_and_importable(package: str) -> None:
+    module = importlib.import_module(package)
+    tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
+    offered = {
+        alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert len(set(module.__all__)) == len(module.__all__)
+    assert all(hasattr(module, name) for name in module.__all__)
+    unlisted = {name for name in offered - set(module.__all__) if not isinstance(getattr(module, name), type(ast))}
+    assert unlisted == set()

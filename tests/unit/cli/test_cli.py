@@ -1,0 +1,130 @@
+"""The command as a person runs it: a process of its own, its exit code, stdout and stderr."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+FIXTURES = ROOT / "tests" / "fixtures"
+
+
+def fullbore(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
+    return subprocess.run(
+        [sys.executable, "-c", "from fullbore.cli import main; main()", *arguments],
+        cwd=ROOT,
+        env=inherited | {"PYTHONPATH": str(ROOT / "components"), "NO_COLOR": "1"} | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_good_environment_is_ok() -> None:
+    done = fullbore("check", "prod")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("prod: ok; 10 hosts")
+
+
+def test_json_holds_the_plan_and_no_secret(tmp_path: Path) -> None:
+    path = tmp_path / "stack.yaml"
+    replication = "{source: smb, server: store, password: hunter2}"
+    parts = "cloud: {region: eu-central-1, cidr: 10.64.0.0/16, zones: [a]}, storage: {bucket: weights}"
+    path.write_text(f"config: {{'fullbore:env': {{name: example, {parts}, replication: {replication}}}}}")
+    done = fullbore("check", str(path), "--json")
+    document = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert document["ok"] is True
+    assert document["plan"]["storage"]["bucket"] == "weights"
+    assert document["plan"]["replication"]["password"] == "[secret]"
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_every_problem_is_told_at_once() -> None:
+    done = fullbore("check", str(FIXTURES / "config" / "typo" / "in.yaml"), "--json")
+    document = json.loads(done.stdout)
+    assert done.returncode == 2
+    assert document["ok"] is False
+    assert document["plan"] is None
+    assert [problem["path"] for problem in document["problems"]] == [
+        "gatway",
+        "site.groups.gpu.gpu_per_host",
+        "site.groups.gpu.hosts.gpu-01.hostkey",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "env"), [("check", "no/such/file.yaml"), ("explain", "nowhere"), ("inventory", "."), ("check", "tests")]
+)
+def test_an_environment_that_is_not_there_is_one_clear_line(command: str, env: str) -> None:
+    done = fullbore(command, env)
+    assert done.returncode == 2
+    assert f"{env}: there is no such" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_passphrase_is_told_before_the_engine_starts(tmp_path: Path) -> None:
+    salt = "encryptionsalt: v1:kRVTbYmAH8E=:v1:in/Kvouj7oolU9qd:VwAiMIDTujyMjW/EUHGjFjlGvaN11w==\n"
+    path = tmp_path / "stack.yaml"
+    path.write_text(salt + "config:\n  fullbore:env:\n    name: example\n")
+    wrong = fullbore("check", str(path), PULUMI_CONFIG_PASSPHRASE="hunter3")
+    assert wrong.returncode == 2
+    assert "encryptionsalt: the passphrase in PULUMI_CONFIG_PASSPHRASE" in wrong.stdout
+    assert fullbore("check", str(path), PULUMI_CONFIG_PASSPHRASE="hunter2").returncode == 0
+
+
+def test_inventory_is_what_ansible_reads() -> None:
+    inventory = json.loads(fullbore("inventory", "prod").stdout)
+    assert inventory["group_gpu_r01"]["hosts"] == ["gpu-r01-01", "gpu-r01-02", "gpu-r01-03", "gpu-r01-04"]
+    assert inventory["_meta"]["hostvars"]["nvme-01"]["ansible_host"] == "198.51.100.51"
+
+
+def test_inventory_of_no_site_is_empty() -> None:
+    assert json.loads(fullbore("inventory", "dev").stdout) == {"_meta": {"hostvars": {}}}
+
+
+def test_inventory_of_a_plan_with_errors_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "stack.yaml"
+    group = "{kind: storage, rack: r1, hosts: {h1: {serial: A}}}"
+    site = f"{{name: hall, cidr: 192.0.2.0/24, fabric: roce, groups: {{g1: {group}}}}}"
+    path.write_text(f"config: {{'fullbore:env': {{name: example, site: {site}}}}}")
+    done = fullbore("inventory", str(path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "site.groups.g1.hosts.h1.host_key: missing" in done.stderr
+
+
+def test_explain_speaks_of_each_part() -> None:
+    done = fullbore("explain", "prod")
+    assert done.returncode == 0
+    for words in ("fit of one GPU", "694,733", "cloud capacity", "p5en.48xlarge", "recovery", "US dollars an hour"):
+        assert words in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_explain_as_json() -> None:
+    document = json.loads(fullbore("explain", "prod", "--json").stdout)
+    assert document["fit of one GPU"][0]["KV cache (tokens)"] == 694_733
+    assert document["problems"] == []
+
+
+def test_neither_pulumi_nor_ansible_is_imported() -> None:
+    heavy = "('pulumi', 'pulumi_aws', 'pulumi_kubernetes', 'ansible', 'boto3', 'kubernetes', 'grpc')"
+    code = (
+        "import sys\nfrom fullbore.cli import main\n"
+        f"try:\n    main(['check', 'prod'])\nfinally:\n    print([m for m in {heavy} if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "components")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,54 @@
+"""The proof below was written by engine 3.250.0 with the passphrase `hunter2`."""
+
+from pathlib import Path
+
+import pytest
+from fullbore.config.passphrase import opens, passphrase_problem
+
+SALT = "v1:kRVTbYmAH8E=:v1:in/Kvouj7oolU9qd:VwAiMIDTujyMjW/EUHGjFjlGvaN11w=="
+DOCUMENT = {"encryptionsalt": SALT}
+
+
+@pytest.mark.parametrize(("passphrase", "right"), [("hunter2", True), ("hunter3", False)])
+def test_opens(passphrase: str, right: bool) -> None:
+    assert opens(SALT, passphrase) is right
+
+
+def test_the_variable_wins_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "passphrase"
+    file.write_text("wrong\n")
+    environ = {"PULUMI_CONFIG_PASSPHRASE": "hunter2", "PULUMI_CONFIG_PASSPHRASE_FILE": str(file)}
+    assert passphrase_problem(DOCUMENT, environ) is None
+
+
+def test_the_file_s_white_space_does_not_count(tmp_path: Path) -> None:
+    file = tmp_path / "passphrase"
+    file.write_text("hunter2\n")
+    assert passphrase_problem(DOCUMENT, {"PULUMI_CONFIG_PASSPHRASE_FILE": str(file)}) is None
+
+
+def test_a_wrong_passphrase_is_one_problem_that_does_not_repeat_it() -> None:
+    problem = passphrase_problem(DOCUMENT, {"PULUMI_CONFIG_PASSPHRASE": "hunter3"})
+    assert problem
+    assert (problem.path, problem.rule) == ("encryptionsalt", "passphrase-wrong")
+    assert "hunter3" not in problem.message
+
+
+@pytest.mark.parametrize(
+    "salt", ["v1:x", "v2:AA==:v1:AA==:AA==", "v1:%%%:v1:AA==:AA==", "v1:AA==:v1:AA==:AA==", ":" * 4]
+)
+def test_another_form_is_a_problem(salt: str) -> None:
+    problem = passphrase_problem({"encryptionsalt": salt}, {"PULUMI_CONFIG_PASSPHRASE": "x"})
+    assert problem
+    assert "another form" in problem.message
+
+
+def test_a_file_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
+    problem = passphrase_problem(DOCUMENT, {"PULUMI_CONFIG_PASSPHRASE_FILE": str(tmp_path / "none")})
+    assert problem
+    assert "PULUMI_CONFIG_PASSPHRASE_FILE" in problem.message
+
+
+@pytest.mark.parametrize(("document", "environ"), [({}, {"PULUMI_CONFIG_PASSPHRASE": "x"}), (DOCUMENT, {})])
+def test_nothing_to_compare_is_no_problem(document: dict[str, str], environ: dict[str, str]) -> None:
+    assert passphrase_problem(document, environ) is None
