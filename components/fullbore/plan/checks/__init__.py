@@ -1,25 +1,6 @@
-"""Every rule over an environment, as one table; all of them run, and all problems come back together."""
+"""The rules over an environment; all of them run, and all problems come back together."""
 
-from fullbore.config.endpoints import Endpoints
-from fullbore.config.models import Environment
-from fullbore.plan.checks import cloud, network, recovery, serving, site, structure
 from fullbore.plan.checks.base import Rule, Subject
-from fullbore.problems import Problem
-
-RULES: tuple[Rule, ...] = (
-    *structure.RULES,
-    *site.RULES,
-    *network.RULES,
-    *serving.RULES,
-    *cloud.RULES,
-    *recovery.RULES,
-)
-
-
-def check(env: Environment, endpoints: Endpoints | None = None) -> tuple[Problem, ...]:
-    """Problems of every rule, sorted by path."""
-    subject = Subject(env, endpoints)
-    return tuple(sorted({problem for rule in RULES for problem in rule.problems(subject)}))
-
+from fullbore.plan.checks.table import RULES, check
 
 __all__ = ["RULES", "Rule", "Subject", "check"]
