@@ -8,6 +8,7 @@ import select
 import subprocess
 import tempfile
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -96,7 +97,7 @@ class Podman:
     def __init__(self, state: State) -> None:
         self._state = state
         self._slots = threading.BoundedSemaphore(PARALLEL)
-        self._pulling = threading.Lock()
+        self._pulling: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._exits = Exits()
 
     def _call(self, *args: str | Path, timeout_s: float = 120) -> str:
@@ -107,7 +108,7 @@ class Podman:
         """The image, pulled where it is missing. Raises images.Unpullable with the engine's words."""
         row = images.stand_in(reference)
         actual = images.base_image(self._state.dir / "endpoints.json") if row else reference
-        with self._pulling:
+        with self._pulling[actual]:
             found = None if always_pull else self._image(actual)
             if found is None:
                 self._pull(actual)
@@ -132,9 +133,11 @@ class Podman:
     def _pull(self, reference: str) -> None:
         plain = ["--tls-verify=false"] if cli.is_podman() and images.loopback(reference) else []
         try:
-            self._call("pull", "--quiet", *plain, reference, timeout_s=600)
+            # Not one of the slots: it waits for a registry more than it works.
+            cli.podman(self._state, "pull", "--quiet", *plain, reference, timeout_s=600)
         except SandboxError as error:
-            raise images.Unpullable("ErrImagePull", str(error)) from error
+            # Of several attempts the last line says it all.
+            raise images.Unpullable("ErrImagePull", str(error).splitlines()[-1]) from error
 
     def run(self, owner: Owner, spec: ContainerSpec, binds: list[tuple[Path, str, bool]], network: Network) -> str:
         """Start a container and return its id; a container of that name that does not run is replaced."""
@@ -143,7 +146,8 @@ class Podman:
         row = images.stand_in(spec.image)
         reference = images.base_image(self._state.dir / "endpoints.json") if row else spec.image
         if row:
-            binds = [*binds, (Path(images.binary_of(spec.image, row)), row.path, True)]
+            shared = [(Path(folder), folder, True) for folder in row.shared if Path(folder).exists()]
+            binds = [*binds, *shared, (Path(images.binary_of(spec.image, row)), row.path, True)]
         with tempfile.NamedTemporaryFile("w", dir=self._state.data("kubelet")) as env_file:
             env_file.write(env_lines(spec))
             env_file.flush()

@@ -24,6 +24,8 @@ class StandIn:
     user: str
     folder: str = ""
     """Working directory and volume of the image, owned by its user."""
+    shared: tuple[str, ...] = ()
+    """Folders that this machine's build of the program reads, where they exist; the official build has them inside."""
     bare_name: str = ""
     """A first argument that the image's entry point takes for the program itself."""
     source: str
@@ -67,6 +69,7 @@ STAND_INS: Mapping[str, StandIn] = {
         default_args=("--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"),
         user="65534:65534",
         folder="/prometheus",
+        shared=("/usr/share/prometheus",),
         source="prometheus/prometheus Dockerfile",
     ),
     "docker.io/prom/alertmanager": StandIn(
@@ -75,6 +78,7 @@ STAND_INS: Mapping[str, StandIn] = {
         default_args=("--config.file=/etc/alertmanager/alertmanager.yml", "--storage.path=/alertmanager"),
         user="65534:65534",
         folder="/alertmanager",
+        shared=("/usr/share/prometheus",),
         source="prometheus/alertmanager Dockerfile",
     ),
 }

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 LIVENESS_GRACE_S = 30.0
 """Between TERM and KILL for an unhealthy container, where the pod does not say: Kubernetes' default."""
 TAIL_LINES = 10
+CONFIG_ERROR = "CreateContainerConfigError"
 
 
 class Store(Protocol):
@@ -93,7 +94,15 @@ class Pods:
         """A ConfigMap or Secret changed: look at the pods of its namespace."""
         for pod in self._stores.pods.all():
             if pod["metadata"]["namespace"] == obj["metadata"].get("namespace"):
+                self._retry_config(uid(pod))
                 self.pod_changed(pod)
+
+    def _retry_config(self, pod_uid: str) -> None:
+        """What a container lacked may be there now: it is tried at once."""
+        run = self._runs.get(pod_uid)
+        for slot in run.slots if run else ():
+            if slot.waiting[0] == CONFIG_ERROR:
+                slot.retry_at = 0.0
 
     def service_changed(self, service: Object) -> None:
         """A Service changed: names of pods may change, and a load balancer needs its name."""
@@ -169,9 +178,10 @@ class Pods:
             return None
 
     def _refuse(self, pod: Object, run: PodRun, why: str) -> None:
+        if any(slot.waiting != (CONFIG_ERROR, why) for slot in run.slots):
+            self._events.event(pod, "Warning", "FailedCreatePodSandBox", why)
         for slot in run.slots:
-            slot.waiting = ("CreateContainerConfigError", why)
-        self._events.event(pod, "Warning", "FailedCreatePodSandBox", why)
+            slot.waiting = (CONFIG_ERROR, why)
         self._publish(pod, run, "Pending", {"reason": "Refused", "message": why})
 
     # Starting
@@ -183,7 +193,7 @@ class Pods:
             reason = "ImagePullBackOff" if slot.failures else error.reason
             self._not_started(pod, run, slot, reason, error.message)
         except ConfigError as error:
-            self._not_started(pod, run, slot, "CreateContainerConfigError", str(error))
+            self._not_started(pod, run, slot, CONFIG_ERROR, str(error))
         except SandboxError as error:
             self._not_started(pod, run, slot, "CreateContainerError", str(error))
 
