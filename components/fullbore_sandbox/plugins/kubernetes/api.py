@@ -27,7 +27,7 @@ from fullbore_sandbox.plugins.kubernetes.kubeconfig import Connection
 
 Object = dict[str, Any]
 
-WATCH_S = 5
+WATCH_S = 2
 """The server ends a watch after this long, so that a cancelled wait is noticed while nothing happens."""
 REQUEST_TIMEOUT = Timeout(connect=5, read=60)
 _RETRY = Retry(

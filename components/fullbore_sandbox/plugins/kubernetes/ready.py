@@ -31,7 +31,8 @@ def judge(live: Object) -> Verdict:
     if (live.get("metadata") or {}).get("deletionTimestamp"):
         return Verdict(False, "it is being deleted", failed=True)
     check = _CHECKS.get((group_of(live["apiVersion"]), live["kind"]))
-    return check(live) if check else READY
+    verdict = check(live) if check else READY
+    return READY if verdict.done else verdict
 
 
 def condition(live: Object, kind: str) -> Mapping[str, Any]:
@@ -51,9 +52,9 @@ def _deployment(live: Object) -> Verdict:
         return Verdict(False, str(progressing.get("message", "no progress within its deadline")).lower(), failed=True)
     want = spec.get("replicas", 1)
     counts = {name: status.get(f"{name}Replicas", 0) for name in ("updated", "available")}
-    old = status.get("replicas", 0) - counts["updated"]
+    surplus = status.get("replicas", 0) - want
     lacking = [f"{count} of {want} replicas {name}" for name, count in counts.items() if count < want]
-    lacking += [f"{old} old replicas still there"] if old > 0 else []
+    lacking += [f"{surplus} replicas more than that still there"] if surplus > 0 else []
     failure = condition(live, "ReplicaFailure")
     lacking += [str(failure.get("message"))] if failure.get("status") == "True" else []
     return Verdict(not lacking, ", ".join(lacking))

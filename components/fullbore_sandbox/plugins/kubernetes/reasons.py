@@ -77,7 +77,7 @@ def _container_reasons(container: Object) -> Iterator[str]:
     if ended.get("exitCode"):
         text = f"{ended.get('reason', '')} {ended.get('message', '')}".strip()
         yield f"exited with {ended['exitCode']}: {text}".rstrip(": ")
-    if not container.get("ready") and state.get("running"):
+    if not container.get("ready") and "running" in state:
         yield f"runs but is not ready (restarts: {container.get('restartCount', 0)})"
 
 
