@@ -64,7 +64,7 @@ def _run(job: dict[str, Any], folder: Path, root: Path, cancelled: threading.Eve
         playbook=str(_playbook(job["play"], root)),
         inventory=str(_inventory(job, folder)),
         extravars={"fullbore_force": FORCE},
-        envvars=_ansible_environment(folder, len(job["hosts"])),
+        envvars=_ansible_environment(folder, root, len(job["hosts"])),
         settings={"pexpect_timeout": 1, "pexpect_use_poll": True, "job_timeout": job["timeout_s"] or 0},
         suppress_env_files=True,
         quiet=True,
@@ -98,9 +98,9 @@ def _inventory(job: dict[str, Any], folder: Path) -> Path:
     return script
 
 
-def _ansible_environment(folder: Path, hosts: int) -> dict[str, str]:
+def _ansible_environment(folder: Path, root: Path, hosts: int) -> dict[str, str]:
     return {
-        "ANSIBLE_CONFIG": os.devnull,
+        "ANSIBLE_CONFIG": str(root / "ansible" / "ansible.cfg"),
         "ANSIBLE_HOME": str(folder / "home"),
         "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"),

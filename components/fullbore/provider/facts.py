@@ -60,15 +60,21 @@ def _verify(host_key: str, signature: str, text: str) -> bool:
     return done.returncode == 0
 
 
-def age(reported_at: str, now: datetime | None = None) -> str:
-    """How long ago an ISO 8601 time was, in words: "40 s ago", "3 h ago"; "at an unknown time" where it is none."""
+def age_s(reported_at: str, now: datetime | None = None) -> float | None:
+    """Seconds since an ISO 8601 time; negative where it lies ahead, None where it is no time."""
     try:
         then = datetime.fromisoformat(reported_at)
     except ValueError:
+        return None
+    return ((now or datetime.now(UTC)) - then.astimezone(UTC)).total_seconds()
+
+
+def age(seconds: float | None) -> str:
+    """An age in words: "40 s ago", "3 h ago", "at an unknown time"."""
+    if seconds is None:
         return "at an unknown time"
-    seconds = ((now or datetime.now(UTC)) - then.astimezone(UTC)).total_seconds()
     if seconds < 0:
-        return "in the future: check the host's clock"
+        return "in the future, by their own clocks"
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{int(seconds // size)} {unit} ago"
@@ -81,7 +87,7 @@ def setting_changes(host: str, have: Mapping[str, Any], want: Mapping[str, Any])
     A setting that the host did not report is shown as unknown, never as unchanged; secret values are hidden.
     """
     changes: dict[str, tuple[str, str]] = {}
-    for id, wanted in want.items():
+    for id, wanted in sorted(want.items()):
         now = have.get(id)
         if now is not None and wanted is not UNKNOWN and str(plain(now)) == str(plain(wanted)):
             continue

@@ -27,13 +27,16 @@ from fullbore.provider.base import (
     Request,
 )
 from fullbore.provider.events import Fold, Outcome
-from fullbore.provider.facts import age, from_module, setting_changes, trusted
+from fullbore.provider.facts import age, age_s, from_module, setting_changes, trusted
 from fullbore.provider.hostinputs import check_inputs, host_variables, inventory_groups
 from fullbore.provider.runner import Job, Runner
 from fullbore.provider.values import differences, has_unknown, join_path, keep_secrets, plain
 
 MAX_LINES: Final = 40
 """Lines that one diff writes; `--diff` shows the rest."""
+
+FRESH_S: Final = 60
+"""Facts younger than this need no word about their age."""
 
 _OWN_PATHS: Final = ("hosts", "facts", "failed")
 _VARS_OF_SETTINGS: Final = ("fullbore_settings", "fullbore_document_text")
@@ -63,7 +66,7 @@ class HostGroups:
         lines: list[str] = []
         for path, (kind, line) in self._host_changes(r).items():
             changes[path] = kind
-            lines.append(line)
+            lines += [line] if line else []
         if "content" in changes:
             lines.append("the roles or the agent changed: every role runs again on every host")
         self._say(r, lines)
@@ -114,21 +117,24 @@ class HostGroups:
             raise ProviderError(f"{len(failed)} of {len(hosts)} hosts were not released: {'; '.join(failed)}")
 
     def _host_changes(self, r: Request) -> dict[str, tuple[str, str]]:
-        """{property path: (kind, line)} of every host, and of every host that failed."""
+        """{property path: (kind, line)} of every host, and of every host that failed. An empty line is not shown."""
         changes: dict[str, tuple[str, str]] = {}
         old_hosts: Map = r.old_inputs.get("hosts", {})
         facts = self._facts(r)
-        for host, spec in r.news["hosts"].items():
-            if spec is UNKNOWN or host not in old_hosts:
-                changes[join_path("hosts", host)] = ("add" if host not in old_hosts else "update", f"{host}: new here")
-                continue
-            changes |= _spec_changes(host, old_hosts[host], spec)
-            changes |= setting_changes(host, facts.get(host, {}).get("settings", {}), spec.get("settings", {}))
-        for host in old_hosts:
+        for host, spec in sorted(r.news["hosts"].items()):
+            path = join_path("hosts", host)
+            if host not in old_hosts:
+                changes[path] = ("add", f"{host}: new here")
+            elif spec is UNKNOWN:
+                changes[path] = ("update", f"{host}: not known yet")
+            else:
+                changes |= _spec_changes(host, old_hosts[host], spec)
+                changes |= _fact_changes(host, facts.get(host), spec["settings"])
+        for host in sorted(old_hosts):
             if host not in r.news["hosts"]:
                 changes[join_path("hosts", host)] = ("delete", f"{host}: no longer managed")
-        for host, reason in r.olds.get("failed", {}).items():
-            line = f"{host}: failed last time, and is tried again: {plain(reason)}"
+        for host, reason in sorted(r.olds.get("failed", {}).items()):
+            line = f"{host}: did not finish last time: {plain(reason)}"
             changes[join_path("failed", host)] = ("delete", line)
         return changes
 
@@ -156,10 +162,16 @@ class HostGroups:
             self._once(r, "info", line)
         if len(lines) > MAX_LINES:
             self._once(r, "info", f"and {len(lines) - MAX_LINES} more changes; --diff shows them all")
+        if lines and os.environ.get("FULLBORE_LIVE") != "1":
+            self._say_age(r)
+
+    def _say_age(self, r: Request) -> None:
+        """How old the oldest facts are that a diff went by, unless they are fresh."""
         facts: dict[str, Map] = r.olds.get("facts", {})
-        if lines and facts and os.environ.get("FULLBORE_LIVE") != "1":
-            oldest = min(facts.values(), key=lambda fact: str(fact.get("reportedAt")))
-            self._once(r, "info", f"compared with what the hosts reported {age(str(oldest.get('reportedAt')))}")
+        times = sorted(str(fact.get("reportedAt")) for fact in facts.values())
+        seconds = age_s(times[0]) if times else 0
+        if seconds is None or not 0 <= seconds < FRESH_S:
+            self._once(r, "info", f"compared with what the hosts reported {age(seconds)}")
 
     def _once(self, r: Request, severity: Any, line: str) -> None:
         """Log a line unless this process said it about this resource before."""
@@ -224,6 +236,15 @@ def _spec_changes(host: str, old: Map, new: Map) -> dict[str, tuple[str, str]]:
     return {path: (kind, f"{path.removeprefix('hosts.')}: {kind}") for path, kind in found.items()}
 
 
+def _fact_changes(host: str, facts: Map | None, wanted: Map) -> dict[str, tuple[str, str]]:
+    """Changes of settings; where nothing was reported, one line says so for all of them."""
+    changes = setting_changes(host, (facts or {}).get("settings", {}), wanted)
+    if facts is not None or not changes:
+        return changes
+    line = f"{host}: no facts that could be trusted: all {len(changes)} settings are unknown"
+    return {path: (kind, line if number == 0 else "") for number, (path, (kind, _)) in enumerate(changes.items())}
+
+
 def _spec(spec: Map) -> Map:
     variables = cast("Map", spec.get("vars") or {})
     kept = {key: value for key, value in variables.items() if key not in _VARS_OF_SETTINGS}
@@ -231,7 +252,10 @@ def _spec(spec: Map) -> Map:
 
 
 def _foreseen(news: Map) -> Map:
-    return {**news, "facts": UNKNOWN, "failed": UNKNOWN}
+    hosts = news["hosts"]
+    known = isinstance(hosts, dict) and not any(spec is UNKNOWN for spec in cast("Map", hosts).values())
+    shown = _without_vars(cast("Map", hosts)) if known else UNKNOWN
+    return {**news, "hosts": shown, "facts": UNKNOWN, "failed": UNKNOWN}
 
 
 def _merged_facts(olds: Map, inputs: Map, outcomes: Mapping[str, Outcome]) -> dict[str, Map]:
@@ -254,12 +278,17 @@ def _with_settings(hosts: Map, facts: Mapping[str, Map], keep: bool) -> Map:
     }
 
 
+def _without_vars(hosts: Map) -> Map:
+    """As outputs: Ansible's variables say nothing about a machine, and would fill every diff."""
+    return {host: {key: value for key, value in spec.items() if key != "vars"} for host, spec in hosts.items()}
+
+
 def _reported(host: str, spec: Map, facts: Mapping[str, Map]) -> Map:
     return {id: value for id, value in facts.get(host, {}).get("settings", {}).items() if id in spec["settings"]}
 
 
 def _outputs(inputs: Map, facts: Mapping[str, Map], failed: Mapping[str, Any]) -> Map:
-    hosts = _with_settings(inputs["hosts"], facts, keep=False)
+    hosts = _without_vars(_with_settings(inputs["hosts"], facts, keep=False))
     return {**inputs, "hosts": hosts, "facts": dict(facts), "failed": dict(failed)}
 
 

@@ -32,8 +32,8 @@ class Ssh(TypedDict):
     privateKeyFile: pulumi.Input[str]
 
 
-def _options(opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
-    return pulumi.ResourceOptions.merge(pulumi.ResourceOptions(version=VERSION), opts)
+def _options(opts: pulumi.ResourceOptions | None, hidden: list[str] | None = None) -> pulumi.ResourceOptions:
+    return pulumi.ResourceOptions.merge(pulumi.ResourceOptions(version=VERSION, hide_diffs=hidden), opts)
 
 
 class HostGroup(pulumi.CustomResource):
@@ -76,7 +76,9 @@ class HostGroup(pulumi.CustomResource):
             "wipe": wipe,
         }
         outputs = {"facts": None, "failed": None}
-        super().__init__("fullbore:metal:HostGroup", name, {**inputs, **outputs}, _options(opts))
+        # Each look at the hosts signs its facts anew; what differs in them shows under `hosts`.
+        options = _options(opts, hidden=["facts"])
+        super().__init__("fullbore:metal:HostGroup", name, {**inputs, **outputs}, options)
 
 
 class Image(pulumi.CustomResource):

@@ -34,9 +34,9 @@ _TYPES: Final[dict[str, Any]] = {
             "hostKey": _said("Public SSH host key, 'ssh-ed25519 AAAA...'; another key is refused.", _TEXT),
             "serial": _said("Serial number of the chassis.", _TEXT),
             "settings": _said("Managed values by setting id; as an output, what the host reported.", _TEXTS),
-            "vars": _said("Variables of the Ansible roles.", _ANY),
+            "vars": _said("Variables of the Ansible roles; not among the outputs.", _ANY),
         },
-        "required": ["address", "port", "hostKey", "serial", "settings", "vars"],
+        "required": ["address", "port", "hostKey", "serial", "settings"],
     },
     "fullbore:metal:Ssh": {
         "type": "object",
