@@ -36,14 +36,31 @@ def label(state: State) -> str:
 
 
 def environment(state: State) -> dict[str, str]:
-    """The environment to run podman in: the caller's, with a containers.conf where this machine needs one."""
-    conf = state.dir / "containers.conf"
-    text = containers_conf()
-    if not is_podman() or not text:
-        return dict(os.environ)
-    if not conf.exists() or conf.read_text() != text:
-        write_atomically(conf, text)
-    return {**os.environ, "CONTAINERS_CONF": str(conf)}
+    """The environment to run podman in: the caller's, and settings for this machine and the sandbox's registry."""
+    return {**os.environ, **settings(state)}
+
+
+def settings(state: State) -> dict[str, str]:
+    """The variables that make podman and buildah work here, each naming a file that is written where it differs."""
+    if not is_podman():
+        return {}
+    files = {"CONTAINERS_CONF": containers_conf(), "CONTAINERS_REGISTRIES_CONF": registries_conf(state)}
+    variables: dict[str, str] = {}
+    for name, text in files.items():
+        path = state.dir / f"{name.lower().removeprefix('containers_')}.conf"
+        if text and (not path.exists() or path.read_text() != text):
+            write_atomically(path, text)
+        if text:
+            variables[name] = str(path)
+    return variables
+
+
+def registries_conf(state: State) -> str:
+    """The sandbox's registry speaks plain HTTP; every other registry is asked as this machine is configured to."""
+    name = "registries.conf"
+    found = [p for p in (Path.home() / ".config/containers" / name, Path("/etc/containers") / name) if p.exists()]
+    text = found[0].read_text() if found else ""
+    return f'{text}\n[[registry]]\nlocation = "127.0.0.1:{state.port("registry")}"\ninsecure = true\n'
 
 
 def podman(state: State, *args: str | Path, stdin: str | None = None, timeout_s: float = 300) -> str:
@@ -83,7 +100,9 @@ _LIMITS = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
 
 def _below_hard_limit(number: int) -> str:
     hard = resource.getrlimit(number)[1]
-    most = 1 << 20 if hard == resource.RLIM_INFINITY else hard
+    # podman lowers its own hard limits first: open files to 2^20, processes to the kernel's largest pid.
+    most = 1 << 20 if number == resource.RLIMIT_NOFILE else int(Path("/proc/sys/kernel/pid_max").read_text())
+    most = most if hard == resource.RLIM_INFINITY else min(hard, most)
     return f"{min(1024, most)}:{most}"
 
 
@@ -100,7 +119,9 @@ def _cgroups_unified() -> bool:
 
 def networks_in_use() -> list[IPv4Network]:
     """Networks that are routed here or belong to a container network, running or not."""
-    listed = subprocess.run([binary(), "network", "ls", "--quiet"], capture_output=True, text=True, check=True)
+    if not (shutil.which("podman") or shutil.which("docker")):
+        return routed_networks()
+    listed = subprocess.run([binary(), "network", "ls", "--quiet"], capture_output=True, text=True, check=False)
     names = listed.stdout.split()
     told = subprocess.run([binary(), "network", "inspect", *names], capture_output=True, text=True, check=False)
     subnets = [s for n in json.loads(told.stdout or "[]") for s in _subnets(n)]
@@ -128,7 +149,7 @@ def ensure_network(state: State) -> None:
 def containers(state: State) -> dict[str, str]:
     """The sandbox's containers: name -> state (`running`, `exited`, ...)."""
     listed = podman(state, "ps", "--all", "--filter", f"label={label(state)}", "--format", "{{.Names}}\t{{.State}}")
-    return dict(line.split("\t") for line in listed.splitlines())
+    return {name: status.lower() for name, status in (line.split("\t") for line in listed.splitlines())}
 
 
 def remove_all(state: State) -> list[str]:
@@ -141,4 +162,15 @@ def remove_all(state: State) -> list[str]:
     networks = podman(state, "network", "ls", "--filter", f"label={label(state)}", "--format", "{{.Name}}").split()
     for name in networks:
         podman(state, "network", "rm", name)
-    return names + networks
+    return names + networks + _remove_images(state)
+
+
+def _remove_images(state: State) -> list[str]:
+    """Remove the images of the sandbox's registry and those that carry its label."""
+    found: list[str] = []
+    for wanted in (f"reference=127.0.0.1:{state.port('registry')}/*/*", f"label={label(state)}"):
+        found += podman(state, "images", "--quiet", "--no-trunc", "--filter", wanted).split()
+    images = list(dict.fromkeys(found))
+    if images:
+        podman(state, "rmi", "--force", *images)
+    return images

@@ -60,6 +60,12 @@ def routed_networks() -> list[IPv4Network]:
     return networks
 
 
+def _in_use() -> list[IPv4Network]:
+    from fullbore_sandbox.podman import networks_in_use  # podman.py stands on this module
+
+    return networks_in_use()
+
+
 def port_is_free(port: int) -> bool:
     """True where nothing listens on `port` at any address."""
     with socket.socket() as probe:
@@ -82,13 +88,14 @@ class State:
     subnet: str
 
     @classmethod
-    def load_or_create(cls, root: Path, taken: Callable[[], list[IPv4Network]] = routed_networks) -> State:
-        """The state of the checkout at `root`. `taken` is asked for networks in use when the subnet is chosen."""
+    def load_or_create(cls, root: Path, taken: Callable[[], list[IPv4Network]] | None = None) -> State:
+        """The state of the checkout at `root`. `taken` is asked for networks in use when the subnet is chosen: those
+        that are routed here and those of the container engine, where nothing else is given."""
         root = root.resolve()
         folder = root / ".fullbore" / "sandbox"
         ident = hashlib.sha256(str(root).encode()).hexdigest()[:8]
         state = cls(root=root, dir=folder, id=ident, network=f"fullbore-{ident}", subnet="")
-        subnet = state._remember("subnet", lambda _: str(_free_subnet(int(ident, 16), taken())))
+        subnet = state._remember("subnet", lambda _: str(_free_subnet(int(ident, 16), (taken or _in_use)())))
         return cls(root=root, dir=folder, id=ident, network=state.network, subnet=subnet)
 
     def port(self, name: str) -> int:

@@ -1,7 +1,7 @@
 """The programs of the sandbox, built once from their Go modules and shared by every clone on the machine.
 
-A tool lies at CACHE/TOOL-VERSION-DIGEST/TOOL, where the digest covers go.mod, go.sum and how it is built. Beside it lies
-its sha256, which is compared whenever the tool is taken into use.
+A tool lies at CACHE/TOOL-VERSION-DIGEST/TOOL, where the digest covers go.mod, go.sum and how it is built. Beside it
+lies its sha256, which is compared whenever the tool is taken into use.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ TOOLS: dict[str, Tool] = {
         _volcano("scheduler", 100),
         _volcano("controller-manager", 20),
         Tool(
-            name="volcano-crds",
+            name="volcano-crd",
             module="volcano",
             version="v1.14.1",
             source="volcano.sh/volcano",
@@ -163,6 +163,12 @@ def tool(name: str, progress: Progress = lambda _: None) -> Path:
             progress(f"building {name} {row.version} (about {row.seconds} s with nothing cached)")
             _make(row)
     return row.path
+
+
+@cache
+def path(name: str) -> Path:
+    """Like `tool`, checked once in a process."""
+    return tool(name)
 
 
 def missing(names: Iterable[str]) -> list[str]:
