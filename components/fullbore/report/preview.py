@@ -1,0 +1,141 @@
+"""What a pull request changes in each environment, offline and without credentials: `scripts/preview`.
+
+The merge base with the main branch and the working tree are copied to a temporary folder, each environment of both is
+previewed in a scratch stack with plan-only stand-ins, and the two are compared. Everything temporary is removed at the
+end, whichever way it ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import FrameType
+
+from fullbore.config import environment_names, repository_root
+from fullbore.report.changes import EnvironmentChange, Side, compare
+from fullbore.report.pullrequest import document, markdown
+from fullbore.report.scratch import CommandFailed, copy_commit, copy_working_tree, end_all, make_tree, preview, run
+
+DEFAULT = ("dev", "staging", "prod")
+MAIN_BRANCHES = ("origin/main", "main")
+EXIT_FAILED = 1
+EXIT_PROBLEMS = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0, 2 where the head has an error of the plan, 1 where it could not be previewed."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _stop)
+    repository = repository_root(Path.cwd())
+    base = merge_base(repository, options.base)
+    with tempfile.TemporaryDirectory(prefix="fullbore-preview-") as folder:
+        try:
+            environments = compared(repository, base, options.environments or DEFAULT, Path(folder))
+        except CommandFailed as error:
+            print(f"preview: {error}", file=sys.stderr)
+            return EXIT_FAILED
+    nowhere = [env.name for env in environments if {env.head.status, env.base and env.base.status} <= {"absent", None}]
+    if nowhere:
+        known = ", ".join(environment_names(repository))
+        print(f"preview: {', '.join(nowhere)}: there is no such environment; known: {known}", file=sys.stderr)
+        return EXIT_PROBLEMS
+    shown = (environments, base[:12], _head(repository))
+    if options.json:
+        print(json.dumps(document(*shown), indent=2, ensure_ascii=False))
+    else:
+        print(markdown(*shown), end="")
+    return _exit_code(environments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scripts/preview", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("environments", nargs="*", metavar="ENV", help=f"default: {' '.join(DEFAULT)}")
+    parser.add_argument("--base", metavar="REF", help="compare with this commit instead of the merge base with main")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print one JSON document")
+    form.add_argument("--markdown", action="store_true", help="print Markdown (the default)")
+    return parser
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """A polite end goes through the same clean-up as any other."""
+    raise SystemExit(128 + number)
+
+
+def merge_base(repository: Path, ref: str | None) -> str:
+    """The commit to compare with; empty where there is none (the first commit, or a clone without history)."""
+    if ref:
+        return _commit(repository, ref)
+    for branch in MAIN_BRANCHES:
+        try:
+            base = run(["git", "merge-base", "HEAD", branch], repository, os.environ).decode().strip()
+        except CommandFailed:
+            continue
+        return base
+    return ""
+
+
+def _commit(repository: Path, ref: str) -> str:
+    try:
+        return (
+            run(["git", "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}"], repository, os.environ)
+            .decode()
+            .strip()
+        )
+    except CommandFailed:
+        return ""
+
+
+def _head(repository: Path) -> str:
+    """What was previewed: the commit, and whether the working tree differs from it."""
+    commit = _commit(repository, "HEAD")[:12]
+    clean = not run(["git", "status", "--porcelain"], repository, os.environ).strip()
+    return commit if clean else f"the working tree on {commit or 'no commit'}"
+
+
+def compared(repository: Path, base: str, names: Sequence[str], folder: Path) -> tuple[EnvironmentChange, ...]:
+    """Previews of both sides, compared. The sides run beside each other; each keeps its stacks to itself."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        try:
+            head = pool.submit(_side, repository, "", names, folder / "head")
+            old = pool.submit(_side, repository, base, names, folder / "base") if base else None
+            heads, bases = head.result(), old.result() if old else {}
+        except BaseException:  # interrupted, or told to stop: wait for no child
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_all()
+            raise
+    return tuple(compare(name, bases.get(name), heads[name]) for name in names)
+
+
+def _side(repository: Path, commit: str, names: Sequence[str], folder: Path) -> dict[str, Side]:
+    """Every environment of one side, one after the other; an empty commit means the working tree."""
+    root = folder / "tree"
+    root.mkdir(parents=True)
+    if commit:
+        copy_commit(repository, commit, root)
+    else:
+        copy_working_tree(repository, root)
+    tree = make_tree(root, folder / "scratch")
+    sides: dict[str, Side] = {}
+    for name in names:
+        print(f"preview: {name} of {commit[:12] or 'the working tree'}", file=sys.stderr)
+        sides[name] = preview(tree, name)
+    return sides
+
+
+def _exit_code(environments: Sequence[EnvironmentChange]) -> int:
+    statuses = {environment.head.status for environment in environments}
+    if "failed" in statuses:
+        return EXIT_FAILED
+    return EXIT_PROBLEMS if "refused" in statuses else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
