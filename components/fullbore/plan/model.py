@@ -83,6 +83,8 @@ class NodeGroupPlan:
     max_nodes: int
     desired_nodes: int
     capacity: Literal["on-demand", "spot", "capacity-block"]
+    capacity_reservation_id: str | None = None
+    """The reservation that the nodes come from; a capacity block needs one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +113,8 @@ class ReplicationPlan:
     password: str | None = field(default=None, repr=False)
     schedule: str
     agent_arns: tuple[str, ...]
+    bandwidth_mib_s: int | None = None
+    """Most that a run may use of the link, MiB/s; None for all of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +166,11 @@ class GatewayPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class ScrapeTarget:
+    """The agent of one host; the rest becomes labels of everything that it says."""
+
     host: str
+    rack: str
+    group: str
     address: str
     port: int
 
@@ -176,6 +184,8 @@ class MonitoringPlan:
     targets: tuple[ScrapeTarget, ...]
     prometheus_port: int
     alertmanager_port: int
+    host_suffix: str
+    """What follows `SERVICE.NAMESPACE` in the name of a service, e.g. `svc.cluster.local`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,25 @@
+"""The emulated AWS: a moto server, with what moto lacks of the APIs that the components use.
+
+moto keeps everything in memory: a server that is started again is an empty account. Added here, in moto's own terms:
+
+- `ec2`: placement groups; security group rules that refer to a group
+- `eks`: the cluster security group and the VPC that AWS fills in, and updates that keep them
+- `datasync`: tags, the schedule and every other value that was given, and updates of locations
+
+    python -m fullbore_sandbox.emulator PORT
+"""
+
+from __future__ import annotations
+
+import os
+
+from fullbore_sandbox.emulator import datasync, ec2, eks
+
+
+def install() -> None:
+    """Add the missing parts to moto in this process. Doing it twice does no harm."""
+    if os.environ.get("MOTO_IAM_LOAD_MANAGED_POLICIES") == "true":
+        return
+    os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"  # the policies that AWS maintains exist in every account
+    for part in (ec2, eks, datasync):
+        part.install()

@@ -1,0 +1,12 @@
+"""The table: every resource type that the stand-in carries out, by its token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fullbore_sandbox.plugins.aws.row import Row
+from fullbore_sandbox.plugins.aws.rows import compute, datasync, eks, iam, network, s3, security
+
+ROWS: Mapping[str, Row] = {
+    row.type: row for module in (network, security, compute, eks, iam, s3, datasync) for row in module.ROWS
+}
