@@ -110,7 +110,7 @@ def _start_plane(state: State, plane: Plane, nodes: list[Object]) -> None:
 
 
 def _resource_files() -> list[Path]:
-    folder = toolchain.path("volcano-crds")
+    folder = toolchain.path("volcano-crd")
     return [folder / f"{name}.yaml" for name in VOLCANO_RESOURCES]
 
 
