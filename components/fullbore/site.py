@@ -98,7 +98,6 @@ def content_digest(root: Path) -> str:
 
 
 def _content(root: Path) -> Iterator[Path]:
-    # rglob does not follow the link in ansible/module_utils, whose target is counted where it lies.
     for folder in CONTENT:
         for path in (root / folder).rglob("*"):
             if path.is_file() and not set(path.relative_to(root).parts) & set(NO_CONTENT):

@@ -238,7 +238,9 @@ def _gpus(machine: Machine) -> Iterator[tuple[str, str]]:
             yield f"gpu/{index}/{name}", value
 
 
-def _pci(folder: str, *, vendor: str, device: str, class_: str, machine: Machine, node: int) -> Iterator[tuple[str, str]]:
+def _pci(
+    folder: str, *, vendor: str, device: str, class_: str, machine: Machine, node: int
+) -> Iterator[tuple[str, str]]:
     yield f"{folder}/vendor", vendor
     yield f"{folder}/device", device
     yield f"{folder}/class", class_

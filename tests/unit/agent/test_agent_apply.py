@@ -1,0 +1,53 @@
+"""Applying settings of the running machine, with the double's tools."""
+
+from __future__ import annotations
+
+from agent_machine import put
+from fullbore_agent.apply import Change, apply
+from fullbore_agent.settings import SYSCTL_FILE
+from fullbore_agent.system import System
+
+WANTED = [
+    {"id": "qos.ens1np0.trust", "role": "rdma", "want": "dscp"},
+    {"id": "qos.ens1np0.pfc", "role": "rdma", "want": "0,0,0,1,0,0,0,0"},
+    {"id": "tos.mlx5_0", "role": "rdma", "want": "106"},
+    {"id": "governor.all", "role": "numa", "want": "performance"},
+    {"id": "irq.ens2np0", "role": "numa", "want": "local"},
+    {"id": "sysctl.vm.swappiness", "role": "baseline", "want": "1"},
+    {"id": "nccl.NCCL_IB_TC", "role": "rdma", "want": "106"},
+]
+
+
+def test_what_differs_is_set_and_the_second_time_nothing(system: System) -> None:
+    put(system, SYSCTL_FILE, "vm.swappiness = 1\n")
+    first = apply(system, WANTED)
+    assert first.failures == []
+    assert Change("qos.ens1np0.trust", "pcp", "dscp") in first.changes
+    assert len(first.changes) == len(WANTED) - 1, "all but the one that lives in a file"
+    assert apply(system, WANTED) == ([], [])
+    assert system.hardware("/proc/sys/vm/swappiness").read_text() == "1\n"
+
+
+def test_a_check_says_the_same_and_changes_nothing(system: System) -> None:
+    foreseen = apply(system, WANTED, check=True)
+    assert apply(system, WANTED, check=True) == foreseen
+    assert apply(system, WANTED).changes == foreseen.changes
+
+
+def test_interrupts_are_spread_over_the_cpus_of_the_nics_node(system: System) -> None:
+    apply(system, WANTED)
+    files = [system.hardware(f"/proc/irq/{n}/smp_affinity_list") for n in range(72, 80)]
+    assert [file.read_text().strip() for file in files] == ["2", "3", "6", "7", "2", "3", "6", "7"]
+
+
+def test_what_cannot_be_set_is_named_and_the_rest_is_set(system: System) -> None:
+    wanted = [{"id": "tos.mlx5_9", "role": "rdma", "want": "106"}, *WANTED[:1]]
+    applied = apply(system, wanted)
+    assert len(applied.failures) == 1
+    assert applied.failures[0].startswith("tos.mlx5_9: is error: cma_roce_tos: Device mlx5_9 port 1 is not there, want")
+    assert system.run("mlnx_qos", "-i", "ens1np0").splitlines()[1] == "Priority trust state: dscp"
+
+
+def test_a_value_that_would_be_lost_at_boot_is_a_failure(system: System) -> None:
+    applied = apply(system, WANTED[5:6])
+    assert applied.failures == ["sysctl.vm.swappiness: is 1; at boot: unset, want 1"]

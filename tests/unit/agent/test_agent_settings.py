@@ -1,0 +1,150 @@
+"""What a host holds, read from files and tools."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from agent_machine import put
+from fullbore_agent import settings
+from fullbore_agent.apply import APPLIERS
+from fullbore_agent.system import System
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def value(system: System, setting: str, want: str = "") -> str:
+    return settings.read_all(system, {setting: want})[setting]
+
+
+@pytest.mark.parametrize(
+    ("running", "at_boot", "want", "shown"),
+    [
+        ("1", "1", "1", "1"),
+        ("0", "1", "1", "0"),
+        ("1", None, "1", "1; at boot: unset"),
+        ("1", "0", "1", "1; at boot: 0"),
+        ("0", "0", "1", "0"),
+    ],
+)
+def test_a_kernel_setting_must_hold_now_and_at_boot(
+    system: System, running: str, at_boot: str | None, want: str, shown: str
+) -> None:
+    put(system, "/proc/sys/net/ipv4/tcp_ecn", running + "\n")
+    if at_boot is not None:
+        put(system, settings.SYSCTL_FILE, f"# ours\nnet.ipv4.tcp_ecn = {at_boot}\n")
+    assert value(system, "sysctl.net.ipv4.tcp_ecn", want) == shown
+
+
+def test_blanks_of_a_kernel_setting_do_not_matter(system: System) -> None:
+    put(system, "/proc/sys/net/ipv4/tcp_rmem", "4096\t87380\t268435456\n")
+    put(system, settings.SYSCTL_FILE, "net.ipv4.tcp_rmem =  4096 87380   268435456\n")
+    assert value(system, "sysctl.net.ipv4.tcp_rmem", "4096 87380 268435456") == "4096 87380 268435456"
+
+
+def test_a_described_kernel_setting_hides_the_real_one(system: System) -> None:
+    put(system, "/proc/sys/vm/swappiness", "77\n")
+    assert value(system, "sysctl.vm.swappiness") == "60"
+
+
+def test_a_slash_in_a_key_stands_for_a_dot_in_a_name() -> None:
+    assert settings.sysctl_path("net.ipv4.conf.eth0/100.rp_filter") == "/proc/sys/net/ipv4/conf/eth0.100/rp_filter"
+
+
+def test_limits_and_nccl_are_lines_of_their_files(system: System) -> None:
+    put(system, settings.LIMITS_FILE, "# ours\n*  -  memlock unlimited  # all\nbroken line\n")
+    put(system, settings.NCCL_FILE, "# ours\nNCCL_IB_HCA==mlx5_0,mlx5_1\n")
+    assert value(system, "limits.*.-.memlock") == "unlimited"
+    assert value(system, "limits.root.-.memlock") == "absent"
+    assert value(system, "nccl.NCCL_IB_HCA") == "=mlx5_0,mlx5_1"
+    assert value(system, "nccl.NCCL_IB_TC") == "absent"
+
+
+def test_nic_settings_come_from_the_tools(system: System) -> None:
+    system.change("mlnx_qos", "-i", "ens1np0", "--trust", "dscp", "--pfc", "0,0,0,1,0,0,0,0")
+    system.change("cma_roce_tos", "-d", "mlx5_1", "-t", "106")
+    wants = dict.fromkeys(["qos.ens1np0.trust", "qos.ens1np0.pfc", "qos.ens2np0.trust", "tos.mlx5_0", "tos.mlx5_1"], "")
+    assert list(settings.read_all(system, wants).values()) == ["dscp", "0,0,0,1,0,0,0,0", "pcp", "0", "106"]
+
+
+def test_a_tool_that_fails_or_is_missing_says_why(system: System) -> None:
+    assert value(system, "qos.ens9.trust") == "error: mlnx_qos: Interface ens9 doesn't exist"
+    system.hardware("/usr/bin/cma_roce_tos").unlink()
+    assert value(system, "tos.mlx5_0") == "error: cma_roce_tos: not installed"
+
+
+def test_governors_that_differ_are_counted(system: System) -> None:
+    assert value(system, "governor.all") == "powersave"
+    system.hardware("/sys/devices/system/cpu/cpu3/cpufreq/scaling_governor").write_text("performance\n")
+    assert value(system, "governor.all") == "mixed: 1 performance, 7 powersave"
+
+
+def test_interrupts_that_may_leave_their_numa_node_are_remote(system: System) -> None:
+    assert value(system, "irq.ens2np0") == "remote: 8 of 8"
+    numbers, local = settings.interface_irqs(system, "ens2np0")
+    for number in numbers[1:]:
+        system.hardware(f"/proc/irq/{number}/smp_affinity_list").write_text(f"{min(local)}\n")
+    assert value(system, "irq.ens2np0") == "remote: 1 of 8"
+    assert value(system, "irq.ens9") == "absent"
+
+
+def test_kubelet_keys_are_dotted(system: System) -> None:
+    put(system, settings.KUBELET_FILE, '{"cpuManagerPolicy": "static", "cpuManagerPolicyOptions": {"a-b": "true"}}')
+    assert value(system, "kubelet.cpuManagerPolicy") == "static"
+    assert value(system, "kubelet.cpuManagerPolicyOptions.a-b") == "true"
+    assert value(system, "kubelet.cpuManagerPolicyOptions.c") == "absent"
+    put(system, settings.KUBELET_FILE, "cpuManagerPolicy: static\n")
+    assert value(system, "kubelet.cpuManagerPolicy").startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        ("LoadState=loaded\nUnitFileState=enabled\nActiveState=active\n", "enabled,active"),
+        ("LoadState=loaded\nUnitFileState=disabled\nActiveState=failed\n", "disabled,failed"),
+        ("LoadState=masked\nUnitFileState=\nActiveState=inactive\n", "masked,inactive"),
+        ("LoadState=not-found\nUnitFileState=\nActiveState=inactive\n", "absent"),
+    ],
+)
+def test_a_unit_is_what_systemd_says(system: System, shown: str, expected: str) -> None:
+    tool = system.hardware("/usr/bin/systemctl")
+    tool.write_text(f"#!/bin/sh\nprintf '%s' '{shown}'\n")
+    tool.chmod(0o755)
+    assert value(system, "unit.x.service") == expected
+
+
+def test_a_file_is_its_checksum(system: System) -> None:
+    put(system, "/etc/a.b/c", "text")
+    assert value(system, "file./etc/a.b/c") == hashlib.sha256(b"text").hexdigest()
+    assert value(system, "file./etc/none") == "absent"
+
+
+def test_every_unknown_id_is_named_and_nothing_is_read(system: System) -> None:
+    with pytest.raises(settings.BadSettings, match=r"'foo\.bar', 'sysctl'.*kinds are file, governor"):
+        settings.read_all(system, {"foo.bar": "1", "sysctl": "1", "governor.all": "performance"})
+
+
+def test_drift_is_told_by_role() -> None:
+    wanted = [
+        {"id": "a", "role": "one", "want": "1"},
+        {"id": "b", "role": "two", "want": "1"},
+        {"id": "c", "role": "two", "want": "1"},
+    ]
+    assert settings.drifted(wanted, {"a": "1", "b": "2", "c": "absent"}) == {"two": ["b", "c"]}
+
+
+def test_everything_that_can_be_applied_can_be_read() -> None:
+    assert set(APPLIERS) <= set(settings.READERS)
+
+
+@given(st.text())
+def test_parsers_of_files_take_any_text(text: str) -> None:
+    settings.parse_assignments(text)
+    settings.parse_limits(text)
+    settings.parse_properties(text)
+
+
+@given(st.sets(st.integers(0, 511), min_size=1))
+def test_cpu_lists_are_read_as_the_kernel_writes_them(cpus: set[int]) -> None:
+    assert settings.parse_cpu_list(",".join(map(str, sorted(cpus))) + "\n") == cpus
+    assert settings.parse_cpu_list(f"{min(cpus)}-{max(cpus)}") == set(range(min(cpus), max(cpus) + 1))

@@ -1,0 +1,88 @@
+"""The form of roles, plays and plugins, without running them."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from fullbore.catalog.host_profiles import ROLES
+
+ANSIBLE = Path(__file__).parents[3] / "ansible"
+AGENT = Path(__file__).parents[3] / "images" / "agent" / "fullbore_agent"
+PHASES = ["Validate", "Install", "Configure", "Verify"]
+
+
+def load(path: Path) -> object:
+    return DataLoader().load_from_file(str(path))
+
+
+def plugin(path: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"plugin_{Path(path).stem}", ANSIBLE / path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_there_is_a_role_for_every_role_of_the_plan_and_no_other() -> None:
+    assert {path.name for path in (ANSIBLE / "roles").iterdir()} == set(ROLES)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_has_a_signature_and_is_a_table_of_contents(role: str) -> None:
+    folder = ANSIBLE / "roles" / role
+    spec = yaml.safe_load((folder / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]
+    assert spec["short_description"]
+    used = set(re.findall(r"\bfullbore_\w+", "".join(_texts(folder)))) - {"fullbore_facts", "fullbore_apply"}
+    assert used == set(spec["options"])
+    phases = [task["name"] for task in yaml.safe_load((folder / "tasks" / "main.yml").read_text())]
+    assert phases == [phase for phase in PHASES if phase in phases]
+    assert {"Validate", "Configure", "Verify"} <= set(phases)
+
+
+def _texts(folder: Path) -> list[str]:
+    files = (path for part in ("tasks", "templates") for path in (folder / part).rglob("*"))
+    return [path.read_text() for path in files if path.is_file()]
+
+
+def test_modules_find_the_agents_code_where_ansible_looks() -> None:
+    for path in (ANSIBLE / "module_utils" / "fullbore_agent").glob("*.py"):
+        assert path.read_bytes() == (AGENT / path.name).read_bytes()
+
+
+def test_what_goes_to_bare_hosts_needs_the_standard_library_alone() -> None:
+    for path in (ANSIBLE / "module_utils" / "fullbore_agent").glob("*.py"):
+        assert not re.search(r"^(from|import) (prometheus|pynvml|yaml|pydantic)", path.read_text(), re.MULTILINE)
+
+
+def test_the_plays_parse() -> None:
+    argv = ["ansible-playbook", "--syntax-check", "-i", "localhost,", "ansible/site.yml", "ansible/facts.yml"]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(argv, cwd=ANSIBLE.parent, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_live_process_is_not_dead_and_one_that_ended_is() -> None:
+    run = plugin("action_plugins/fullbore_run.py")
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        identity = f"{run.boot_id()}:{child.pid}:{run.start_time(child.pid)}"
+        assert not run.is_dead(identity)
+        assert run.is_dead(f"{run.boot_id()}:{child.pid}:1"), "another process has its number now"
+    finally:
+        child.kill()
+    child.wait()
+    assert run.is_dead(identity)
+
+
+def test_nothing_is_known_of_another_machines_run() -> None:
+    assert not plugin("action_plugins/fullbore_run.py").is_dead("another-boot:1:1")

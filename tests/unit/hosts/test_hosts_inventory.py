@@ -1,0 +1,100 @@
+"""Ansible's inventory, and the Site component's view of it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fullbore.inventory import render, ssh_args
+from fullbore.plan.model import GroupPlan, HostPlan, Setting, SitePlan
+from fullbore.site import REPOSITORY, content_digest, in_waves, summary
+
+KEY = "ssh-ed25519 AAAAC3Nza"
+
+
+def host(name: str) -> HostPlan:
+    return HostPlan(
+        name=name,
+        serial=f"SN-{name}",
+        address="10.0.0.1",
+        port=2222,
+        host_key=KEY,
+        settings=(Setting(id="sysctl.a", role="baseline", want="1"),),
+        document={"version": 1, "host": name},
+    )
+
+
+GPU = GroupPlan(name="gpu-a", kind="gpu", rack="r-01", roles=("baseline", "rdma"), hosts=(host("gpu-01"),))
+DISK = GroupPlan(name="disk", kind="storage", rack="r02", roles=("baseline",), hosts=(host("nvme-01"),))
+SITE = SitePlan(
+    name="lab", ssh_user="admin", ssh_private_key_file="/k", max_failures=0, groups=(GPU, DISK), agent_port=9101
+)
+
+
+def test_groups_by_role_kind_rack_and_name() -> None:
+    inventory: dict[str, Any] = render(SITE)
+    hosts = {name: group["hosts"] for name, group in inventory.items() if name not in ("_meta", "all")}
+    assert hosts == {
+        "baseline": ["gpu-01", "nvme-01"],
+        "rdma": ["gpu-01"],
+        "gpu": ["gpu-01"],
+        "storage": ["nvme-01"],
+        "rack_r_01": ["gpu-01"],
+        "rack_r02": ["nvme-01"],
+        "group_gpu_a": ["gpu-01"],
+        "group_disk": ["nvme-01"],
+    }
+    assert inventory["all"] == {"children": sorted(hosts)}
+
+
+def hostvars(site: SitePlan) -> dict[str, dict[str, Any]]:
+    meta: Any = render(site)["_meta"]
+    return meta["hostvars"]
+
+
+def test_a_hosts_variables_say_how_it_is_reached_and_what_it_must_hold() -> None:
+    variables = hostvars(SITE)["gpu-01"]
+    reached = [variables[f"ansible_{name}"] for name in ("host", "port", "user")]
+    assert reached == ["10.0.0.1", 2222, "admin"]
+    assert variables["fullbore_settings"] == [{"id": "sysctl.a", "role": "baseline", "want": "1", "reboot": False}]
+    assert json.loads(variables["fullbore_document_text"])["host"] == "gpu-01"
+
+
+def test_only_the_planned_host_key_is_accepted() -> None:
+    options = dict(option.split("=", 1) for option in shlex.split(ssh_args(KEY)) if option != "-o")
+    assert options["StrictHostKeyChecking"] == "yes"
+    assert options["KnownHostsCommand"] == f"/bin/echo %H {KEY}"
+    assert options["UserKnownHostsFile"] == options["GlobalKnownHostsFile"] == "/dev/null"
+
+
+def test_storage_changes_before_gpus_and_racks_in_order() -> None:
+    early = replace(GPU, name="gpu-b", rack="r-00")
+    assert [group.name for group in in_waves((GPU, DISK, early))] == ["disk", "gpu-b", "gpu-a"]
+
+
+def test_the_summary_names_hosts_that_did_not_converge() -> None:
+    told = summary(SITE, {"gpu-a": {"gpu-01": "unreachable"}, "disk": {}})
+    assert told["gpu-01"]["failed"] == "unreachable"
+    assert told["nvme-01"] == {"group": "disk", "rack": "r02", "serial": "SN-nvme-01", "failed": None}
+
+
+def test_the_content_digest_follows_roles_and_agent_and_nothing_else(tmp_path: Path) -> None:
+    def put(path: str, text: str) -> str:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+        return content_digest(tmp_path)
+
+    first = put("ansible/site.yml", "a")
+    second = put("images/agent/fullbore_agent/a.py", "a")
+    assert first != second
+    assert put("ansible/molecule/default/x.yml", "a") == second
+    assert put("images/agent/fullbore_agent/__pycache__/a.pyc", "a") == second
+    assert put("ansible/site.yml", "b") != second
+
+
+def test_the_digest_of_this_repository_covers_the_roles() -> None:
+    assert content_digest(REPOSITORY) == content_digest(REPOSITORY)
+    assert (REPOSITORY / "ansible" / "roles").is_dir()

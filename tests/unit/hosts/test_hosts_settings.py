@@ -1,0 +1,131 @@
+"""What each host must hold, decided from its group and the catalog's rows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+from fullbore.catalog.host_profiles import PFC_MASK, ROLES, ROWS, TRAFFIC_CLASS
+from fullbore.config.models import HostGroup, Site
+from fullbore.plan.hosts import document_for, document_text, reserved_cpus, roles_for, settings_for
+from fullbore_agent.apply import APPLIERS
+from fullbore_agent.document import checksum
+from fullbore_agent.settings import READERS
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def group(**changes: object) -> HostGroup:
+    base: dict[str, object] = {
+        "kind": "gpu",
+        "rack": "r01",
+        "accelerator": "h100",
+        "gpus_per_host": 8,
+        "interfaces": ["ens1np0", "ens2np0"],
+        "hcas": ["mlx5_0", "mlx5_1"],
+        "hosts": {"gpu-01": {"serial": "SN1"}},
+    }
+    return HostGroup.model_validate({**base, **changes})
+
+
+def wants(fabric: str = "roce", sysctl: dict[str, str | int] | None = None, **changes: object) -> dict[str, str]:
+    chosen = group(**changes)
+    content = {"name": "lab", "cidr": "10.0.0.0/8", "fabric": fabric, "sysctl": sysctl or {}, "groups": {"gpu": chosen}}
+    return {s.id: s.want for s in settings_for(Site.model_validate(content), chosen, "gpu-01")}
+
+
+def test_lossless_ethernet_agrees_from_nccl_to_the_switch_port() -> None:
+    settings = wants("roce")
+    priority = (int(settings["nccl.NCCL_IB_TC"]) >> 2) >> 3
+    assert settings["nccl.NCCL_IB_TC"] == settings["tos.mlx5_0"] == str(TRAFFIC_CLASS) == "106"
+    assert settings["qos.ens2np0.pfc"].split(",").index("1") == priority == 3
+    assert settings["qos.ens2np0.trust"] == "dscp"
+    assert settings["qos.ens1np0.pfc"] == PFC_MASK
+
+
+@pytest.mark.parametrize("fabric", ["infiniband", "efa", "nvlink", "ethernet"])
+def test_other_fabrics_get_no_ethernet_qos(fabric: str) -> None:
+    settings = wants(fabric)
+    lossless = ("qos.", "tos.", "nccl.NCCL_IB_TC", "unit.fullbore-fabric", "sysctl.net.ipv4.tcp_ecn")
+    assert not [id for id in settings if id.startswith(lossless)]
+
+
+@pytest.mark.parametrize(("fabric", "named"), [("roce", True), ("infiniband", True), ("efa", False)])
+def test_hcas_are_named_exactly_where_verbs_use_them(fabric: str, named: bool) -> None:
+    assert wants(fabric).get("nccl.NCCL_IB_HCA") == ("=mlx5_0,mlx5_1" if named else None)
+    assert "nccl.NCCL_IB_HCA" not in wants(fabric, hcas=[])
+
+
+def test_a_storage_host_gets_no_nccl_and_no_kubelet() -> None:
+    settings = wants(kind="storage", accelerator=None, gpus_per_host=0)
+    assert not [id for id in settings if id.startswith(("nccl.", "kubelet."))]
+    assert settings["qos.ens1np0.trust"] == "dscp"
+
+
+def test_the_sites_own_kernel_settings_win() -> None:
+    settings = wants(sysctl={"vm.swappiness": 10, "net.ipv4.tcp_rmem": "1  2\t3", "net.ipv4.tcp_sack": 0})
+    assert settings["sysctl.vm.swappiness"] == "10"
+    assert settings["sysctl.net.ipv4.tcp_rmem"] == "1 2 3"
+    assert settings["sysctl.net.ipv4.tcp_sack"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "policy"),
+    [("numa_nodes", 2, "best-effort"), ("numa_nodes", 1, "single-numa-node"), ("gpus_per_host", 1, "single-numa-node")],
+)
+def test_a_pod_that_takes_all_gpus_is_not_refused(field: str, value: int, policy: str) -> None:
+    assert wants("roce", None, **{field: value})["kubelet.topologyManagerPolicy"] == policy
+
+
+def test_many_numa_nodes_are_allowed_where_there_are_many() -> None:
+    id = "kubelet.topologyManagerPolicyOptions.max-allowable-numa-nodes"
+    assert id not in wants(numa_nodes=8)
+    assert wants(numa_nodes=34, cpus=72 * 4)[id] == "34"
+
+
+def test_settings_come_in_the_order_of_their_roles() -> None:
+    content = {"name": "lab", "cidr": "10.0.0.0/8", "fabric": "roce", "groups": {"gpu": group()}}
+    settings = settings_for(Site.model_validate(content), group(), "gpu-01")
+    assert roles_for(settings) == ROLES
+    order = [ROLES.index(setting.role) for setting in settings]
+    assert order == sorted(order)
+    assert len({setting.id for setting in settings}) == len(settings)
+
+
+def test_the_plan_file_carries_its_own_checksum_and_is_a_setting() -> None:
+    content = {"name": "lab", "cidr": "10.0.0.0/8", "fabric": "roce", "groups": {"gpu": group()}}
+    site = Site.model_validate(content)
+    text = document_text(document_for(site, group(), "gpu-01"))
+    document = json.loads(text)
+    assert document["checksum"] == checksum(document)
+    settings = {s.id: s.want for s in settings_for(site, group(), "gpu-01")}
+    assert settings["file./etc/fullbore/plan.json"] == hashlib.sha256(text.encode()).hexdigest()
+    assert "file./etc/fullbore/plan.json" not in {s["id"] for s in document["settings"]}
+
+
+@pytest.mark.parametrize(
+    ("cpus", "nodes", "expected"),
+    [(128, 2, "0-1,32-33,64-65,96-97"), (16, 1, "0-1,8-9"), (8, 2, ""), (2, 1, ""), (72, 34, "")],
+)
+def test_two_cores_of_each_node_are_kept_for_the_system(cpus: int, nodes: int, expected: str) -> None:
+    assert reserved_cpus(cpus, nodes) == expected
+
+
+@given(st.integers(1, 512), st.integers(1, 64))
+def test_reserved_cpus_are_cpus_that_exist(cpus: int, nodes: int) -> None:
+    spans = [span.split("-") for span in reserved_cpus(cpus, nodes).split(",") if span]
+    assert all(0 <= int(span[0]) <= int(span[-1]) < cpus for span in spans)
+
+
+def test_every_row_can_be_read_back_and_has_a_source_and_a_role() -> None:
+    for row in ROWS:
+        assert row.id.partition(".")[0] in READERS, row.id
+        assert row.role in ROLES, row.id
+        assert row.source, row.id
+
+
+def test_what_a_reboot_loses_is_applied_by_a_role_whose_unit_runs_at_boot() -> None:
+    lost = {row.role for row in ROWS if row.id.partition(".")[0] in set(APPLIERS) - {"sysctl"}}
+    units = {row.role for row in ROWS if row.id.startswith("unit.")}
+    assert lost <= units
