@@ -104,7 +104,7 @@ def test_cloud_exists_on_the_emulated_account(checkout: Checkout) -> None:
 
 
 def test_every_ready_pod_is_a_running_container_of_the_image(checkout: Checkout) -> None:
-    pods = ready_pods(checkout, "app.kubernetes.io/name=serving")
+    pods = ready_pods(checkout, "app.kubernetes.io/instance=serving")
     assert len(pods) == 2
     digest = checkout.outputs_cached()["imageRef"].split("@")[1]
     for pod in pods:
@@ -152,7 +152,7 @@ def test_drift_is_shown_by_name_and_value_and_repaired(checkout: Checkout) -> No
     assert checkout.ssh("gpu-01", f"cat /proc/sys/{SYSCTL.replace('.', '/')}") == wanted
     assert {tag["Key"] for tag in s3.get_bucket_tagging(Bucket=bucket)["TagSet"]} == {tag["Key"] for tag in tags}
     assert apps.read_namespaced_deployment("serving", "fullbore").spec.replicas == 2
-    assert len(ready_pods(checkout, "app.kubernetes.io/name=serving")) == 2
+    assert len(ready_pods(checkout, "app.kubernetes.io/instance=serving")) == 2
 
 
 def test_endpoints_follow_the_pods_and_fall_back_to_the_standby(checkout: Checkout) -> None:
@@ -200,7 +200,7 @@ def test_playbook_without_pulumi_finds_nothing_to_do(checkout: Checkout) -> None
 def test_an_unreachable_host_is_named_and_finished_later(checkout: Checkout) -> None:
     checkout.ssh("gpu-01", f"sysctl -w {SYSCTL}=88")
     checkout.ssh("gpu-02", f"sysctl -w {SYSCTL}=88")
-    lost = f"fullbore-{checkout.endpoints['id']}-gpu-02"
+    lost = f"fullbore-{checkout.endpoints['id']}-host-gpu-02"
     checkout.podman("pause", lost)
     try:
         done = checkout.pulumi("up", "--yes", "--refresh", "--non-interactive")
@@ -261,7 +261,7 @@ def test_a_killed_up_is_completed_by_the_next(checkout: Checkout, after: int) ->
         checkout
     )
     assert census(checkout)["locations"] == 2
-    assert len(ready_pods(checkout, "app.kubernetes.io/name=serving")) == 2, done.stdout
+    assert len(ready_pods(checkout, "app.kubernetes.io/instance=serving")) == 2, done.stdout
 
 
 def engine_of(checkout: Checkout) -> int:

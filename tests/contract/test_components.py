@@ -1,0 +1,126 @@
+"""What every component of a whole environment has in common: type tokens, parents, tags, names."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Iterator
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from fullbore._component import MAX_NAME, Component
+from fullbore.config import load_file
+from fullbore.plan import make_plan
+from fullbore.stack import HybridStack
+from pulumi.runtime import mocks, settings
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENTS = ("local", "dev", "staging", "prod")
+COMPONENTS = sorted(Component.__subclasses__(), key=lambda each: each.__name__)
+UNTAGGED = {
+    "aws:ec2/routeTableAssociation:RouteTableAssociation",
+    "aws:iam/rolePolicy:RolePolicy",
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+    "aws:s3/bucketPolicy:BucketPolicy",
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+    "aws:s3/bucketVersioning:BucketVersioning",
+}
+"""AWS types that have no tags."""
+
+
+class Recorded(mocks.Mocks):
+    """Outputs are inputs, with what the components read besides."""
+
+    def __init__(self) -> None:
+        self.made: list[mocks.MockResourceArgs] = []
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        self.made.append(args)
+        extra: dict[str, Any] = {}
+        if args.typ == "fullbore:image:Image":
+            extra = {"ref": "registry.example/fullbore/runtime@sha256:" + "0" * 64}
+        if args.typ == "fullbore:metal:HostGroup":
+            extra = {"failed": {}, "facts": {}}
+        if args.typ == "aws:ec2/launchTemplate:LaunchTemplate":
+            extra = {"latestVersion": 1}
+        return f"{args.name}-id", {"arn": f"arn:aws:mock:::{args.name}", **args.inputs, **extra}
+
+    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+        assert args.token == "aws:index/getCallerIdentity:getCallerIdentity", f"{args.token}: not called so far"
+        return {"accountId": "123456789012", "arn": "arn:aws:iam::123456789012:root", "userId": "AIDA"}
+
+
+@pytest.fixture(params=ENVIRONMENTS, scope="module")
+def registered(request: pytest.FixtureRequest) -> Iterator[tuple[list[str], list[mocks.MockResourceArgs]]]:
+    """URNs, which spell out each resource's parent, and registrations of one whole environment."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    recorded = Recorded()
+    mocks.set_mocks(recorded, project="fullbore", stack=request.param)
+    plan = make_plan(load_file(ROOT / "stacks" / f"Pulumi.{request.param}.yaml"), None)
+
+    @pulumi.runtime.test
+    def provision() -> Any:
+        return HybridStack(plan.environment, plan).outputs
+
+    provision()
+    yield list(settings.get_monitor().resources), recorded.made
+    loop.close()
+
+
+Registered = tuple[list[str], list[mocks.MockResourceArgs]]
+
+
+def test_every_resource_has_a_component_as_its_parent(registered: Registered) -> None:
+    urns, _ = registered
+    assert len(urns) > 10
+    parents = {urn: urn.split("::")[2].rpartition("$")[0] for urn in urns}
+    roots = [urn for urn, parent in parents.items() if not parent.startswith("fullbore:index:")]
+    assert [urn.split("::")[2] for urn in roots] == ["pulumi:pulumi:Stack$fullbore:index:HybridStack"]
+
+
+def test_the_stack_itself_makes_components_and_providers_only(registered: Registered) -> None:
+    urns, _ = registered
+    children = [urn.split("::")[2].partition("fullbore:index:HybridStack$")[2] for urn in urns]
+    assert [each for each in children if each and not each.startswith(("fullbore:index:", "pulumi:providers:"))] == []
+
+
+def test_every_cloud_resource_carries_the_tags(registered: Registered) -> None:
+    _, made = registered
+    tagged = [each for each in made if each.typ.startswith("aws:") and each.typ not in UNTAGGED]
+    for each in tagged:
+        assert {"project", "environment"} <= set(each.inputs.get("tags") or {}), f"{each.name} ({each.typ}) has no tags"
+
+
+def test_names_fit_and_are_unique(registered: Registered) -> None:
+    _, made = registered
+    names = [(each.typ, each.name) for each in made]
+    assert len(names) == len(set(names))
+    assert [name for _, name in names if len(name) > MAX_NAME] == []
+
+
+def test_every_object_in_a_cluster_has_labels(registered: Registered) -> None:
+    _, made = registered
+    for each in made:
+        if each.typ.startswith("kubernetes:"):
+            assert "app.kubernetes.io/part-of" in each.inputs["metadata"]["labels"], each.name
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=lambda each: each.__name__)
+def test_a_component_takes_a_frozen_plan_and_options(component: type[Component]) -> None:
+    parameters = inspect.signature(component.__init__).parameters
+    assert list(parameters)[1:3] == ["name", "plan"]
+    assert parameters["opts"].default is None
+    plan = inspect.get_annotations(component.__init__, eval_str=True, globals=vars(inspect.getmodule(component)))["plan"]
+    assert is_dataclass(plan)
+    assert plan.__dataclass_params__.frozen
+
+
+def test_all_components_are_composed() -> None:
+    source = (ROOT / "components" / "fullbore" / "stack.py").read_text(encoding="utf-8")
+    assert [each.__name__ for each in COMPONENTS if f"{each.__name__}(" not in source] == []
