@@ -44,14 +44,17 @@ def settings(state: State) -> dict[str, str]:
     """The variables that make podman and buildah work here, each naming a file that is written where it differs."""
     if not is_podman():
         return {}
-    files = {"CONTAINERS_CONF": containers_conf(), "CONTAINERS_REGISTRIES_CONF": registries_conf(state)}
+    files = {
+        "CONTAINERS_CONF": ("containers.conf", containers_conf()),
+        "CONTAINERS_REGISTRIES_CONF": ("registries.conf", registries_conf(state)),
+    }
     variables: dict[str, str] = {}
-    for name, text in files.items():
-        path = state.dir / f"{name.lower().removeprefix('containers_')}.conf"
+    for variable, (name, text) in files.items():
+        path = state.dir / name
         if text and (not path.exists() or path.read_text() != text):
             write_atomically(path, text)
         if text:
-            variables[name] = str(path)
+            variables[variable] = str(path)
     return variables
 
 

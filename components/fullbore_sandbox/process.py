@@ -22,6 +22,9 @@ POLL_S = 0.1
 TAIL = 15
 """Lines of a log shown when its process fails."""
 
+ENGINE_VARIABLES = frozenset({"PULUMI_HOME"})
+"""Marks of a process that belongs to a run of the engine (settle.py); a daemon never does."""
+
 # The child records itself before it becomes the daemon, so that no moment exists in which a killed `up` would leave a
 # process that nothing knows. The start time is field 22 of stat; the name in field 2 is `sh` and holds no space.
 _RECORD = """
@@ -120,7 +123,7 @@ class Daemon:
             return os.posix_spawn(
                 "/bin/sh",
                 ["sh", "-c", _RECORD, "sh", str(self.record), self._digest(), str(self.cwd or "/"), *self.argv],
-                {**os.environ, **self.env},
+                {**{k: v for k, v in os.environ.items() if k not in ENGINE_VARIABLES}, **self.env},
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_DUP2, log.fileno(), 1),

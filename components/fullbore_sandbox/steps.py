@@ -97,7 +97,7 @@ def _shown(steps: Sequence[Step], console: Console) -> Iterator[Callable[[Step],
     """Show what runs: a table that renews itself on a terminal, else a line at each end and each half minute."""
 
     def finished(step: Step) -> None:
-        console.print(f"[green]done[/] {step.name:<28} {step.seconds:6.1f} s", highlight=False)
+        console.print(f"[green]done[/] {step.name:<28} {step.seconds:6.1f} s", highlight=False, soft_wrap=True)
 
     if console.is_terminal:
         with Live(get_renderable=lambda: _table(steps), console=console, refresh_per_second=4, transient=True):
@@ -123,7 +123,7 @@ def _table(steps: Sequence[Step]) -> Table:
 def _remind(steps: Sequence[Step], console: Console, ended: threading.Event) -> None:
     while not ended.wait(REMIND_S):
         for step in _running(steps):
-            console.print(f".... {step.name:<28} {step.line()}", highlight=False)
+            console.print(f".... {step.name:<28} {step.line()}", highlight=False, soft_wrap=True)
 
 
 def _running(steps: Sequence[Step]) -> list[Step]:

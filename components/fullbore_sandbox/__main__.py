@@ -1,0 +1,114 @@
+"""The sandbox's commands: up, deploy, down, status and pulumi. `scripts/` calls them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fullbore.config import ConfigError, Environment, find_file, load_file
+from rich.console import Console
+
+from fullbore_sandbox.state import SandboxError, State
+
+ROOT = Path(__file__).resolve().parents[2]
+console = Console(stderr=True)
+
+
+def up(state: State, stack: str) -> int:
+    """Start the sandbox that the environment asks for; nothing where it asks for none."""
+    from fullbore_sandbox import sandbox
+
+    environment = _environment(stack)
+    if environment.sandbox is not None:
+        seconds = sandbox.up(state, environment, console)
+        console.print(f"sandbox {state.id}: up, the longest step took {max(seconds.values()):.0f} s")
+    return 0
+
+
+def deploy(state: State, stack: str) -> int:
+    """Put the stack in order after a killed run, then `pulumi up`."""
+    from fullbore_sandbox import engine, sandbox, settle
+
+    local = _environment(stack).sandbox is not None
+    opened = engine.open_engine(state, local, console.print)
+    if local:
+        engine.select(opened, stack)
+        settled = settle.settle(opened, stack)
+        if settled != settle.Settled():
+            console.print(f"stack {stack}: {settled}")
+    refresh = ["--refresh"] if sandbox.stale(state).exists() else []
+    status = opened.show("up", "--yes", "--skip-preview", "--stack", stack, *refresh)
+    if status == 0:
+        sandbox.stale(state).unlink(missing_ok=True)
+    return status
+
+
+def down(state: State, stack: str) -> int:
+    """Destroy the stack while its sandbox runs, then remove the sandbox."""
+    from fullbore_sandbox import engine, process, sandbox, settle
+
+    if engine.checkpoint(state, stack).exists():
+        if process.Daemon(state, "aws", []).running and sandbox.endpoints_file(state).exists():
+            opened = engine.open_engine(state, True, console.print)
+            settle.settle(opened, stack)
+            if opened.show("destroy", "--yes", "--skip-preview", "--stack", stack):
+                raise SandboxError(f"stack {stack}: not destroyed; mend what stands above, or run scripts/down --force")
+        else:
+            console.print(f"stack {stack}: its sandbox does not run, so nothing is left of it to destroy")
+    sandbox.down(state, console)
+    return 0
+
+
+def force_down(state: State, stack: str) -> int:
+    """Remove the sandbox without destroying the stack first: whatever it made goes with it."""
+    from fullbore_sandbox import sandbox
+
+    sandbox.down(state, console)
+    return 0
+
+
+def status(state: State, stack: str) -> int:
+    """Print what runs and where."""
+    from fullbore_sandbox import status as table
+
+    return table.show(state, _environment(stack))
+
+
+def pulumi(arguments: Sequence[str]) -> int:
+    """Become `pulumi ARGUMENTS` with this repository's home, backend, passphrase and plugins."""
+    from fullbore_sandbox import engine
+
+    state = State.load_or_create(ROOT)
+    stack = engine.stack_of(arguments, state)
+    file = ROOT / "stacks" / f"Pulumi.{stack}.yaml"
+    local = stack is None or not file.exists() or _environment(stack).sandbox is not None
+    opened = engine.open_engine(state, local, console.print)
+    os.execve(opened.pulumi, ["pulumi", *arguments], opened.environment())
+
+
+def _environment(stack: str) -> Environment:
+    return load_file(find_file(stack, ROOT))
+
+
+COMMANDS = {"up": up, "deploy": deploy, "down": down, "force-down": force_down, "status": status}
+
+
+def main(argv: Sequence[str]) -> int:
+    try:
+        if argv[:1] == ["pulumi"]:
+            return pulumi(argv[1:])
+        parser = argparse.ArgumentParser(prog="python -m fullbore_sandbox", description=__doc__)
+        parser.add_argument("command", choices=COMMANDS)
+        parser.add_argument("env", nargs="?", default="local", help="name of the environment")
+        chosen = parser.parse_args(argv)
+        return COMMANDS[chosen.command](State.load_or_create(ROOT), chosen.env)
+    except (SandboxError, ConfigError) as error:
+        console.print(str(error), style="red", markup=False, highlight=False)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

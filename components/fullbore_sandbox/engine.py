@@ -1,0 +1,176 @@
+"""The Pulumi engine as this repository runs it: its home, backend, passphrase, plugins, and stacks."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+from pathlib import Path
+
+from fullbore_sandbox import podman
+from fullbore_sandbox.state import SandboxError, State
+from fullbore_sandbox.toolchain import ENGINE, PULUMI_VERSION, Progress, tool, version_of
+
+PASSPHRASE = "fullbore-local"
+"""The public passphrase of the stack `local`, whose secrets guard nothing; a user's own is never replaced."""
+STAND_INS = {"aws": "pulumi-aws", "kubernetes": "pulumi-kubernetes"}
+"""Providers that the sandbox can stand in for, and the distribution whose version they answer with."""
+PLUGINS = Path(__file__).parent / "plugins" / "bin"
+MODES = ("auto", "official", "sandbox")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """The engine for one checkout. `sandbox` is true for a stack that runs on this machine."""
+
+    state: State
+    pulumi: Path
+    folders: tuple[Path, ...]
+    """Folders of the engine's programs, for PATH."""
+    sandbox: bool
+
+    def environment(self, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """The variables that a `pulumi` command runs with."""
+        state = self.state
+        backend = state.root / ".fullbore" / "backend"
+        backend.mkdir(parents=True, exist_ok=True)
+        ours = {"PULUMI_BACKEND_URL": f"file://{backend}"}
+        passphrase = {} if _has_passphrase(environ) else {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}
+        # A sandbox's state never goes to a backend that the user set up for real environments.
+        chosen = {**environ, **ours, **passphrase} if self.sandbox else {**ours, **environ}
+        plugins = [plugins_folder(state, environ)] if self.sandbox else []
+        path = [Path(sys.executable).parent, *self.folders, *plugins]
+        return {
+            **chosen,
+            **podman.settings(state),
+            "PULUMI_HOME": str(state.root / ".fullbore" / "home"),
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "FULLBORE_JOURNAL": str(journal(state)),
+            "PATH": os.pathsep.join([*map(str, path), environ.get("PATH", os.defpath)]),
+        }
+
+    def run(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run `pulumi ARGS` in the repository, its output captured. Raises SandboxError with what it said."""
+        argv = [str(self.pulumi), "--non-interactive", *args]
+        done = subprocess.run(
+            argv, cwd=self.state.root, env=self.environment(), capture_output=True, text=True, check=False
+        )
+        if check and done.returncode:
+            raise SandboxError(f"pulumi {args[0]} {args[1] if len(args) > 1 else ''}: {done.stderr.strip()}")
+        return done
+
+    def show(self, *args: str) -> int:
+        """Run `pulumi ARGS` in the repository with its output shown; its exit status."""
+        argv = [str(self.pulumi), *args]
+        return subprocess.run(argv, cwd=self.state.root, env=self.environment(), check=False).returncode
+
+
+def open_engine(state: State, sandbox: bool, progress: Progress = lambda _: None) -> Engine:
+    """The engine: one on PATH that is new enough and has its language host, else the one built here."""
+    found = on_path()
+    if found is not None:
+        return Engine(state=state, pulumi=found, folders=(found.parent,), sandbox=sandbox)
+    paths = [tool(name, progress) for name in ENGINE]
+    return Engine(state=state, pulumi=paths[0], folders=tuple(p.parent for p in paths), sandbox=sandbox)
+
+
+def on_path() -> Path | None:
+    """A `pulumi` on PATH of at least the pinned version, with `pulumi-language-python` beside it."""
+    found = shutil.which("pulumi")
+    if found is None or not (Path(found).resolve().parent / "pulumi-language-python").exists():
+        return None
+    told = subprocess.run(
+        [found, "version"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"},
+    )
+    return Path(found).resolve() if version_of(told.stdout) >= version_of(PULUMI_VERSION) else None
+
+
+def select(engine: Engine, stack: str) -> None:
+    """Select the stack, made where it does not exist. The committed stack file is left as it is, byte for byte."""
+    if checkpoint(engine.state, stack).exists() and _selected(engine.state) == stack:
+        return
+    file = engine.state.root / "stacks" / f"Pulumi.{stack}.yaml"
+    before = file.read_bytes()
+    try:
+        engine.run("stack", "select", stack, "--create")
+    finally:
+        if file.read_bytes() != before:
+            file.write_bytes(before)
+
+
+def checkpoint(state: State, stack: str) -> Path:
+    """Where the file backend keeps the stack."""
+    return state.root / ".fullbore" / "backend" / ".pulumi" / "stacks" / "fullbore" / f"{stack}.json"
+
+
+def journal(state: State) -> Path:
+    """What the AWS stand-in notes before and after each creation."""
+    return state.dir / "data" / "aws-journal"
+
+
+def plugins_folder(state: State, environ: Mapping[str, str] = os.environ) -> Path:
+    """A folder with the provider plugins of this sandbox, for PATH: a plugin on PATH beats an installed one.
+
+    `FULLBORE_PLUGINS` chooses: `official` (installed ones only), `sandbox` (stand-ins only), `auto` (official where
+    the version of the SDK is installed). Raises SandboxError.
+    """
+    mode = environ.get("FULLBORE_PLUGINS", "auto")
+    if mode not in MODES:
+        raise SandboxError(f"FULLBORE_PLUGINS: got {mode}, allowed {', '.join(MODES)}")
+    folder = state.dir / "plugins"
+    folder.mkdir(parents=True, exist_ok=True)
+    for provider, distribution in STAND_INS.items():
+        name = f"pulumi-resource-{provider}"
+        official = None if mode == "sandbox" else _official(state, provider, installed(distribution))
+        if official is None and mode == "official":
+            raise SandboxError(
+                f"FULLBORE_PLUGINS: official, but {name} {installed(distribution)} is not installed; run "
+                f"`pulumi plugin install resource {provider} {installed(distribution)}` or use auto"
+            )
+        _link(folder / name, official or PLUGINS / name)
+    return folder
+
+
+def _official(state: State, provider: str, version: str) -> Path | None:
+    homes = (Path.home() / ".pulumi", state.root / ".fullbore" / "home")
+    paths = (h / "plugins" / f"resource-{provider}-v{version}" / f"pulumi-resource-{provider}" for h in homes)
+    return next((p for p in paths if p.exists()), None)
+
+
+def _link(link: Path, target: Path) -> None:
+    if link.is_symlink() and link.readlink() == target:
+        return
+    partial = link.with_name(f".{link.name}.{os.getpid()}")
+    partial.unlink(missing_ok=True)
+    partial.symlink_to(target)
+    partial.replace(link)
+
+
+def _has_passphrase(environ: Mapping[str, str]) -> bool:
+    return "PULUMI_CONFIG_PASSPHRASE" in environ or "PULUMI_CONFIG_PASSPHRASE_FILE" in environ
+
+
+def stack_of(args: Sequence[str], state: State) -> str | None:
+    """The stack that `pulumi ARGS` is about: named in ARGS, else the one selected last; None where there is none."""
+    for i, arg in enumerate(args):
+        if arg in ("-s", "--stack") and i + 1 < len(args):
+            return args[i + 1].rpartition("/")[2]
+        if arg.startswith("--stack="):
+            return arg.removeprefix("--stack=").rpartition("/")[2]
+    return _selected(state)
+
+
+def _selected(state: State) -> str | None:
+    files = (state.root / ".fullbore" / "home" / "workspaces").glob("fullbore-*-workspace.json")
+    stacks = [json.loads(f.read_text()).get("stack") for f in files]
+    return next((s.rpartition("/")[2] for s in stacks if s), None)

@@ -1,0 +1,171 @@
+"""Starting and stopping everything that a sandbox runs, each part beside the others where it does not need them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from fullbore.config.models import Environment
+from rich.console import Console
+
+from fullbore_sandbox import cloud, cluster, engine, hosts, podman, process, registry, rootfs, settle, toolchain
+from fullbore_sandbox.state import State, write_atomically
+from fullbore_sandbox.steps import Step, run
+from fullbore_sandbox.toolchain import ENGINE, TOOLS
+
+SERVICES = ("gateway", "prometheus", "alertmanager")
+"""What the stack itself publishes on loopback, at ports that the sandbox chooses."""
+BUILD_ORDER = (
+    "volcano-crd", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "vc-scheduler",
+    "vc-controller-manager", "pulumi-language-python-exec", "pulumi-resource-pulumi-python", "pulumi-language-python",
+    "pulumi",
+)  # fmt: skip
+"""The engine last: the clusters start while it is built."""
+
+
+def up(state: State, environment: Environment, console: Console) -> dict[str, float]:
+    """Start what does not run and write endpoints.json; seconds by step. Raises SandboxError."""
+    before = _fingerprint(state)
+    found: dict[str, Any] = {}
+    seconds = run([*_tool_steps(), *_part_steps(state, environment, found)], console)
+    endpoints = {
+        "version": 1,
+        "id": state.id,
+        "ssh": {"user": "root", "private_key_file": str(hosts.user_key(state))},
+        "registry": registry.address(state),
+        **{name: found[name] for name in ("hosts", "aws", "base_image", "clusters")},
+        **{name: {"address": "127.0.0.1", "port": state.port(name)} for name in SERVICES},
+    }
+    write_atomically(endpoints_file(state), json.dumps(endpoints, indent=1) + "\n", mode=0o600)
+    if before and _fingerprint(state) != before:
+        stale(state).touch()
+    (state.dir / "steps.json").write_text(json.dumps(seconds, indent=1) + "\n")
+    return seconds
+
+
+def down(state: State, console: Console) -> None:
+    """Stop and remove everything of this sandbox: processes, containers, networks, images, mounts and files."""
+    settle.end_orphans(state, patience_s=0)
+    if state.record("kubelet").exists():
+        cluster.stop(state)
+    stopped = process.stop_all(state)
+    removed = podman.remove_all(state)
+    _unmount(state.root / ".fullbore")
+    shutil.rmtree(state.root / ".fullbore")
+    console.print(f"stopped {len(stopped)} processes, removed {len(removed)} containers, networks and images")
+
+
+def endpoints_file(state: State) -> Path:
+    """What the stack reads; there once the sandbox was up."""
+    return state.dir / "endpoints.json"
+
+
+def stale(state: State) -> Path:
+    """There where a part lost what it held, so that the next update must look at what exists first."""
+    return state.dir / "stale"
+
+
+def _tool_steps() -> list[Step]:
+    """A step for each tool to be built, one at a time; another that fetches their sources meanwhile."""
+    wanted = [name for name in BUILD_ORDER if engine.on_path() is None or name not in ENGINE]
+    with ThreadPoolExecutor(2) as pool:
+        intact = list(pool.map(lambda name: toolchain.is_intact(TOOLS[name].path), wanted))
+    missing = [TOOLS[name] for name, there in zip(wanted, intact, strict=True) if not there]
+    modules = list(dict.fromkeys(row.module for row in missing if row.package))
+    steps = [
+        Step(
+            name=row.name,
+            doing=f"building {row.version}" if row.package else "copying",
+            estimate_s=row.seconds,
+            work=lambda say, name=row.name: toolchain.tool(name),
+            lane="compiler",
+        )
+        for row in missing
+    ]
+    if modules:
+        steps.insert(
+            0,
+            Step(
+                name="go sources",
+                doing="downloading what the builds need",
+                estimate_s=60,
+                work=lambda say: toolchain.prefetch(modules),
+            ),
+        )
+    return steps
+
+
+def _part_steps(state: State, environment: Environment, found: dict[str, Any]) -> list[Step]:
+    built = {s.name for s in _tool_steps()}
+    planes = [n for n in TOOLS if n not in ENGINE and n in built]
+
+    def push(recipe: rootfs.Recipe) -> str:
+        return registry.push(state, f"fullbore/{recipe.name}", rootfs.ensure(recipe), {})
+
+    def keep(name: str, value: object) -> None:
+        found[name] = value
+
+    return [
+        Step(name="registry", doing="starting", estimate_s=1, work=lambda say: registry.daemon(state).start()),
+        Step(name="network", doing="making", estimate_s=1, work=lambda say: podman.ensure_network(state)),
+        Step(
+            name="emulated cloud",
+            doing="starting",
+            estimate_s=5,
+            work=lambda say: keep("aws", {"endpoint_url": cloud.start(state)}),
+        ),
+        *(
+            Step(
+                name=f"{recipe.name} image",
+                doing="packing a root filesystem from packages" if not recipe.path.exists() else "pushing",
+                estimate_s=60 if not recipe.path.exists() else 2,
+                work=lambda say, recipe=recipe: keep(f"{recipe.name}_image", push(recipe)),
+                after=["registry"],
+                lane="packages",
+            )
+            for recipe in (rootfs.HOST, rootfs.BASE)
+        ),
+        Step(
+            name="clusters",
+            doing="starting two control planes",
+            estimate_s=15,
+            work=lambda say: keep("clusters", cluster.start(state, environment)),
+            after=["network", *planes],
+        ),
+        Step(
+            name="hosts",
+            doing="booting",
+            estimate_s=10,
+            work=lambda say: keep("hosts", hosts.start(state, environment, found["host_image"])),
+            after=["network", "host image"],
+        ),
+    ]
+
+
+def _fingerprint(state: State) -> dict[str, object]:
+    """What holds state that a restart loses or a new one lacks; empty before the first `up`."""
+    if not endpoints_file(state).exists():
+        return {}
+    made = podman.podman(
+        state, "ps", "--all", "--no-trunc", "--format", "{{.ID}}", "--filter", f"label={podman.label(state)}",
+        "--filter", f"name=^{state.network}-host-",
+    )  # fmt: skip
+    return {"aws": process.Daemon(state, cloud.NAME, []).pid, "hosts": sorted(made.split())}
+
+
+def _unmount(folder: Path) -> None:
+    for target in reversed(list(_mounted_below(folder))):
+        subprocess.run(["umount", "--lazy", target], check=True)
+
+
+def _mounted_below(folder: Path) -> Iterable[str]:
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        target = line.split()[1].encode().decode("unicode_escape")
+        if target.startswith(f"{folder}{os.sep}"):
+            yield target
