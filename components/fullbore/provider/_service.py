@@ -1,52 +1,22 @@
-"""The gRPC service around a `Provider`, and its life as a plugin process."""
+"""The gRPC service around a `Provider`: decodes calls, encodes answers, and turns exceptions into statuses."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import select
-import signal
-import stat
 import sys
-import threading
 import traceback
-from collections.abc import Callable, Generator, Sequence
-from concurrent import futures
-from types import FrameType
+from collections.abc import Generator
 from typing import Any, Final
 
 import grpc
 from google.protobuf import empty_pb2, struct_pb2
 
-from fullbore.provider._proto import (
-    engine_pb2,
-    engine_pb2_grpc,
-    plugin_pb2,
-    provider_pb2,
-    provider_pb2_grpc,
-    status_pb2,
-)
-from fullbore.provider.base import Check, Diff, PartialFailure, Provider, ProviderError, Request, Severity
+from fullbore.provider._engine_log import EngineLog
+from fullbore.provider._proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
+from fullbore.provider.base import Check, Diff, PartialFailure, Provider, ProviderError, Request
 from fullbore.provider.values import decode, encode
-
-MAX_MESSAGE_BYTES: Final = 400 * 1024 * 1024
-"""As the SDKs have it."""
-
-MAX_CALLS: Final = 64
-"""Calls handled at once; the engine's own parallelism is far lower."""
-
-DRAIN_S: Final = 30.0
-"""How long running calls may take to stop after the engine died or told the plugin to end."""
-
-_OPTIONS: Final = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES), ("grpc.max_send_message_length", -1)]
-
-_SEVERITY: Final = {
-    "debug": engine_pb2.LogSeverity.DEBUG,
-    "info": engine_pb2.LogSeverity.INFO,
-    "warning": engine_pb2.LogSeverity.WARNING,
-    "error": engine_pb2.LogSeverity.ERROR,
-}
 
 _KIND: Final = {
     "add": provider_pb2.PropertyDiff.Kind.ADD,
@@ -59,40 +29,6 @@ _KIND: Final = {
 
 _INTERNAL_CONFIG: Final = frozenset({"version", "pluginDownloadURL", "__internal"})
 """What the engine keeps beside a provider's own configuration."""
-
-
-class EngineLog:
-    """Lines to the engine. Its address comes as an argument, or later through Attach or Handshake."""
-
-    def __init__(self, address: str = "") -> None:
-        self._address = address
-        self._stub: engine_pb2_grpc.EngineStub | None = None
-        self._lock = threading.Lock()
-
-    def attach(self, address: str) -> None:
-        with self._lock:
-            if address and address != self._address:
-                self._address, self._stub = address, None
-
-    def write(self, urn: str, severity: Severity, message: str, ephemeral: bool) -> None:
-        stub = self._connected()
-        if stub is None:
-            print(f"{severity}: {message}", file=sys.stderr)
-            return
-        try:
-            stub.Log(  # pyright: ignore[reportUnknownMemberType] - the generated type is half open
-                engine_pb2.LogRequest(severity=_SEVERITY[severity], message=message, urn=urn, ephemeral=ephemeral)
-            )
-        except grpc.RpcError as error:
-            # An engine that went away must not fail the operation that was reporting to it.
-            print(f"{severity}: {message} (the engine took no log line: {type(error).__name__})", file=sys.stderr)
-
-    def _connected(self) -> engine_pb2_grpc.EngineStub | None:
-        with self._lock:
-            if self._stub is None and self._address:
-                channel = grpc.insecure_channel(self._address, options=_OPTIONS)
-                self._stub = engine_pb2_grpc.EngineStub(channel)
-            return self._stub
 
 
 class Service(provider_pb2_grpc.ResourceProviderServicer):
@@ -243,7 +179,8 @@ class Service(provider_pb2_grpc.ResourceProviderServicer):
 
 
 def _check_response(check: Check) -> Any:
-    failures = [provider_pb2.CheckFailure(property=f.path, reason=f.reason) for f in check.failures]
+    # The engine prints the whole value of a failure's `property`, secrets too: the path goes into the reason instead.
+    failures = [provider_pb2.CheckFailure(reason=f"{f.path}: {f.reason}") for f in check.failures]
     return provider_pb2.CheckResponse(inputs=encode(check.inputs), failures=failures)
 
 
@@ -297,47 +234,3 @@ def _abort_partial(context: grpc.ServicerContext, failure: PartialFailure) -> No
     status.details.add().Pack(detail)
     context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
     context.abort(grpc.StatusCode.UNKNOWN, message)
-
-
-def start(provider: Provider, engine_address: str = "") -> tuple[grpc.Server, int]:
-    """A running server on a free loopback port: (server, port)."""
-    server = grpc.server(futures.ThreadPoolExecutor(max_workers=MAX_CALLS), options=_OPTIONS)
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Service(provider, EngineLog(engine_address)), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    return server, port
-
-
-def serve(provider: Provider, argv: Sequence[str]) -> None:
-    """Run as a plugin: see `fullbore.provider.base.serve`."""
-    over = threading.Event()
-
-    def finish(number: int, frame: FrameType | None) -> None:
-        over.set()
-
-    signal.signal(signal.SIGINT, finish)
-    signal.signal(signal.SIGTERM, finish)
-    addresses = [arg for arg in argv if not arg.startswith("-")]
-    server, port = start(provider, addresses[0] if addresses else "")
-    _when_reader_is_gone(sys.stdout.fileno(), over.set)
-    print(port, flush=True)
-    over.wait()
-    provider.cancel()
-    server.stop(DRAIN_S).wait()
-
-
-def _when_reader_is_gone(descriptor: int, then: Callable[[], None]) -> None:
-    """Calls `then` once nobody reads the pipe any more: the engine was killed and could not say good-bye.
-
-    Without it a plugin would outlive a killed engine for ever. Where the descriptor is no pipe, nobody is watched.
-    """
-    if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
-        return
-
-    def watch() -> None:
-        poll = select.poll()
-        poll.register(descriptor, 0)  # errors and hang-ups are always reported
-        poll.poll()
-        then()
-
-    threading.Thread(target=watch, daemon=True, name="engine-watch").start()

@@ -185,6 +185,6 @@ def serve(provider: Provider, argv: Sequence[str]) -> None:
 
     Writes the port as the first line of stdout; everything else that is printed there would confuse the engine.
     """
-    from fullbore.provider import _service
+    from fullbore.provider import _process  # gRPC is slow to import, and a test of a provider needs none
 
-    _service.serve(provider, argv)
+    _process.serve(provider, argv)

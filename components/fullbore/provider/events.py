@@ -84,7 +84,8 @@ def _message(result: Map) -> str:
     items = cast("list[Map]", result.get("results") or [])
     source = next((item for item in items if item.get("failed")), result)
     parts = [str(source.get(key) or "").strip() for key in ("msg", "stderr", "module_stderr")]
-    return _one_line(": ".join(dict.fromkeys(part for part in parts if part))) or "no reason given"
+    text = ": ".join(dict.fromkeys(part.removeprefix("Task failed: ") for part in parts if part))
+    return _one_line(text) or "no reason given"
 
 
 def _one_line(text: str) -> str:

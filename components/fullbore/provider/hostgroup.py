@@ -2,7 +2,8 @@
 
 State: the outputs are the inputs with each host's `settings` replaced by what the host reported, and
 
-    facts    {HOST: {settings: {ID: value}, reportedAt, signature}}   as the host signed them
+    facts    {HOST: {settings: {ID: value}, reportedAt, signature}}   as the host signed them; and `content`, the
+             digest of roles and agent that it last converged with
     failed   {HOST: reason}                                           hosts that the last run did not finish
 
 So a diff of old outputs against new inputs shows what a machine holds and what it shall hold.
@@ -76,7 +77,7 @@ class HostGroups:
         if r.preview:
             return Created("", _foreseen(r.news))
         id = f"{plain(r.news['rack'])}/{plain(r.news['group'])}"
-        return Created(id, self._converge(r, id, r.news, {}, force=frozenset()))
+        return Created(id, self._converge(r, id, r.news, {}))
 
     def update(self, r: Request) -> Map:
         if r.preview:
@@ -85,10 +86,7 @@ class HostGroups:
         gone = sorted(frozenset(r.olds.get("hosts", {})) - hosts)
         if gone:
             r.log("info", f"no longer managed, and left as they are: {', '.join(gone)}")
-        content_changed = plain(r.old_inputs.get("content")) != plain(r.news.get("content"))
-        # A host that failed may have missed an earlier change of content: run everything there.
-        force = hosts if content_changed else hosts & frozenset(r.olds.get("failed", {}))
-        return self._converge(r, r.id, r.news, r.olds, force)
+        return self._converge(r, r.id, r.news, r.olds)
 
     def read(self, r: Request) -> Read:
         if not r.inputs.get("hosts"):
@@ -179,10 +177,12 @@ class HostGroups:
             self._logged.add((r.urn, line))
             r.log(severity, line)
 
-    def _converge(self, r: Request, id: str, news: Map, olds: Map, force: frozenset[str]) -> Map:
-        outcomes = self._run(r, "converge", news, force)
+    def _converge(self, r: Request, id: str, news: Map, olds: Map) -> Map:
+        content = plain(news["content"])
+        outcomes = self._run(r, "converge", news, _outdated(olds, content))
         facts = _merged_facts(olds, news, outcomes)
         failed = _failed(news, outcomes, facts)
+        facts = {host: {**fact, "content": content} if host not in failed else fact for host, fact in facts.items()}
         outputs = _outputs(news, facts, failed)
         with self._lock:
             self._live.pop(r.urn, None)
@@ -195,7 +195,10 @@ class HostGroups:
                 f"{len(failed)} of {len(outcomes)} hosts failed, but maxFailures is {allowed}; the next up goes on"
             )
             raise PartialFailure(id, outputs, news, [summary, *reasons])
-        r.log("warning", f"{len(failed)} of {len(outcomes)} hosts failed (maxFailures is {allowed}); the next up tries")
+        r.log(
+            "warning",
+            f"{len(failed)} of {len(outcomes)} hosts failed (maxFailures is {allowed}); the next up tries again",
+        )
         for reason in reasons:
             r.log("warning", reason)
         return outputs
@@ -264,10 +267,24 @@ def _merged_facts(olds: Map, inputs: Map, outcomes: Mapping[str, Outcome]) -> di
     old_facts: dict[str, Map] = olds.get("facts", {})
     for host, outcome in outcomes.items():
         if outcome.facts is not None:
-            merged[host] = keep_secrets(from_module(outcome.facts), {"settings": inputs["hosts"][host]["settings"]})
+            new = keep_secrets(from_module(outcome.facts), {"settings": inputs["hosts"][host]["settings"]})
+            merged[host] = {"content": "", **_only(old_facts.get(host, {}), "content"), **new}
         elif host in old_facts:
             merged[host] = old_facts[host]
     return merged
+
+
+def _only(values: Map, key: str) -> Map:
+    return {key: values[key]} if key in values else {}
+
+
+def _outdated(olds: Map, content: str) -> frozenset[str]:
+    """Hosts that converged with other roles before: drift alone does not show all that new ones would do.
+
+    A host that never converged is not among them: there, everything that is missing is drift.
+    """
+    facts: dict[str, Map] = olds.get("facts", {})
+    return frozenset(host for host, fact in facts.items() if fact.get("content") not in ("", content))
 
 
 def _with_settings(hosts: Map, facts: Mapping[str, Map], keep: bool) -> Map:

@@ -54,8 +54,9 @@ _TYPES: Final[dict[str, Any]] = {
             "settings": _said("Values by setting id.", _TEXTS),
             "reportedAt": _said("When, UTC, ISO 8601.", _TEXT),
             "signature": _said("SSH signature, namespace fullbore-facts.", _TEXT),
+            "content": _said("Digest of roles and agent that it last converged with; empty before.", _TEXT),
         },
-        "required": ["settings", "reportedAt", "signature"],
+        "required": ["settings", "reportedAt", "signature", "content"],
     },
 }
 
