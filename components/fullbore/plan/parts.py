@@ -211,17 +211,22 @@ def monitoring_plan(env: Environment, site: SitePlan | None, endpoints: Endpoint
     given = env.monitoring
     if given is None:
         return None
-    hosts = [host for group in site.groups for host in group.hosts] if site else []
+    hosts = [(group, host) for group in site.groups for host in group.hosts] if site else []
     prometheus = endpoints.prometheus if endpoints else None
     alertmanager = endpoints.alertmanager if endpoints else None
+    cluster = _cluster_endpoint(endpoints, "site")
     return MonitoringPlan(
         retention_days=given.retention_days,
         scrape_interval_s=given.scrape_interval_s,
         agent_down_for_s=given.agent_down_for_s,
         webhook_url=given.webhook_url,
-        targets=tuple(ScrapeTarget(host=host.name, address=host.address, port=AGENT_PORT) for host in hosts),
+        targets=tuple(
+            ScrapeTarget(host=host.name, rack=group.rack, group=group.name, address=host.address, port=AGENT_PORT)
+            for group, host in hosts
+        ),
         prometheus_port=prometheus.port if prometheus else PROMETHEUS_PORT,
         alertmanager_port=alertmanager.port if alertmanager else ALERTMANAGER_PORT,
+        host_suffix=cluster.host_suffix if cluster else SERVICE_SUFFIX,
     )
 
 

@@ -1,0 +1,128 @@
+"""Metrics and alerts: Prometheus with the rules, and Alertmanager."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pulumi
+
+from fullbore._component import Component
+from fullbore.cluster import Cluster
+from fullbore.daemon import DaemonResources, Data, Listen, Program, create_daemon
+from fullbore.gateway import APP as GATEWAY
+from fullbore.gateway import Gateway
+from fullbore.plan.model import MonitoringPlan
+from fullbore.render.envoy import STATS_PATH, STATS_PORT
+from fullbore.render.prometheus import (
+    ALERTMANAGER_FILE,
+    ALERTMANAGER_PORT,
+    CONFIG_FILE,
+    PROMETHEUS_PORT,
+    ScrapedService,
+    alertmanager_files,
+    prometheus_files,
+)
+from fullbore.serving import Serving
+
+PROMETHEUS_IMAGE = "docker.io/prom/prometheus:v2.42.0"
+ALERTMANAGER_IMAGE = "docker.io/prom/alertmanager:v0.25.0"
+"""The versions of Debian 12's packages, whose programs run in their place where no image can be pulled."""
+USER = 65534
+"""`nobody`, the user of both official images."""
+PROMETHEUS_FOLDER = "/etc/prometheus"
+ALERTMANAGER_FOLDER = "/etc/alertmanager"
+SAMPLES_SIZE = "50Gi"
+SAMPLES_BYTES = "45GB"
+"""Prometheus drops its oldest samples before the folder is full."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitoringResources:
+    """What `Monitoring` created."""
+
+    prometheus: DaemonResources
+    alertmanager: DaemonResources
+
+
+class Monitoring(Component):
+    """Scrapes the agents of `plan.targets` and, where they are given, the serving replicas and the gateway."""
+
+    def __init__(
+        self,
+        name: str,
+        plan: MonitoringPlan,
+        *,
+        cluster: Cluster,
+        serving: Serving | None = None,
+        gateway: Gateway | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__(name, opts)
+        self.plan = plan
+        services = list(_services(plan, cluster, serving, gateway))
+        self.resources = MonitoringResources(
+            prometheus=create_daemon(self, _prometheus(plan, cluster, services), cluster, prefix="prometheus-"),
+            alertmanager=create_daemon(self, _alertmanager(plan), cluster, prefix="alertmanager-"),
+        )
+        self.register_outputs({})
+
+
+def _services(
+    plan: MonitoringPlan, cluster: Cluster, serving: Serving | None, gateway: Gateway | None
+) -> Iterator[ScrapedService]:
+    if serving:
+        yield ScrapedService(job="serving", host=_host(serving.plan.name, plan, cluster), port=serving.plan.port)
+    if gateway:
+        yield ScrapedService(job="gateway", host=_host(GATEWAY, plan, cluster), port=STATS_PORT, path=STATS_PATH)
+
+
+def _host(service: str, plan: MonitoringPlan, cluster: Cluster) -> str:
+    return f"{service}.{cluster.plan.namespace}.{plan.host_suffix}"
+
+
+def _prometheus(plan: MonitoringPlan, cluster: Cluster, services: list[ScrapedService]) -> Program:
+    alertmanager = f"{_host('alertmanager', plan, cluster)}:{ALERTMANAGER_PORT}"
+    data = Data(folder="/prometheus", size=SAMPLES_SIZE)
+    return Program(
+        app="prometheus",
+        image=PROMETHEUS_IMAGE,
+        args=(
+            f"--config.file={PROMETHEUS_FOLDER}/{CONFIG_FILE}",
+            f"--storage.tsdb.path={data.folder}",
+            f"--storage.tsdb.retention.time={plan.retention_days}d",
+            f"--storage.tsdb.retention.size={SAMPLES_BYTES}",
+            f"--web.listen-address=0.0.0.0:{PROMETHEUS_PORT}",
+        ),
+        user=USER,
+        listens={"http": Listen(port=PROMETHEUS_PORT, host=plan.prometheus_port)},
+        ready=("/-/ready", PROMETHEUS_PORT),
+        folder=PROMETHEUS_FOLDER,
+        files=prometheus_files(plan, alertmanager=alertmanager, services=services),
+        data=data,
+        requests={"cpu": "500m", "memory": "1Gi"},
+        memory_limit="4Gi",
+    )
+
+
+def _alertmanager(plan: MonitoringPlan) -> Program:
+    data = Data(folder="/alertmanager", size="1Gi")
+    return Program(
+        app="alertmanager",
+        image=ALERTMANAGER_IMAGE,
+        args=(
+            f"--config.file={ALERTMANAGER_FOLDER}/{ALERTMANAGER_FILE}",
+            f"--storage.path={data.folder}",
+            f"--web.listen-address=0.0.0.0:{ALERTMANAGER_PORT}",
+            # One replica: no gossip, for which it would look for a private address and give up without one.
+            "--cluster.listen-address=",
+        ),
+        user=USER,
+        listens={"http": Listen(port=ALERTMANAGER_PORT, host=plan.alertmanager_port)},
+        ready=("/-/ready", ALERTMANAGER_PORT),
+        folder=ALERTMANAGER_FOLDER,
+        files=alertmanager_files(plan),
+        data=data,
+        requests={"cpu": "100m", "memory": "128Mi"},
+        memory_limit="512Mi",
+    )
