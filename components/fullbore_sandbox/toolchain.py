@@ -1,7 +1,7 @@
 """The programs of the sandbox, built once from their Go modules and shared by every clone on the machine.
 
-A tool lies at CACHE/TOOL-VERSION-DIGEST/TOOL, where the digest covers go.mod, go.sum and how it is built. Beside it
-lies its sha256, which is compared whenever the tool is taken into use.
+A tool lies at CACHE/TOOL-VERSION-DIGEST/TOOL, where the digest covers go.mod, go.sum and how it is built; tools of one
+group share a folder. Beside a tool lies its sha256, which is compared whenever it is taken into use.
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ class Tool:
     """Module that holds `files`."""
     files: str = ""
     """A file or a folder in `source`."""
+    group: str = ""
+    """Tools of one group lie in one folder: the engine looks for its language host beside itself, and that for its own
+    executor."""
     seconds: int = 1
     """How long it takes on two cores with nothing cached, for the estimate that is shown."""
 
@@ -68,7 +71,11 @@ class Tool:
 
     @property
     def folder(self) -> Path:
-        return cache_dir() / f"{self.name}-{self.version}-{self.digest}"
+        if not self.group:
+            return cache_dir() / f"{self.name}-{self.version}-{self.digest}"
+        members = [row for row in TOOLS.values() if row.group == self.group]
+        digest = hashlib.sha256(" ".join(row.digest for row in members).encode()).hexdigest()[:12]
+        return cache_dir() / f"{self.group}-{members[0].version}-{digest}"
 
     @property
     def path(self) -> Path:
@@ -94,6 +101,7 @@ TOOLS: dict[str, Tool] = {
     for tool in (
         Tool(
             name="pulumi",
+            group="engine",
             module="pulumi",
             version=PULUMI_VERSION,
             package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
@@ -102,6 +110,7 @@ TOOLS: dict[str, Tool] = {
         ),
         Tool(
             name="pulumi-language-python",
+            group="engine",
             module="pulumi-language",
             version="v3.60.0",
             package=f"{_PULUMI_SDK}/python/cmd/pulumi-language-python",
@@ -110,6 +119,7 @@ TOOLS: dict[str, Tool] = {
         ),
         Tool(
             name="pulumi-language-python-exec",
+            group="engine",
             module="pulumi",
             version=PULUMI_VERSION,
             source=_PULUMI_SDK,
@@ -117,6 +127,7 @@ TOOLS: dict[str, Tool] = {
         ),
         Tool(
             name="pulumi-resource-pulumi-python",
+            group="engine",
             module="pulumi",
             version=PULUMI_VERSION,
             source=_PULUMI_SDK,
@@ -158,7 +169,7 @@ def cache_dir() -> Path:
 def tool(name: str, progress: Progress = lambda _: None) -> Path:
     """The path of the tool `name`, built now where it is missing or damaged. Raises SandboxError."""
     row = TOOLS[name]
-    with locked(cache_dir() / f"{row.folder.name}.lock"):
+    with locked(cache_dir() / f"{row.folder.name}-{row.name}.lock"):
         if not is_intact(row.path):
             progress(f"building {name} {row.version} (about {row.seconds} s with nothing cached)")
             _make(row)
