@@ -221,12 +221,12 @@ def _engine(tree: Tree, name: str) -> tuple[Resource, ...]:
 
 
 def resources_of(document: Mapping[str, Any], root: Path) -> tuple[Resource, ...]:
-    """The resources in the engine's `preview --json`, in the order of their registration.
+    """The resources in the engine's `preview --json`, by URN: registration has no order that two runs share.
 
     Paths below `root` lose it, so that two copies of a tree compare equal. Providers and the stack itself are left out.
     """
     states = (step["newState"] for step in document.get("steps", []) if step.get("newState"))
-    return tuple(
+    found = (
         Resource(
             urn=state["urn"],
             type=state["type"],
@@ -236,6 +236,7 @@ def resources_of(document: Mapping[str, Any], root: Path) -> tuple[Resource, ...
         for state in states
         if not state["type"].startswith("pulumi:")
     )
+    return tuple(sorted(found, key=lambda resource: resource.urn))
 
 
 def _plain(value: Any, root: str) -> object:
