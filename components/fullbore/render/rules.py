@@ -131,7 +131,7 @@ ALERTS: tuple[Alert, ...] = (
         expr='sum(rate(envoy_cluster_zone_gateway_standby_upstream_rq_completed{envoy_cluster_name="model"}[1m])) > 0',
         for_s=0,
         severity="warning",
-        summary="the standby answers {{ $value | humanize }} requests a second",
+        summary='the standby answers {{ printf "%.1f" $value }} requests a second',
         action="the site has lost more than half of its replicas: look at FullboreNoServingReplica and the pods",
     ),
 )
