@@ -45,7 +45,8 @@ class Cluster(Component):
             priority_classes={each: self._create_priority_class(each) for each in plan.priority_classes},
             queue=self._create_queue() if plan.queue else None,
         )
-        self.namespace: pulumi.Output[str] = self.resources.namespace.metadata.apply(lambda it: it.name or "")
+        # Not through `apply`, which would not run in a preview: the uid beside the name is not known there.
+        self.namespace: pulumi.Output[str] = self.resources.namespace.metadata.name
         self.register_outputs({"namespace": self.namespace})
 
     @property

@@ -16,7 +16,7 @@ from typing import Any
 
 import grpc
 import yaml
-from fullbore.provider import _service
+from fullbore.provider import _process
 from fullbore.provider._proto import provider_pb2, provider_pb2_grpc, status_pb2
 from fullbore.provider.values import decode, encode
 from fullbore_sandbox import toolchain
@@ -157,7 +157,7 @@ def _free_port() -> int:
 class Refused(Exception):
     """A call that ended with a gRPC status. `partial` is the state kept with it, if any."""
 
-    def __init__(self, error: grpc.RpcError) -> None:
+    def __init__(self, error: Any) -> None:
         super().__init__(error.details())
         self.partial = None
         for key, value in error.trailing_metadata() or ():
@@ -177,7 +177,7 @@ class Engine:
     config: dict[str, Any] = field(default_factory=dict)
 
     def __enter__(self) -> Engine:
-        self._server, port = _service.start(Kubernetes())
+        self._server, port = _process.start(Kubernetes())
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port}")
         self.stub = provider_pb2_grpc.ResourceProviderStub(self._channel)
         config = encode({"kubeconfig": self.kubeconfig, **self.config})
@@ -199,7 +199,7 @@ class Engine:
         request = provider_pb2.CheckRequest(urn=urn(token, name), type=token, name=name, news=encode(news))
         request.olds.CopyFrom(encode(olds or {}))
         answer = self.call("Check", request)
-        return decode(answer.inputs), {each.property: each.reason for each in answer.failures}
+        return decode(answer.inputs), dict(each.reason.split(": ", 1) for each in answer.failures)
 
     def diff(self, token: str, id_: str, olds: dict[str, Any], old_inputs: dict[str, Any], news: dict[str, Any]) -> Any:
         return self.call(

@@ -14,6 +14,7 @@ from fullbore.provider.values import UNKNOWN, Secret, plain
 from fullbore_sandbox.plugins.kubernetes import checks, sdk
 from fullbore_sandbox.plugins.kubernetes.api import Client
 from fullbore_sandbox.plugins.kubernetes.kinds import CLUSTER_SCOPED, group_of
+from google.protobuf import empty_pb2
 from kubernetes_plane import Engine, Plane, Refused, plane
 
 CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
@@ -441,9 +442,7 @@ def test_a_delete_that_is_held_up_says_by_what(cluster: Plane, client: Client, n
 
 def test_cancel_ends_a_wait(cluster: Plane, namespace: str) -> None:
     with Engine(str(cluster.kubeconfig), timeout_s=60) as engine:
-        timer = threading.Timer(
-            0.5, lambda: engine.stub.Cancel(provider_pb2.google_dot_protobuf_dot_empty__pb2.Empty())
-        )
+        timer = threading.Timer(0.5, lambda: engine.stub.Cancel(empty_pb2.Empty()))
         timer.start()
         with pytest.raises(Refused, match="cancelled: 0 of 2 replicas"):
             engine.create(DEPLOYMENT, deployment(engine, namespace))

@@ -55,7 +55,7 @@ class Mocks(mocks.Mocks):
         status = {"status": self.status[name]} if name in self.status else {}
         return f"{args.name}-id", {**args.inputs, **status}
 
-    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+    def call(self, args: mocks.MockCallArgs) -> Any:
         raise AssertionError(f"{args.token}: no component calls a function")
 
     def inputs(self, token: str, name: str | None = None) -> dict[str, Any]:
@@ -123,7 +123,9 @@ class TestCluster:
         made = deploy(lambda: Cluster("cluster", SITE))
 
         assert made.inputs("pulumi:providers:kubernetes")["kubeconfig"] == "/etc/site.kubeconfig"
-        assert all("cluster-provider" in each.provider for each in made.made if each.typ.startswith("kubernetes:"))
+        assert all(
+            "cluster-provider" in (each.provider or "") for each in made.made if each.typ.startswith("kubernetes:")
+        )
 
     def test_without_volcano_there_is_no_queue(self, deploy: Deploy) -> None:
         assert QUEUE not in deploy(lambda: Cluster("cluster", CLOUD)).types()

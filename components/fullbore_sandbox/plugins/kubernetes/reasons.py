@@ -37,12 +37,12 @@ def summarise(live: Object, pods: Iterable[Object], events: Iterable[Object]) ->
         for reason in pod_reasons(pod):
             by_reason[reason].append(pod["metadata"]["name"])
     name = live["metadata"]["name"]
-    told = " ".join(by_reason)
+    explained = {pod for names in by_reason.values() for pod in names}
     placed = {pod["metadata"]["name"] for pod in pods if pod["spec"].get("nodeName")}
-    # What kept a pod from being placed is history once it is.
-    current = (e for e in events if e.get("reason") != "FailedScheduling" or _involved(e) not in placed)
-    for involved, message in _latest(current):
-        if (involved == name or involved.startswith(f"{name}-")) and message not in told:
+    for involved, reason, message in _latest(events):
+        ours = involved == name or involved.startswith(f"{name}-")
+        # What kept a pod from being placed is history once it is.
+        if ours and involved not in explained and not (reason == "FailedScheduling" and involved in placed):
             by_reason[f"event: {message}"].append(involved)
     lines = [_line(names, reason) for reason, names in by_reason.items()]
     more = len(lines) - MAX_LINES
@@ -91,18 +91,15 @@ def _pods(client: Client, live: Object, namespace: str) -> list[Object]:
     return client.list(f"/api/v1/namespaces/{namespace}/pods", labelSelector=selector)["items"]
 
 
-def _latest(events: Iterable[Object]) -> Iterator[tuple[str, str]]:
-    """(object, message) of each different message, newest first."""
-    seen: set[tuple[str, str]] = set()
+def _latest(events: Iterable[Object]) -> Iterator[tuple[str, str, str]]:
+    """(object, reason, message) of each different message, newest first."""
+    seen: set[tuple[str, str, str]] = set()
     for event in sorted(events, key=_when, reverse=True):
-        found = (_involved(event), str(event.get("message", "")).strip())
+        involved = (event.get("involvedObject") or {}).get("name", "")
+        found = (involved, str(event.get("reason", "")), str(event.get("message", "")).strip())
         if found not in seen:
             seen.add(found)
             yield found
-
-
-def _involved(event: Object) -> str:
-    return (event.get("involvedObject") or {}).get("name", "")
 
 
 def _when(event: Object) -> str:
