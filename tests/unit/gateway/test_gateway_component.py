@@ -1,0 +1,172 @@
+"""What `RuntimeImage`, `Gateway` and `Monitoring` register, with mocks and a fresh event loop for each test."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from fullbore.cluster import Cluster
+from fullbore.gateway import Gateway
+from fullbore.monitoring import Monitoring
+from fullbore.plan.model import ClusterPlan, GatewayPlan, ImagePlan, MonitoringPlan, ServingPlan, StandbyPlan
+from fullbore.runtime_image import RuntimeImage
+from fullbore.serving import Serving
+from fullbore.standby import Standby
+from pulumi.runtime import mocks
+
+IMAGE = ImagePlan(
+    registry="127.0.0.1:5000",
+    repository="fullbore/runtime",
+    profile="cpu",
+    base="base@sha256:" + "b" * 64,
+    digest=None,
+    insecure=True,
+)
+CLUSTER = ClusterPlan(
+    name="site", kubeconfig="k", namespace="models", priority_classes={"p": 1}, queue="q", queue_weight=1
+)
+SERVING = ServingPlan(name="serving", model="m", replicas=2, gpus=1, port=8000, document={"version": 1})
+STANDBY = StandbyPlan(
+    cluster=dataclasses.replace(CLUSTER, name="cloud", queue=""),
+    serving=dataclasses.replace(SERVING, name="standby"),
+    rpo_s=60,
+    rto_s=60,
+)
+GATEWAY = GatewayPlan(address="127.0.0.1", port=8443, timeout_s=60, host_suffix="site.test")
+MONITORING = MonitoringPlan(
+    retention_days=3,
+    scrape_interval_s=2,
+    agent_down_for_s=4,
+    webhook_url=None,
+    targets=(),
+    prometheus_port=19090,
+    alertmanager_port=19093,
+    host_suffix="site.test",
+)
+Made = dict[str, Mapping[str, Any]]
+
+
+class Mocks(mocks.Mocks):
+    """Records inputs by Pulumi name; load balancers get a host name."""
+
+    def __init__(self, hostname: str) -> None:
+        self.made: Made = {}
+        self.hostname = hostname
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        self.made[args.name] = args.inputs
+        balanced = args.inputs.get("spec", {}).get("type") == "LoadBalancer"
+        status = {"status": {"loadBalancer": {"ingress": [{"hostname": self.hostname}]}}} if balanced else {}
+        return f"{args.name}-id", {**args.inputs, **status}
+
+    def call(self, args: mocks.MockCallArgs) -> Any:
+        raise AssertionError(f"{args.token}: no component calls a function")
+
+
+@pytest.fixture
+def made() -> Iterator[Callable[..., Made]]:
+    """Run a program; returns the inputs of everything that it registered, by name."""
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    def run(program: Callable[[], Any], hostname: str = "lb.test") -> Made:
+        loops.append(asyncio.new_event_loop())
+        asyncio.set_event_loop(loops[-1])
+        recorder = Mocks(hostname)
+        mocks.set_mocks(recorder)
+        pulumi.runtime.test(program)()
+        return recorder.made
+
+    yield run
+    for loop in loops:
+        loop.close()
+
+
+def gateway(with_standby: bool = True) -> Callable[[], None]:
+    def program() -> None:
+        cluster = Cluster("cluster", CLUSTER)
+        serving = Serving("serving", SERVING, cluster=cluster, image="i")
+        standby = Standby("standby", STANDBY, image="i") if with_standby else None
+        entry = Gateway("gateway", GATEWAY, cluster=cluster, serving=serving, standby=standby)
+        assert entry.url == "http://127.0.0.1:8443"
+        Monitoring("monitoring", MONITORING, cluster=cluster, serving=serving, gateway=entry)
+
+    return program
+
+
+def pods(made: Made, name: str) -> Mapping[str, Any]:
+    return made[name]["spec"]["template"]
+
+
+def test_the_gateway_holds_both_pools(made: Callable[..., Made]) -> None:
+    config = yaml.safe_load(made(gateway())["gateway-config"]["data"]["envoy.yaml"])
+    model = config["static_resources"]["clusters"][0]["load_assignment"]["endpoints"]
+    hosts = [pool["lb_endpoints"][0]["endpoint"]["address"]["socket_address"]["address"] for pool in model]
+    assert hosts == ["serving.models.site.test", "lb.test"]
+    assert [pool["priority"] for pool in model] == [0, 1]
+
+
+def test_without_a_standby_there_is_one_pool(made: Callable[..., Made]) -> None:
+    config = yaml.safe_load(made(gateway(with_standby=False))["gateway-config"]["data"]["envoy.yaml"])
+    assert len(config["static_resources"]["clusters"][0]["load_assignment"]["endpoints"]) == 1
+
+
+def test_another_configuration_is_another_pod_and_the_same_one_is_not(made: Callable[..., Made]) -> None:
+    hashes = [
+        pods(made(gateway(), hostname), "gateway-deployment")["metadata"]["annotations"]["fullbore/config-sha256"]
+        for hostname in ("lb.test", "lb.test", "other.test")
+    ]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_each_program_is_on_the_port_that_the_plan_says(made: Callable[..., Made]) -> None:
+    registered = made(gateway())
+    ports = {
+        name: pods(registered, f"{name}-deployment")["spec"]["containers"][0]["ports"][0]["hostPort"]
+        for name in ("gateway", "monitoring-prometheus", "monitoring-alertmanager")
+    }
+    assert ports == {"gateway": 8443, "monitoring-prometheus": 19090, "monitoring-alertmanager": 19093}
+
+
+@pytest.mark.parametrize("name", ["gateway", "monitoring-prometheus", "monitoring-alertmanager"])
+def test_no_program_runs_as_root_or_floats_in_version(made: Callable[..., Made], name: str) -> None:
+    spec = pods(made(gateway()), f"{name}-deployment")["spec"]
+    (container,) = spec["containers"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["image"].startswith("docker.io/")
+    assert container["image"].rpartition(":v")[2][0].isdigit()
+
+
+def test_prometheus_scrapes_what_is_deployed(made: Callable[..., Made]) -> None:
+    registered = made(gateway())
+    config = yaml.safe_load(registered["monitoring-prometheus-config"]["data"]["prometheus.yml"])
+    names = {job["job_name"]: job["dns_sd_configs"][0]["names"] for job in config["scrape_configs"][3:]}
+    assert names == {"serving": ["serving.models.site.test"], "gateway": ["gateway.models.site.test"]}
+    assert config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] == [
+        "alertmanager.models.site.test:9093"
+    ]
+
+
+def test_an_image_is_built_from_the_runtime_s_folder(made: Callable[..., Made]) -> None:
+    image = made(lambda: RuntimeImage("runtime", IMAGE))["runtime-image"]
+    assert (image["context"], image["buildArgs"], image["insecure"]) == ("images/runtime", {"BASE": IMAGE.base}, True)
+    assert "digest" not in image
+
+
+def test_a_digest_that_ci_built_is_used_and_nothing_is_built(made: Callable[..., Made]) -> None:
+    pinned = dataclasses.replace(IMAGE, profile="cuda", digest="sha256:" + "c" * 64)
+    image = made(lambda: RuntimeImage("runtime", pinned))["runtime-image"]
+    assert image["digest"] == pinned.digest
+    assert "context" not in image
+    assert not image.get("buildArgs")
+
+
+def test_a_profile_that_cannot_be_built_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"image\.profile: cuda cannot be built here, only cpu; set image\.digest"):
+        RuntimeImage("runtime", dataclasses.replace(IMAGE, profile="cuda"))
