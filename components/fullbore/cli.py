@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from fullbore.problems import ConfigError
+
 if TYPE_CHECKING:
     from fullbore.config import Environment
     from fullbore.plan import Plan
@@ -39,8 +41,6 @@ def fullbore() -> None:
 @app.command()
 def check(env: Env, as_json: Json = False) -> None:
     """Find everything that is wrong with an environment, before any machine is touched."""
-    from fullbore.config import ConfigError
-
     plan = None
     try:
         path, environment = _load(env)
@@ -94,8 +94,6 @@ def schema() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: bad input and unexpected failures end in one clear line and an exit code, never in a traceback."""
-    from fullbore.config import ConfigError
-
     try:
         app(args=list(arguments) if arguments is not None else None, prog_name="fullbore")
     except ConfigError as error:

@@ -11,7 +11,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from fullbore.problems import Problem
+from fullbore.problems import ConfigError, Problem
+
+__all__ = ["UNKNOWN_SECRET", "ConfigError", "dotted", "problems_of"]
 
 UNKNOWN_SECRET = "[secret]"
 """What an encrypted value reads as; only a field of free text can hold it."""
@@ -29,14 +31,6 @@ UNITS = {
 
 _ECHO = 60
 """Longest part of a bad value that a message repeats, characters."""
-
-
-class ConfigError(Exception):
-    """The file is not an environment; `problems` has every reason, sorted by path."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(sorted(problems))
-        super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
 def dotted(loc: Sequence[str | int]) -> str:
