@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,17 @@ def test_text_and_path_are_the_same(tmp_path: Path) -> None:
     assert from_text == from_path
     assert (from_text.server, from_text.namespace, from_text.token) == ("https://127.0.0.1:6443", "models", "t")
     assert "'t'" not in repr(from_text)
+
+
+def test_a_kubeconfig_as_json_text_stays_text() -> None:
+    document = json.dumps(yaml.safe_load(text()))
+    provider = Kubernetes()
+
+    assert not provider.check_config({}, {"kubeconfig": document, "enablePatchForce": "true"}).failures
+    provider.configure({"kubeconfig": document, "enableConfigMapMutable": "true"})
+    assert provider.config == {"kubeconfig": document, "enableConfigMapMutable": True}
+    [failure] = provider.check_config({}, {"kubeconfig": document, "enablePatchForce": "perhaps"}).failures
+    assert (failure.path, failure.reason) == ("enablePatchForce", "got a string, allowed: a boolean")
 
 
 def test_key_material_comes_from_data_or_from_files_beside(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fullbore.provider.base import UNKNOWN, Failure, Map, ProviderError, Secret
-from fullbore.provider.values import plain
+from fullbore.provider.values import from_json_strings, plain
 
 from fullbore_sandbox.plugins.kubernetes import sdk, strict
 from fullbore_sandbox.plugins.kubernetes.kinds import CLUSTER_SCOPED, api_version_of, group_of
@@ -26,6 +26,13 @@ _NOT_COVERED = {
 _METADATA = sdk.Object("meta/v1", "ObjectMetaArgs")
 _PROVIDER = sdk.Object("", "provider:ProviderArgs")
 _NOT_COVERED_CONFIG = ("alwaysRender", "helmReleaseSettings", "kubeClientSettings", "renderYamlToDirectory")
+
+
+def parsed_config(config: Map) -> Map:
+    """The configuration with what the SDKs send as JSON text parsed; a kubeconfig may be JSON and stays text."""
+    known = sdk.properties(_PROVIDER)
+    texts = {name for name, each in known.items() if each.type == sdk.Scalar("string")}
+    return {**from_json_strings(config), **{name: value for name, value in config.items() if name in texts}}
 
 
 def config_faults(config: Map) -> Iterator[Failure]:

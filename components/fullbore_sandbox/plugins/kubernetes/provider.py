@@ -18,7 +18,7 @@ from fullbore.provider.base import (
     Read,
     Request,
 )
-from fullbore.provider.values import from_json_strings, has_unknown, plain
+from fullbore.provider.values import has_unknown, plain
 
 from fullbore_sandbox.plugins.kubernetes import changes, checks, kubeconfig, sdk
 from fullbore_sandbox.plugins.kubernetes.api import Client, Unreachable
@@ -48,7 +48,7 @@ class Kubernetes(Provider):
     # Configuration
 
     def check_config(self, olds: Map, news: Map) -> Check:
-        config = from_json_strings(news)
+        config = checks.parsed_config(news)
         given = {key: value for key, value in config.items() if key not in ("version", "pluginDownloadURL")}
         return Check(news, list(checks.config_faults(given)))
 
@@ -68,7 +68,7 @@ class Kubernetes(Provider):
         return kubeconfig.server_of(*map(old.get, _SERVER)) != kubeconfig.server_of(*map(new.get, _SERVER))
 
     def configure(self, config: Map) -> None:
-        self.config = plain(from_json_strings(config))
+        self.config = plain(checks.parsed_config(config))
         if not self.plan_only:
             self.client = Client(kubeconfig.load(*map(self.config.get, _SERVER)))
 
