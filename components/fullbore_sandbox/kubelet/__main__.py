@@ -15,9 +15,10 @@ from pathlib import Path
 
 from fullbore_sandbox.kubelet.addresses import Addresses
 from fullbore_sandbox.kubelet.api import Api, ApiError, Unreachable, collection
+from fullbore_sandbox.kubelet.context import Context, Stores
 from fullbore_sandbox.kubelet.engine import Engine, Podman
 from fullbore_sandbox.kubelet.informer import Informer
-from fullbore_sandbox.kubelet.pods import Pods, Stores
+from fullbore_sandbox.kubelet.pods import Pods
 from fullbore_sandbox.kubelet.probes import Prober
 from fullbore_sandbox.kubelet.queue import WorkQueue
 from fullbore_sandbox.state import SandboxError, State, write_atomically
@@ -54,7 +55,7 @@ class Runner:
         self._informers += informers.values()
         folder = self._state.data(FOLDER) / "pods" / name
         folder.mkdir(parents=True, exist_ok=True)
-        return Pods(
+        context = Context(
             cluster=name,
             suffix=suffix,
             folder=folder,
@@ -65,6 +66,7 @@ class Runner:
             addresses=addresses,
             queue=self._queue,
         )
+        return Pods(context)
 
     def _changed(self, cluster: str, kind: str, obj: dict[str, object]) -> None:
         pods = self._clusters[cluster]

@@ -3,77 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import select
 import subprocess
 import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from fullbore_sandbox import podman as cli
 from fullbore_sandbox.kubelet import images
-from fullbore_sandbox.kubelet.spec import LOOPBACK, ConfigError, ContainerSpec
+from fullbore_sandbox.kubelet.arguments import container_name, env_lines, hardware_address, run_arguments
+from fullbore_sandbox.kubelet.containers import POD_UID, Image, Network, Observed, Owner, observed
+from fullbore_sandbox.kubelet.exits import Exits
+from fullbore_sandbox.kubelet.spec import ContainerSpec
 from fullbore_sandbox.state import SandboxError, State
 
-CLUSTER, POD_UID, CONTAINER, KIND = "fullbore.cluster", "fullbore.pod-uid", "fullbore.container", "fullbore.kind"
-LOG_BYTES = "10mb"
 PARALLEL = 3
 """Engine commands at once: each takes a core for 0.1 s, and more only queue for the engine's locks."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Image:
-    """An image on this machine. `digest` names it by repository and digest where it has one, else by its id."""
-
-    id: str
-    digest: str
-    user: str
-    stop_signal: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Owner:
-    """Whose container it is; `kind` is init or main."""
-
-    cluster: str
-    namespace: str
-    pod: str
-    uid: str
-    kind: str = "main"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Network:
-    """How a container is attached: with an address and names of its own, or inside another container's network."""
-
-    address: str = ""
-    aliases: tuple[str, ...] = ()
-    join: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Observed:
-    """A container as the engine knows it."""
-
-    id: str
-    name: str
-    cluster: str
-    uid: str
-    kind: str
-    running: bool
-    pid: int
-    exit_code: int
-    oom_killed: bool
-    never_started: bool
-    started_at: str
-    finished_at: str
-    address: str
-    aliases: tuple[str, ...]
 
 
 class Engine(Protocol):
@@ -82,6 +29,7 @@ class Engine(Protocol):
     def image(self, reference: str, always_pull: bool) -> Image: ...
     def run(self, owner: Owner, spec: ContainerSpec, binds: list[tuple[Path, str, bool]], network: Network) -> str: ...
     def inspect(self, container: str) -> Observed | None: ...
+    def ended(self, container: str) -> Observed | None: ...
     def kill(self, container: str, signal: str) -> None: ...
     def remove(self, container: str) -> None: ...
     def execute(self, container: str, argv: list[str], timeout_s: float) -> tuple[int, str]: ...
@@ -164,6 +112,14 @@ class Podman:
         except SandboxError:
             return None
 
+    def ended(self, container: str) -> Observed | None:
+        """Like `inspect`, of a container whose process ended: the engine may learn of it a moment later than we do."""
+        found = self.inspect(container)
+        if found and found.running:
+            cli.podman(self._state, "wait", container, timeout_s=10)
+            found = self.inspect(container)
+        return found
+
     def kill(self, container: str, signal: str) -> None:
         self._call("kill", "--signal", signal, container)
 
@@ -212,7 +168,10 @@ class Podman:
         """
         self._call("network", "disconnect", self._state.network, container)
         names = [option for alias in network.aliases for option in ("--alias", alias)]
-        self._call("network", "connect", *names, "--ip", network.address, self._state.network, container)
+        address = ["--ip", network.address]
+        if cli.is_podman():
+            address += ["--mac-address", hardware_address(network.address)]
+        self._call("network", "connect", *names, *address, self._state.network, container)
 
     def list(self) -> list[Observed]:
         """Every container of this sandbox's pods."""
@@ -225,140 +184,3 @@ class Podman:
     def on_exit(self, observed: Observed, call: Callable[[], None]) -> None:
         """Call once when the container's process ends, at once where it has ended."""
         self._exits.watch(observed.pid, call)
-
-
-def container_name(sandbox: str, owner: Owner, container: str) -> str:
-    return f"fullbore-{sandbox}-{owner.cluster}-{owner.namespace}-{owner.pod}-{container}"
-
-
-def run_arguments(
-    state: State,
-    owner: Owner,
-    spec: ContainerSpec,
-    binds: list[tuple[Path, str, bool]],
-    network: Network,
-    reference: str,
-    row: images.StandIn | None,
-    env_file: Path,
-) -> list[str]:
-    """The arguments of `podman run` after the name. The image's own command is used where the pod gives none.
-
-    Variables go through a private file: they may be secret, and anyone can read a process's arguments.
-    """
-    labels = {
-        **dict([cli.label(state).split("=", 1)]),
-        CLUSTER: owner.cluster,
-        POD_UID: owner.uid,
-        CONTAINER: spec.name,
-        KIND: owner.kind,
-    }
-    options = [f"--label={key}={value}" for key, value in labels.items()]
-    options += _network(state, owner, network)
-    options += [f"--publish={LOOPBACK}:{p.host_port}:{p.container_port}/{p.protocol}" for p in spec.ports]
-    options += [f"--volume={source}:{path}{':ro' if read_only else ''}" for source, path, read_only in binds]
-    options.append(f"--env-file={env_file}")
-    options += _security(spec, row)
-    options += ["--log-opt", f"max-size={LOG_BYTES}"]
-    working_dir = spec.working_dir or (row.folder if row else "")
-    if working_dir:
-        options.append(f"--workdir={working_dir}")
-    if row and row.folder and row.folder not in {path for _, path, _ in binds}:
-        options.append(f"--tmpfs={row.folder}:mode=1777")
-    command = row.entrypoint(spec.command, spec.args) if row else (*spec.command, *spec.args)
-    if spec.command or row:
-        return [*options, f"--entrypoint={command[0]}", reference, *command[1:]]
-    return [*options, reference, *command]
-
-
-def env_lines(spec: ContainerSpec) -> str:
-    """The container's variables as lines of an env file. Raises ConfigError for a value of several lines."""
-    broken = [name for name, value in spec.env if "\n" in value]
-    if broken:
-        raise ConfigError(f"env {broken[0]}: a value of several lines; mount it as a file")
-    return "".join(f"{name}={value}\n" for name, value in spec.env)
-
-
-def _network(state: State, owner: Owner, network: Network) -> list[str]:
-    if network.join:
-        return [f"--network=container:{network.join}"]
-    names = [f"--network-alias={alias}" for alias in network.aliases]
-    address = [f"--ip={network.address}"] if network.address else []
-    return [f"--network={state.network}", *address, *names, f"--hostname={owner.pod[:63]}"]
-
-
-def _security(spec: ContainerSpec, row: images.StandIn | None) -> list[str]:
-    user = spec.user or (row.user if row else "")
-    options = [f"--user={user}"] if user else []
-    options += [f"--group-add={group}" for group in spec.groups]
-    options += [f"--cap-add={c}" for c in spec.cap_add] + [f"--cap-drop={c}" for c in spec.cap_drop]
-    if spec.no_new_privileges:
-        options.append("--security-opt=no-new-privileges")
-    if spec.read_only_root:
-        # podman would mount writable /tmp and /run, which a pod has only where it declares them.
-        options += ["--read-only", *(["--read-only-tmpfs=false"] if cli.is_podman() else [])]
-    return options
-
-
-def observed(inspected: dict[str, Any], network: str) -> Observed:
-    """What `podman container inspect` (or docker's) says, as far as it matters here."""
-    state, labels = inspected["State"], inspected["Config"].get("Labels") or {}
-    attached = (inspected.get("NetworkSettings", {}).get("Networks") or {}).get(network, {})
-    return Observed(
-        id=inspected["Id"],
-        name=labels.get(CONTAINER, ""),
-        cluster=labels.get(CLUSTER, ""),
-        uid=labels.get(POD_UID, ""),
-        kind=labels.get(KIND, "main"),
-        running=bool(state["Running"]),
-        pid=state.get("Pid", 0),
-        exit_code=state.get("ExitCode", 0),
-        oom_killed=bool(state.get("OOMKilled")),
-        never_started=state.get("StartedAt", "").startswith("0001-"),
-        started_at=_seconds(state.get("StartedAt", "")),
-        finished_at=_seconds(state.get("FinishedAt", "")),
-        address=attached.get("IPAddress", ""),
-        aliases=tuple(sorted(a for a in attached.get("Aliases") or [] if "." in a)),
-    )
-
-
-def _seconds(stamp: str) -> str:
-    """A time as Kubernetes writes it: UTC, whole seconds; now where there is none."""
-    if not stamp or stamp.startswith("0001-"):
-        return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    head, _, rest = stamp.partition(".")
-    zone = rest.lstrip("0123456789") if rest else ""
-    return datetime.fromisoformat(f"{head}{zone}").astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-class Exits:
-    """Tells when processes end, without asking again and again: the kernel makes a pidfd readable then."""
-
-    def __init__(self) -> None:
-        self._poll = select.epoll()
-        self._calls: dict[int, Callable[[], None]] = {}
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-
-    def watch(self, pid: int, call: Callable[[], None]) -> None:
-        """Call `call` once, when the process ends; at once where it has ended."""
-        try:
-            descriptor = os.pidfd_open(pid) if pid else -1
-        except ProcessLookupError:
-            descriptor = -1
-        if descriptor < 0:
-            call()
-            return
-        with self._lock:
-            self._calls[descriptor] = call
-            self._poll.register(descriptor, select.EPOLLIN | select.EPOLLONESHOT)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._loop, name="exits", daemon=True)
-                self._thread.start()
-
-    def _loop(self) -> None:
-        while True:
-            for descriptor, _ in self._poll.poll():
-                with self._lock:
-                    call = self._calls.pop(descriptor)
-                    os.close(descriptor)
-                call()

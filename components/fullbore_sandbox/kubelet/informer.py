@@ -63,8 +63,9 @@ class Informer:
                 version = ""
                 failures += error.status != 410
             except Unreachable as error:
-                log.info("%s: %s", self._path, error)
                 failures += 1
+                if failures == 1:
+                    log.info("%s: %s", self._path, error)
             if failures:
                 self._stopped.wait(BACKOFF_S[min(failures, len(BACKOFF_S)) - 1])
 

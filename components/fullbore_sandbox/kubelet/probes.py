@@ -18,6 +18,8 @@ from fullbore_sandbox.kubelet.spec import Object
 from fullbore_sandbox.state import SandboxError
 
 Kind = Literal["startup", "readiness", "liveness"]
+Told = Callable[[Kind, bool, str], None]
+"""Hears of a changed verdict: which probe, whether it is good, and why not."""
 KINDS: tuple[Kind, ...] = ("startup", "readiness", "liveness")
 WORKERS = 4
 
@@ -110,7 +112,7 @@ class Running:
     probe: Object
     target: Target
     counter: Counter
-    told: Callable[[Kind, bool, str], None]
+    told: Told
     then: list[Running]
     """Probes that are asked only once this startup probe passed."""
     active: bool = True
@@ -120,7 +122,7 @@ class Running:
         return float(self.probe.get("periodSeconds", 10))
 
 
-def _probe(kind: Kind, probe: Object, target: Target, ready: bool, told: Callable[[Kind, bool, str], None]) -> Running:
+def _probe(kind: Kind, probe: Object, target: Target, ready: bool, told: Told) -> Running:
     counter = Counter(successes=probe.get("successThreshold", 1), failures=probe.get("failureThreshold", 3))
     counter.verdict = ready if kind == "readiness" else None
     return Running(kind=kind, probe=probe, target=target, counter=counter, told=told, then=[])
@@ -139,7 +141,7 @@ class Prober:
         self._thread = threading.Thread(target=self._loop, name="prober", daemon=True)
         self._thread.start()
 
-    def add(self, container: Object, target: Target, ready: bool, told: Callable[[Kind, bool, str], None]) -> None:
+    def add(self, container: Object, target: Target, ready: bool, told: Told) -> None:
         """Start the probes of a container. `told` hears (kind, verdict, reason) at every change of a verdict."""
         made = [
             _probe(kind, container[f"{kind}Probe"], target, ready, told)

@@ -11,9 +11,10 @@ from typing import Any
 import yaml
 from fullbore_sandbox.kubelet.addresses import Addresses
 from fullbore_sandbox.kubelet.api import ApiError
-from fullbore_sandbox.kubelet.engine import Image, Network, Observed, Owner
+from fullbore_sandbox.kubelet.containers import Image, Network, Observed, Owner
+from fullbore_sandbox.kubelet.context import Context, Stores
 from fullbore_sandbox.kubelet.images import Unpullable
-from fullbore_sandbox.kubelet.pods import Pods, Stores
+from fullbore_sandbox.kubelet.pods import Pods
 from fullbore_sandbox.kubelet.probes import Kind
 from fullbore_sandbox.kubelet.queue import WorkQueue
 from fullbore_sandbox.kubelet.spec import ContainerSpec
@@ -122,6 +123,9 @@ class FakeEngine:
     def inspect(self, container: str) -> Observed | None:
         return self.running.get(container)
 
+    def ended(self, container: str) -> Observed | None:
+        return self.running.get(container)
+
     def kill(self, container: str, signal: str) -> None:
         self.signals.append((container, signal))
 
@@ -189,13 +193,9 @@ class World:
     def __init__(self, folder: Path, pod: Object) -> None:
         self.time = 1000.0
         self.pod_name = pod["metadata"]["name"]
-        self.shelves = Stores(
-            pods=Shelf(pod),
-            services=Shelf(),
-            configmaps=Shelf(config_map("settings", mode="fast")),
-            secrets=Shelf(secret("token", value="s3cret")),
-        )
-        self.server, self.engine, self.prober = FakeServer(self.shelves.pods), FakeEngine(), FakeProber()
+        self.bound, self.services = Shelf(pod), Shelf()
+        self.maps, self.secrets = Shelf(config_map("settings", mode="fast")), Shelf(secret("token", value="s3cret"))
+        self.server, self.engine, self.prober = FakeServer(self.bound), FakeEngine(), FakeProber()
         self.queue = WorkQueue(lambda: self.time)
         self.addresses = Addresses("10.200.7.0/24")
         for container in [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])]:
@@ -208,12 +208,13 @@ class World:
         self.settle()
 
     def runner(self) -> Pods:
-        return Pods(
+        stores = Stores(pods=self.bound, services=self.services, configmaps=self.maps, secrets=self.secrets)
+        context = Context(
             cluster="site",
             suffix="site.internal",
             folder=self.folder,
             server=self.server,
-            stores=self.shelves,
+            stores=stores,
             engine=self.engine,
             prober=self.prober,
             addresses=self.addresses,
@@ -221,6 +222,7 @@ class World:
             clock=lambda: self.time,
             now=lambda: f"T{self.time:.0f}",
         )
+        return Pods(context)
 
     def settle(self) -> None:
         """Do all that is due now: until a marker comes out of the queue twice with nothing between."""
@@ -240,7 +242,7 @@ class World:
 
     @property
     def pod(self) -> Object:
-        pod = self.shelves.pods.get("demo", self.pod_name)
+        pod = self.bound.get("demo", self.pod_name)
         assert pod
         return pod
 
@@ -261,12 +263,13 @@ class World:
 
     def change(self, shelf: Shelf, obj: Object) -> None:
         shelf.put(obj)
-        {id(self.shelves.services): self.pods.service_changed}.get(id(shelf), self.pods.configuration_changed)(obj)
+        changed = self.pods.service_changed if shelf is self.services else self.pods.configuration_changed
+        changed(obj)
         self.settle()
 
     def delete_pod(self, stamp: str) -> None:
         pod = copy.deepcopy(self.pod)
         pod["metadata"]["deletionTimestamp"] = stamp
-        self.shelves.pods.put(pod)
+        self.bound.put(pod)
         self.pods.pod_changed(pod)
         self.settle()

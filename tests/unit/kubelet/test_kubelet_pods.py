@@ -96,7 +96,7 @@ def test_a_missing_config_map_is_named_and_its_arrival_starts_the_pod(tmp_path: 
     world = World(tmp_path, pod)
     waiting = world.status["containerStatuses"][0]["state"]["waiting"]
     assert waiting == {"reason": "CreateContainerConfigError", "message": 'configmap "late" not found'}
-    world.change(world.shelves.configmaps, config_map("late", a="1"))
+    world.change(world.maps, config_map("late", a="1"))
     assert world.status["containerStatuses"][0]["state"]["running"]
 
 
@@ -125,22 +125,22 @@ def test_a_pod_that_must_not_run_as_root_does_not(tmp_path: Path) -> None:
 
 
 def test_a_service_made_later_gives_the_running_pod_its_name(world: World) -> None:
-    world.change(world.shelves.services, service("serving", {"app": "serving"}))
+    world.change(world.services, service("serving", {"app": "serving"}))
     assert [n.aliases for n in world.engine.renamed] == [("serving.demo.site.internal",)]
     assert world.engine.renamed[0].address == world.status["podIP"]
-    world.change(world.shelves.services, service("other", {"app": "other"}))
+    world.change(world.services, service("other", {"app": "other"}))
     assert len(world.engine.renamed) == 1
 
 
 def test_a_service_that_is_there_names_the_pod_from_its_start(tmp_path: Path) -> None:
     world = World(tmp_path, recorded_pod())
-    world.change(world.shelves.services, service("serving", {"app": "serving"}))
+    world.change(world.services, service("serving", {"app": "serving"}))
     world.end("c1", 1)
     assert world.engine.ran[-1][1].aliases == ("serving.demo.site.internal",)
 
 
 def test_a_load_balancer_gets_its_name(world: World) -> None:
-    world.change(world.shelves.services, service("front", {"app": "serving"}, type="LoadBalancer"))
+    world.change(world.services, service("front", {"app": "serving"}, type="LoadBalancer"))
     path, patch = next(p for p in world.server.patches if "/services/" in p[0])
     assert path == "/api/v1/namespaces/demo/services/front/status"
     assert patch["status"]["loadBalancer"]["ingress"] == [{"hostname": "front.demo.site.internal"}]
@@ -149,7 +149,7 @@ def test_a_load_balancer_gets_its_name(world: World) -> None:
 def test_a_changed_config_map_reaches_the_files(world: World, tmp_path: Path) -> None:
     mounted = tmp_path / world.pod["metadata"]["uid"] / "settings" / "mode"
     assert mounted.read_text() == "fast"
-    world.change(world.shelves.configmaps, config_map("settings", mode="slow"))
+    world.change(world.maps, config_map("settings", mode="slow"))
     assert mounted.read_text() == "slow"
     assert len(world.engine.ran) == 1
 
@@ -181,7 +181,7 @@ def test_deletion_gives_the_grace_period_then_kills_then_deletes(world: World, t
 
 def test_a_pod_deleted_by_force_leaves_nothing(world: World, tmp_path: Path) -> None:
     pod = world.pod
-    world.shelves.pods.objects.clear()
+    world.bound.objects.clear()
     world.pods.pod_changed(pod)
     world.settle()
     assert world.engine.running == {}

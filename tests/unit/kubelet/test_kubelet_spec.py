@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from cluster_fakes import RECORDED, Object, config_map, recorded_pod, secret
-from fullbore_sandbox.kubelet import engine, images, spec
-from fullbore_sandbox.kubelet.engine import Network, Owner
+from fullbore_sandbox.kubelet import arguments as command
+from fullbore_sandbox.kubelet import images, spec
+from fullbore_sandbox.kubelet.containers import Network, Owner, observed
 from fullbore_sandbox.state import State
 
 OBJECTS = {
@@ -33,7 +34,9 @@ def arguments(pod: Object, image: str | None = None) -> list[str]:
     wanted, row = desired(pod), images.stand_in(image or "")
     network = Network(address="10.200.7.128", aliases=("serving.demo.site.internal",))
     binds = [(Path("/v/settings"), "/etc/fullbore", True)]
-    return engine.run_arguments(STATE, OWNER, wanted, binds, network, (row and "base") or wanted.image, row, Path("/e"))
+    return command.run_arguments(
+        STATE, OWNER, wanted, binds, network, (row and "base") or wanted.image, row, Path("/e")
+    )
 
 
 def test_variables_come_from_values_maps_secrets_and_fields() -> None:
@@ -87,6 +90,7 @@ def test_the_engine_is_told_all_that_the_pod_says() -> None:
     for option in (
         "--network=net",
         "--ip=10.200.7.128",
+        "--mac-address=02:42:0a:c8:07:80",
         "--network-alias=serving.demo.site.internal",
         "--label=fullbore.sandbox=ab12cd34",
         "--label=fullbore.cluster=site",
@@ -119,11 +123,11 @@ def test_a_value_of_several_lines_is_refused() -> None:
     pod = recorded_pod()
     pod["spec"]["containers"][0]["env"] = [{"name": "A", "value": "a\nB=b"}]
     with pytest.raises(spec.ConfigError, match="env A: a value of several lines; mount it as a file"):
-        engine.env_lines(desired(pod))
+        command.env_lines(desired(pod))
 
 
 def test_what_podman_says_of_a_container_is_read() -> None:
-    seen = engine.observed(json.loads((RECORDED / "podman-inspect.json").read_text()), "fullbore-47dc4678")
+    seen = observed(json.loads((RECORDED / "podman-inspect.json").read_text()), "fullbore-47dc4678")
     assert (seen.name, seen.cluster, seen.running, seen.pid) == ("server", "site", True, 19225)
     assert seen.address == "10.200.120.138"
     assert seen.aliases == ("serving.demo.site.internal",)
