@@ -1,6 +1,7 @@
 """Weights on disk: shards of .npz beside a manifest that names each with its sha256.
 
-`python3 -m fullbore_runtime.weights make DIRECTORY --seed N` makes them; the same seed gives the same bytes.
+`python3 -m fullbore_runtime.weights make DIRECTORY --seed N` makes them; the same seed gives the same weights, and with
+the same numpy the same bytes.
 """
 
 from __future__ import annotations
