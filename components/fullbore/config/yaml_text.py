@@ -16,7 +16,7 @@ from fullbore.config.errors import UNKNOWN_SECRET, ConfigError
 from fullbore.problems import Problem
 
 MAX_DEPTH = 40
-MAX_NODES = 2_000_000
+MAX_NODES = 500_000
 """Far above the largest environment (10,000 hosts are about 50,000 nodes)."""
 
 _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -53,6 +53,8 @@ class Tree:
         return {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ} | {
             "PATH": os.pathsep.join(path),
             "HOME": str(self.scratch),
+            # What the stand-ins read once from an SDK is kept there by version; it takes seconds to read again.
+            "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"),
             "PYTHONPATH": str(self.root / "components"),
             "PULUMI_HOME": str(self.scratch / "home"),
             "PULUMI_BACKEND_URL": (self.scratch / "backend").as_uri(),

@@ -6,7 +6,7 @@ from fullbore.config import UNKNOWN_SECRET, ConfigError, load_file, parse
 from fullbore.config.find import environment_names, find_file, repository_root
 from fullbore.config.yaml_text import load_text
 from fullbore.problems import Problem
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 ROOT = Path(__file__).parents[3]
@@ -38,6 +38,7 @@ def problems_of(read: Callable[[], object]) -> tuple[Problem, ...] | None:
     return None
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.dictionaries(FIELDS, VALUES, max_size=8))
 def test_parse_refuses_any_mapping_with_problems_and_nothing_else(values: dict[str, object]) -> None:
     problems = problems_of(lambda: parse(values))
@@ -45,6 +46,7 @@ def test_parse_refuses_any_mapping_with_problems_and_nothing_else(values: dict[s
     assert all(problem.message and problem.path and problem.rule for problem in problems or ())
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_load_text_refuses_any_text_with_problems_and_nothing_else(text: str) -> None:
     problems = problems_of(lambda: load_text(text))

@@ -4,7 +4,7 @@ import pytest
 from fullbore.catalog.accelerators import ACCELERATORS
 from fullbore.catalog.models import MODELS, ModelRow
 from fullbore.plan.fit import GIB, Layout, fit, kv_bytes_per_token, parameters, weights_bytes_per_rank
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 PUBLISHED = {
@@ -77,6 +77,7 @@ SIZES = st.sampled_from([1, 2, 4, 8])
 ANY_MODEL = st.sampled_from(sorted(MODELS))
 
 
+@settings(deadline=None)
 @given(ANY_MODEL, SIZES, SIZES)
 def test_ranks_together_hold_at_least_the_model(name: str, tp: int, pp: int) -> None:
     model = MODELS[name]
@@ -84,6 +85,7 @@ def test_ranks_together_hold_at_least_the_model(name: str, tp: int, pp: int) -> 
     assert held >= parameters(model) * 2 * (1 - 1e-12)
 
 
+@settings(deadline=None)
 @given(ANY_MODEL, SIZES, SIZES, st.sampled_from(["fp32", "bf16", "fp8", "int4"]))
 def test_more_memory_never_leaves_fewer_tokens(name: str, tp: int, pp: int, precision: str) -> None:
     rows = sorted(ACCELERATORS.values(), key=lambda row: row.hbm_gib)
@@ -91,6 +93,7 @@ def test_more_memory_never_leaves_fewer_tokens(name: str, tp: int, pp: int, prec
     assert tokens == sorted(tokens)
 
 
+@settings(deadline=None)
 @given(ANY_MODEL, SIZES, st.integers(128, 10**6))
 def test_what_is_short_is_what_is_missing(name: str, tp: int, context: int) -> None:
     for row in ACCELERATORS.values():
