@@ -34,6 +34,7 @@ class Gpu(NamedTuple):
     temperature_c: float
     power_w: float
     utilization_percent: float
+    simulated: bool = False
 
 
 def ports(system: System) -> Iterator[Port]:
@@ -120,6 +121,7 @@ def _described_gpus(system: System) -> list[Gpu]:
             temperature_c=float(text["temperature_c"]),
             power_w=float(text["power_w"]),
             utilization_percent=float(text["utilization_percent"]),
+            simulated=True,
         )
         for index, text in enumerate(texts)
     ]

@@ -131,7 +131,7 @@ class HostCollector(Collector):
             labels=labels,
         )
         for gpu in hardware.gpus(self._system):
-            at = [str(gpu.number), gpu.uuid, gpu.model, str(self._system.simulated).lower()]
+            at = [str(gpu.number), gpu.uuid, gpu.model, str(gpu.simulated).lower()]
             for name, (_, value) in GPU_GAUGES.items():
                 families[name].add_metric(at, value(gpu))
             full_in.add_metric(at, self._forecast(gpu))
