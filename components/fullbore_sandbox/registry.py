@@ -8,6 +8,7 @@ import platform
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlencode, urljoin
@@ -20,6 +21,9 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 EPOCH = "2025-01-01T00:00:00Z"
 """The creation time of every image made here, so that the same files give the same digest in every sandbox."""
+
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def address(state: State) -> str:
@@ -45,32 +49,50 @@ def daemon(state: State) -> Daemon:
     return Daemon(state, "registry", argv, env={"OTEL_TRACES_EXPORTER": "none"}, ready=lambda: _answers(state))
 
 
-def push(state: State, repository: str, layer: Path, config: Mapping[str, Any]) -> str:
-    """Push an image made of the tar file `layer`; its reference by digest. What is there already is not sent again."""
-    base = f"http://{address(state)}/v2/{repository}"
-    diff_id = _sha256(layer)
-    described = {
-        "created": EPOCH,
-        "architecture": _architecture(),
-        "os": "linux",
-        "config": dict(config),
-        "rootfs": {"type": "layers", "diff_ids": [diff_id]},
-        "history": [{"created": EPOCH, "created_by": "fullbore_sandbox.rootfs"}],
-    }
-    configuration = json.dumps(described, sort_keys=True).encode()
-    config_digest = _digest(configuration)
-    _send_blob(base, diff_id, layer)
-    _send_blob(base, config_digest, configuration)
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST,
-        "config": {"mediaType": CONFIG, "digest": config_digest, "size": len(configuration)},
-        "layers": [{"mediaType": LAYER, "digest": diff_id, "size": layer.stat().st_size}],
-    }
-    body = json.dumps(manifest, sort_keys=True).encode()
-    digest = _digest(body)
-    _call("PUT", f"{base}/manifests/{digest}", body, {"Content-Type": MANIFEST})
-    return f"{address(state)}/{repository}@{digest}"
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """An image of one layer, an uncompressed tar file. Every image of the same layer and config has the same digest."""
+
+    repository: str
+    layer: Path
+    layer_digest: str
+    config: Mapping[str, Any]
+
+    @property
+    def configuration(self) -> bytes:
+        described = {
+            "created": EPOCH,
+            "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
+            "os": "linux",
+            "config": dict(self.config),
+            "rootfs": {"type": "layers", "diff_ids": [self.layer_digest]},
+            "history": [{"created": EPOCH, "created_by": "fullbore_sandbox.rootfs"}],
+        }
+        return json.dumps(described, sort_keys=True).encode()
+
+    @property
+    def manifest(self) -> bytes:
+        configuration = self.configuration
+        size = self.layer.stat().st_size
+        described = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": {"mediaType": CONFIG, "digest": _digest(configuration), "size": len(configuration)},
+            "layers": [{"mediaType": LAYER, "digest": self.layer_digest, "size": size}],
+        }
+        return json.dumps(described, sort_keys=True).encode()
+
+
+def push(state: State, image: Image) -> str:
+    """Push the image; its reference by digest. What the registry holds already is not sent again."""
+    base = f"http://{address(state)}/v2/{image.repository}"
+    manifest = image.manifest
+    digest = _digest(manifest)
+    if not _holds(f"{base}/manifests/{digest}", {"Accept": MANIFEST}):
+        _send_blob(base, image.layer_digest, image.layer)
+        _send_blob(base, _digest(image.configuration), image.configuration)
+        _call("PUT", f"{base}/manifests/{digest}", manifest, {"Content-Type": MANIFEST})
+    return f"{address(state)}/{image.repository}@{digest}"
 
 
 def _answers(state: State) -> bool:
@@ -81,13 +103,19 @@ def _answers(state: State) -> bool:
         return False
 
 
-def _send_blob(base: str, digest: str, content: bytes | Path) -> None:
+def _holds(url: str, headers: Mapping[str, str] | None = None) -> bool:
     try:
-        _call("HEAD", f"{base}/blobs/{digest}")
-        return
+        _call("HEAD", url, headers=headers)
     except urllib.error.HTTPError as error:
         if error.code != 404:
             raise
+        return False
+    return True
+
+
+def _send_blob(base: str, digest: str, content: bytes | Path) -> None:
+    if _holds(f"{base}/blobs/{digest}"):
+        return
     location = urljoin(base, _call("POST", f"{base}/blobs/uploads/"))
     target = f"{location}{'&' if '?' in location else '?'}{urlencode({'digest': digest})}"
     headers = {"Content-Type": "application/octet-stream"}
@@ -109,12 +137,3 @@ def _call(
 
 def _digest(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-
-
-def _architecture() -> str:
-    return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())

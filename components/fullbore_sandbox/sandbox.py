@@ -106,7 +106,10 @@ def _part_steps(state: State, environment: Environment, found: dict[str, Any]) -
     planes = [n for n in TOOLS if n not in ENGINE and n in built]
 
     def push(recipe: rootfs.Recipe) -> str:
-        return registry.push(state, f"fullbore/{recipe.name}", rootfs.ensure(recipe), {})
+        layer = rootfs.ensure(recipe)
+        digest = f"sha256:{toolchain.recorded_digest(layer)}"
+        image = registry.Image(repository=f"fullbore/{recipe.name}", layer=layer, layer_digest=digest, config={})
+        return registry.push(state, image)
 
     def keep(name: str, value: object) -> None:
         found[name] = value

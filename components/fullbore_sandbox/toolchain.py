@@ -189,8 +189,14 @@ def missing(names: Iterable[str]) -> list[str]:
 
 def is_intact(path: Path) -> bool:
     """True where `path` is there and has the sha256 recorded beside it."""
+    recorded = recorded_digest(path)
+    return recorded is not None and path.exists() and recorded == sha256(path)
+
+
+def recorded_digest(path: Path) -> str | None:
+    """The sha256 that was recorded when `path` was made."""
     recorded = _digest_file(path)
-    return path.exists() and recorded.exists() and recorded.read_text().strip() == sha256(path)
+    return recorded.read_text().strip() if recorded.exists() else None
 
 
 def sha256(path: Path) -> str:
