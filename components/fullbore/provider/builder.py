@@ -96,8 +96,9 @@ def choose() -> str:
 
 @dataclass
 class Builder:
-    """Runs builds, and stops them."""
+    """Runs builds, and stops them. `folder` is where their private folders are made."""
 
+    folder: str | None = None
     _running: set[subprocess.Popen[str]] = field(default_factory=set[subprocess.Popen[str]])
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: bool = False
@@ -105,7 +106,7 @@ class Builder:
     def build(self, build: Build, on_line: Callable[[str], None]) -> str:
         """Builds and pushes; the digest of the manifest. Raises ProviderError with the builder's last lines."""
         program = choose()
-        with tempfile.TemporaryDirectory(prefix="fullbore-build-", ignore_cleanup_errors=True) as name:
+        with tempfile.TemporaryDirectory(prefix="fullbore-build-", dir=self.folder, ignore_cleanup_errors=True) as name:
             folder, context = Path(name), Path(name, "context")
             stage(build.context, context)
             try:
@@ -133,8 +134,7 @@ class Builder:
             return
         if self._stopped:
             raise ProviderError(f"{build.target}: the build was cancelled; run the update again")
-        what = " ".join(part for part in command[:1])
-        raise ProviderError(f"{build.target}: {what} failed (exit {child.returncode}):\n" + "\n".join(tail))
+        raise ProviderError(f"{build.target}: {command[0]} failed (exit {child.returncode}):\n" + "\n".join(tail))
 
     @contextmanager
     def _started(self, command: Sequence[str], build: Build) -> Generator[subprocess.Popen[str]]:

@@ -61,13 +61,15 @@ class AnsibleRunner:
     its input ends: that is how it is stopped, and what happens when this process dies.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: str | None = None) -> None:
+        """`folder` is where private folders are made; left out, in memory where there is a place for it."""
+        self._folder = folder or _memory()
         self._children: set[subprocess.Popen[str]] = set()
         self._lock = threading.Lock()
         self._stopped = False
 
     def run(self, job: Job, on_event: Callable[[Map], None]) -> None:
-        with tempfile.TemporaryDirectory(prefix="fullbore-", dir=_memory(), ignore_cleanup_errors=True) as folder:
+        with tempfile.TemporaryDirectory(prefix="fullbore-", dir=self._folder, ignore_cleanup_errors=True) as folder:
             child = self._start(folder)
             try:
                 self._talk(child, job, on_event)
