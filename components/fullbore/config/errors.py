@@ -21,13 +21,14 @@ UNKNOWN_SECRET = "[secret]"
 UNITS = {
     "gib": "GiB",
     "gbps": "Gbit/s",
+    "mib_s": "MiB/s",
     "s": "seconds",
     "hours": "hours",
     "days": "days",
     "tokens": "tokens",
     "parallel": "GPUs",
 }
-"""Units by the last word of a field's name."""
+"""Units by the last word or two of a field's name."""
 
 _ECHO = 60
 """Longest part of a bad value that a message repeats, characters."""
@@ -97,7 +98,8 @@ class _Place:
     @property
     def unit(self) -> str:
         """`GiB` for `memory_gib`; nothing where the name carries no unit."""
-        return UNITS.get(str(self.loc[-1]).rsplit("_", 1)[-1], "") if self.loc else ""
+        words = str(self.loc[-1]).split("_") if self.loc else []
+        return UNITS.get("_".join(words[-2:])) or UNITS.get("".join(words[-1:]), "")
 
     @property
     def description(self) -> str:

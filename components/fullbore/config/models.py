@@ -136,6 +136,9 @@ class Replication(Strict):
     user: Text | None = Field(default=None, description="user of the SMB share")
     password: Text | None = Field(default=None, repr=False, description="password of the SMB share, a Pulumi secret")
     schedule: Text = Field(default="cron(0 * * * ? *)", description="when it runs; DataSync runs hourly at most")
+    bandwidth_mib_s: Whole | None = Field(
+        default=None, ge=1, description="most that a copy may take of the link, MiB/s; all of it if left out"
+    )
     agent_arns: tuple[Text, ...] = Field(default=(), description="activated DataSync agents that reach the store")
 
 

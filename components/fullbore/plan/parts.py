@@ -116,6 +116,7 @@ def replication_plan(env: Environment) -> ReplicationPlan | None:
         password=given.password,
         schedule=given.schedule,
         agent_arns=given.agent_arns,
+        bandwidth_mib_s=given.bandwidth_mib_s,
     )
 
 

@@ -33,7 +33,7 @@ def test_a_good_environment_is_ok() -> None:
 
 def test_json_holds_the_plan_and_no_secret(tmp_path: Path) -> None:
     path = tmp_path / "stack.yaml"
-    replication = "{source: smb, server: store, password: hunter2}"
+    replication = "{source: smb, server: store, user: u, password: hunter2, agent_arns: [a]}"
     parts = "cloud: {region: eu-central-1, cidr: 10.64.0.0/16, zones: [a]}, storage: {bucket: weights}"
     path.write_text(f"config: {{'fullbore:env': {{name: example, {parts}, replication: {replication}}}}}")
     done = fullbore("check", str(path), "--json")

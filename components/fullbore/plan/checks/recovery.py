@@ -27,6 +27,28 @@ def _schedule(subject: Subject) -> Iterable[Finding]:
         yield Finding("replication.schedule", message)
 
 
+REPLICATION_NEEDS = {
+    "smb": {"user": "the user of the share", "password": "the user's password, as a Pulumi secret"},
+    "nfs": {},
+    "s3": {},
+}
+"""Fields that a source cannot do without."""
+
+
+def _source(subject: Subject) -> Iterable[Finding]:
+    given = subject.env.replication
+    if given is None:
+        return
+    for field, what in REPLICATION_NEEDS[given.source].items():
+        if getattr(given, field) is None:
+            yield Finding(f"replication.{field}", f"missing; a source of kind {given.source} needs {what}")
+    if given.source != "s3" and not given.agent_arns:
+        message = (
+            f"got an empty list; a source of kind {given.source} is read by a DataSync agent at the site, add its ARN"
+        )
+        yield Finding("replication.agent_arns", message)
+
+
 def _rpo(subject: Subject) -> Iterable[Finding]:
     standby, replication = subject.env.standby, subject.env.replication
     if standby is None or replication is None:
@@ -93,6 +115,12 @@ def _is_address(text: str) -> bool:
 
 
 RULES = (
+    Rule(
+        id="replication-incomplete",
+        severity="error",
+        summary="the source needs credentials or an agent that are not given",
+        find=_source,
+    ),
     Rule(
         id="schedule-invalid",
         severity="error",
