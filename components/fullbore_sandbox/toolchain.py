@@ -136,7 +136,7 @@ TOOLS: dict[str, Tool] = {
         _kubernetes("kube-apiserver", 230),
         _kubernetes("kube-controller-manager", 60),
         _kubernetes("kube-scheduler", 10),
-        Tool(name="etcd", module="kubernetes", version="v3.6", package="go.etcd.io/etcd/server/v3", seconds=15),
+        Tool(name="etcd", module="kubernetes", version="v3.6.8", package="go.etcd.io/etcd/server/v3", seconds=15),
         Tool(
             name="kwok",
             module="kwok",
@@ -169,7 +169,7 @@ def cache_dir() -> Path:
 def tool(name: str, progress: Progress = lambda _: None) -> Path:
     """The path of the tool `name`, built now where it is missing or damaged. Raises SandboxError."""
     row = TOOLS[name]
-    with locked(cache_dir() / f"{row.folder.name}-{row.name}.lock"):
+    with locked(row.folder / f".{name}.lock"):
         if not is_intact(row.path):
             progress(f"building {name} {row.version} (about {row.seconds} s with nothing cached)")
             _make(row)
