@@ -1,0 +1,42 @@
+"""The plugin `fullbore` with recorded runs in place of Ansible: `python provider_double.py QUEUE ENGINE_ADDRESS`.
+
+Each run takes the first line of the file QUEUE, the name of a recording. Everything else is the real plugin.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from fullbore.provider.base import serve
+from fullbore.provider.events import slim
+from fullbore.provider.plugin import Fullbore
+from fullbore.provider.runner import Job
+from fullbore.provider.values import Map
+
+RECORDED = Path(__file__).parents[1] / "unit" / "provider" / "recorded"
+
+
+class Queue:
+    """A runner that plays the recordings of a file, one a run, and takes them off it."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def run(self, job: Job, on_event: Callable[[Map], None]) -> None:
+        first, *rest = self._file.read_text().split()
+        self._file.write_text(" ".join(rest))
+        for line in (RECORDED / f"{first}.jsonl").read_text().splitlines():
+            event = slim(json.loads(line))
+            if event is not None:
+                on_event(event)
+        on_event({"event": "end", "status": "successful", "rc": 0})
+
+    def stop(self) -> None:
+        """Nothing runs for long."""
+
+
+if __name__ == "__main__":
+    serve(Fullbore(runner=Queue(Path(sys.argv[1]))), sys.argv[2:])

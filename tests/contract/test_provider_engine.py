@@ -1,0 +1,202 @@
+"""The plugin under the real engine: what a user sees of a host group's life. Ansible alone is a recording."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fullbore_sandbox.engine import Engine, open_engine
+from fullbore_sandbox.state import State
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+KEYS: dict[str, str] = json.loads((HERE.parent / "unit" / "provider" / "recorded" / "host_keys.json").read_text())
+ECN = "sysctl.net.ipv4.tcp_ecn"
+SECRET = "hush-hush-hush"
+
+PROJECT = """name: provider-test
+runtime: python
+plugins:
+  providers:
+    - name: fullbore
+      path: bin
+"""
+PROGRAM = """import json
+import pulumi
+from fullbore.provider.resources import HostGroup
+
+args = json.load(open("group.json"))
+for host in args["hosts"].values():
+    host["vars"]["token"] = pulumi.Output.secret(host["vars"]["token"])
+group = HostGroup("gpu", **args)
+pulumi.export("failed", group.failed)
+pulumi.export("hosts", group.hosts)
+"""
+
+
+@dataclass
+class Project:
+    """A Pulumi project in a folder of its own, with its own home and backend."""
+
+    folder: Path
+    engine: Engine
+
+    def pulumi(self, *args: str, fails: bool = False) -> str:
+        """Run `pulumi ARGS`; what it printed, both streams."""
+        folders = [Path(sys.executable).parent, *self.engine.folders]
+        environment = os.environ | {
+            "PATH": os.pathsep.join([*map(str, folders), os.environ.get("PATH", os.defpath)]),
+            "PYTHONPATH": str(ROOT / "components"),
+            "PULUMI_HOME": str(self.folder / "home"),
+            "PULUMI_BACKEND_URL": f"file://{self.folder / 'backend'}",
+            "PULUMI_CONFIG_PASSPHRASE": "test",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "NO_COLOR": "1",
+        }
+        done = subprocess.run(
+            [self.engine.pulumi, *args, "--non-interactive"],
+            cwd=self.folder / "project",
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode != 0) == fails, done.stdout
+        return done.stdout
+
+    def play(self, *names: str) -> None:
+        """The recordings that the next runs of Ansible play."""
+        (self.folder / "queue").write_text(" ".join(names))
+
+    def want(self, **changes: Any) -> None:
+        (self.folder / "project" / "group.json").write_text(json.dumps(group(**changes)))
+
+    def state(self) -> str:
+        return (self.folder / "backend" / ".pulumi" / "stacks" / "provider-test" / "dev.json").read_text()
+
+
+def group(ecn: str = "1", **changes: Any) -> dict[str, Any]:
+    wants = {ECN: ecn, "limits.*.-.memlock": "unlimited"}
+    listed = [{"id": id, "role": "baseline", "want": want, "reboot": False} for id, want in wants.items()]
+    hosts = {
+        name: {
+            "address": "127.0.0.1",
+            "port": 22,
+            "hostKey": key,
+            "serial": name,
+            "settings": wants,
+            "vars": {"fullbore_settings": listed, "fullbore_roles": ["baseline"], "token": SECRET},
+        }
+        for name, key in KEYS.items()
+    }
+    return {
+        "group": "gpu",
+        "rack": "r01",
+        "roles": ["baseline"],
+        "hosts": hosts,
+        "ssh": {"user": "root", "privateKeyFile": "/keys/id"},
+        "content": "sha256:1",
+        "max_failures": 1,
+    } | changes
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """The engine that is on PATH, or the one that the toolchain built."""
+    return open_engine(State.load_or_create(tmp_path_factory.mktemp("state")), sandbox=False)
+
+
+@pytest.fixture
+def project(engine: Engine, tmp_path: Path) -> Project:
+    for name in ("backend", "project/bin"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "project" / "Pulumi.yaml").write_text(PROJECT)
+    (tmp_path / "project" / "__main__.py").write_text(PROGRAM)
+    plugin = tmp_path / "project" / "bin" / "pulumi-resource-fullbore"
+    plugin.write_text(
+        f'#!/bin/sh\nexec "{sys.executable}" "{HERE / "provider_double.py"}" "{tmp_path / "queue"}" "$@"\n'
+    )
+    plugin.chmod(0o755)
+    project = Project(tmp_path, engine)
+    project.want()
+    project.pulumi("stack", "init", "dev")
+    return project
+
+
+def test_a_host_group_from_its_first_up_to_its_last(project: Project) -> None:
+    project.play("quiet")
+    assert "2 created" in project.pulumi("up", "--yes", "--skip-preview")
+    assert SECRET not in project.state()
+
+    # A new want shows in a plain preview, by host, setting and value, from the facts in state alone.
+    project.want(ecn="0")
+    shown = project.pulumi("preview")
+    assert f"gpu-01: {ECN}: 1 -> 0" in shown
+    assert "compared with what the hosts reported" in shown
+    project.want()
+    assert "2 unchanged" in project.pulumi("preview")
+
+    # A setting changed by hand shows in both halves of a refreshing preview.
+    project.play("drift")
+    shown = project.pulumi("preview", "--refresh", "--diff")
+    assert re.search(rf'~ {re.escape(ECN)} *: "1" => "2"', shown), shown
+    assert re.search(rf'~ {re.escape(ECN)} *: "2" => "1"', shown), shown
+    assert f"gpu-01: {ECN}: 2 -> 1" in shown
+    assert "SSH SIGNATURE" not in shown
+
+    # The next update that refreshes repairs it, and the one after has nothing to do.
+    project.play("drift", "repair")
+    assert "1 updated" in project.pulumi("up", "--yes", "--skip-preview", "--refresh")
+    project.play("quiet")
+    assert "2 unchanged" in project.pulumi("up", "--yes", "--skip-preview", "--refresh")
+
+    assert "left as they are: gpu-01, gpu-02" in project.pulumi("destroy", "--yes", "--skip-preview")
+
+
+def test_a_host_that_is_away_is_named_and_finished_later(project: Project) -> None:
+    project.play("unreachable")
+    shown = project.pulumi("up", "--yes", "--skip-preview")
+    assert "warning: 1 of 2 hosts failed (maxFailures is 1); the next up tries again" in shown
+    assert "warning: gpu-02: unreachable: " in shown
+
+    # Beyond the limit the update fails, and keeps what it did.
+    project.want(max_failures=0)
+    project.play("unreachable")
+    shown = project.pulumi("up", "--yes", "--skip-preview", fails=True)
+    assert "1 of 2 hosts failed, but maxFailures is 0; the next up goes on" in shown
+    assert "Traceback" not in shown
+
+    assert "gpu-02: did not finish last time: unreachable" in project.pulumi("preview")
+    project.play("quiet")
+    assert "1 updated" in project.pulumi("up", "--yes", "--skip-preview")
+    assert "2 unchanged" in project.pulumi("preview")
+
+
+def test_bad_input_is_one_line_and_touches_nothing(project: Project) -> None:
+    project.want(rack="", hosts={})
+    shown = project.pulumi("preview", fails=True)
+    assert "rack: got '', but it must be a text that is not empty" in shown
+    assert "hosts: got dict, but it must be a map of 1 to 32 hosts" in shown
+    assert "Traceback" not in shown
+
+
+def test_the_engine_finds_the_plugin_of_this_repository_and_accepts_its_schema(engine: Engine, tmp_path: Path) -> None:
+    project = Project(tmp_path, engine)
+    (tmp_path / "project").mkdir()
+    plugins = (ROOT / "Pulumi.yaml").read_text().split("plugins:")[1]
+    path = re.search(r"name: fullbore\n +path: (.+)", plugins)
+    assert path is not None
+    plugin = ROOT / path[1] / "pulumi-resource-fullbore"
+    schema = json.loads(project.pulumi("package", "get-schema", str(plugin)))
+    assert sorted(schema["resources"]) == ["fullbore:image:Image", "fullbore:metal:HostGroup"]
+    assert schema["types"]["fullbore:metal:Host"]["properties"]["port"]["type"] == "integer"
