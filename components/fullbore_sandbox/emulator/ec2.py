@@ -1,4 +1,4 @@
-"""EC2: placement groups, and security group rules that refer to a group."""
+"""EC2: placement groups, security group rules that refer to a group, and live tags of launch templates."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.core import TaggedEC2Resource
+from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.responses import EC2Response
+from moto.ec2.utils import EC2_RESOURCE_TO_PREFIX
 
 Json = dict[str, Any]
 
@@ -20,6 +22,9 @@ Json = dict[str, Any]
 def install() -> None:
     for name, method in _PLACEMENT.items():
         setattr(EC2Response, name, method)
+    EC2_RESOURCE_TO_PREFIX["placement-group"] = "pg"
+    # moto answers with the tags that a template was made with, whatever became of them.
+    setattr(LaunchTemplate, "tags", property(lambda self: self.get_tags(), lambda self, value: None))  # noqa: B010
     for direction in ("ingress", "egress"):
         call = f"authorize_security_group_{direction}"
         setattr(EC2Backend, call, _keeping_description(getattr(EC2Backend, call)))

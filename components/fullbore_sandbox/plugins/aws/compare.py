@@ -54,7 +54,10 @@ def filled_by_aws(row: Row, news: Map, olds: Map) -> Map:
 
 
 def inputs_now(row: Row, schema: ResourceSchema, old: Map, live: Map) -> Map:
-    """The inputs that would give the live object: drift is where they differ from the old ones."""
+    """The inputs that would give the live object: drift is where they differ from the old ones.
+
+    Without old inputs the object is imported: then everything that differs from a default was somebody's wish.
+    """
     visible = shown(live)
     now: Map = {}
     for name, field in schema.inputs.items():
@@ -63,7 +66,7 @@ def inputs_now(row: Row, schema: ResourceSchema, old: Map, live: Map) -> Map:
         elif name in old:
             value = _follow(field, old[name], visible.get(name))
         else:
-            value = _added(row, name, visible.get(name))
+            value = _added(row, name, visible.get(name), importing=not old)
         if value is not None:
             now[name] = value
     return now
@@ -76,10 +79,25 @@ def _follow(field: Field, old: Any, live: Any) -> Any:
     return live if field.shape.kind == "map" else refreshed(old, live)
 
 
-def _added(row: Row, name: str, live: Any) -> Any:
+def _added(row: Row, name: str, live: Any, importing: bool) -> Any:
     """A value that nobody wrote: drift, unless it is what AWS puts there by itself."""
-    quiet = live in (None, "", [], {}, False) or name in row.computed or name == "region"
+    if isinstance(live, Mapping):
+        live = {k: v for k, v in live.items() if not _by_itself(row, name, k, v)}
+    quiet = live in (None, "", [], {}, False) or (name in row.computed and not importing)
     return None if quiet or canonical(live) == canonical(row.defaults.get(name)) else live
+
+
+def _by_itself(row: Row, name: str, inner: str, value: Any) -> bool:
+    default = row.defaults.get(f"{name}.{inner}")
+    return inner in row.filled.get(name, ()) or (default is not None and canonical(value) == canonical(default))
+
+
+def same_to_aws(row: Row, path: str, kind: str, olds: Map, news: Map) -> bool:
+    """True where nothing changes: an input was left out that AWS fills by itself, or it only spells out a default."""
+    if kind == "delete" and path in row.computed:
+        return True
+    given = news.get(path) if kind == "add" else olds.get(path)
+    return kind in ("add", "delete") and path in row.defaults and canonical(given) == canonical(row.defaults[path])
 
 
 def aligned(old: Any, new: Any) -> Any:

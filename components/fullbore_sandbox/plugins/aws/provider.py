@@ -33,6 +33,7 @@ from fullbore_sandbox.plugins.aws.compare import (
     previewed,
     replaces,
     root,
+    same_to_aws,
     shown,
     with_tags_all,
 )
@@ -43,6 +44,8 @@ from fullbore_sandbox.plugins.aws.schema import ResourceSchema, resource_schema,
 PROVIDER_TYPE = "pulumi:providers:aws"
 ENGINE_CONFIG = ("version", "pluginDownloadURL", "__internal")
 """What the engine keeps beside a provider's own configuration."""
+NO_ACCOUNT = "000000000000"
+"""The account of a preview that contacts nothing. The engine takes no unknown value from a function's result."""
 NAME_BYTES = 4
 """Random bytes in a generated name."""
 
@@ -119,6 +122,7 @@ class AwsProvider(Provider):
         row = self._row(r.type)
         olds, news = plain(r.old_inputs), plain(r.news)
         changes = differences(olds, aligned(olds, news))
+        changes = {path: kind for path, kind in changes.items() if not same_to_aws(row, path, kind, olds, news)}
         kinds = {path: f"{kind}-replace" if replaces(row, path) else kind for path, kind in changes.items()}
         replaced = any(kind.endswith("-replace") for kind in kinds.values())
         same_name = bool(row.unique) and all(olds.get(k) == news.get(k) for k in row.unique)
@@ -219,7 +223,12 @@ class AwsProvider(Provider):
         if token != "aws:index/getCallerIdentity:getCallerIdentity":
             raise ProviderError(f"{token}: this stand-in has no such function; it has getCallerIdentity")
         if plan_only():
-            return dict.fromkeys(("accountId", "arn", "id", "userId"), UNKNOWN)
+            return {
+                "accountId": NO_ACCOUNT,
+                "arn": f"arn:aws:iam::{NO_ACCOUNT}:root",
+                "id": NO_ACCOUNT,
+                "userId": "none",
+            }
         if self.api is None:
             raise ProviderError(f"{token}: the provider is not configured")
         caller = self.api.client("sts").get_caller_identity()

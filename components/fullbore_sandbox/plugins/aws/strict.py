@@ -38,7 +38,8 @@ def check_fields(values: Mapping[str, Any], fields: Mapping[str, Field], path: s
 def check_value(value: Any, shape: Shape, path: str) -> list[Failure]:
     """What is wrong with one value. What is not known yet may still become right."""
     if isinstance(value, Secret):
-        return check_value(value.value, shape, path)
+        # What was got is said of plain values only.
+        return [Failure(f.path, f"a secret that is no {shape}") for f in check_value(value.value, shape, path)]
     if value is UNKNOWN or shape.kind == "any":
         return []
     if shape.kind == "one-of":

@@ -51,7 +51,7 @@ def _address(uri: str) -> tuple[str, str]:
 
 def _folder(known: Map, live: str) -> str:
     """AWS adds slashes to a folder: that is no drift."""
-    given = str(known.get("subdirectory", ""))
+    given = str(known.get("subdirectory", live.rstrip("/") or "/"))
     return given if given.strip("/") == live.strip("/") else live
 
 

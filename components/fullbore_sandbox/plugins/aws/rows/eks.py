@@ -113,6 +113,7 @@ CLUSTER = Row(
     # The emulator neither keeps nor returns the access configuration.
     unreadable={"accessConfig", "bootstrapSelfManagedAddons"},
     computed={"version", "kubernetesNetworkConfig"},
+    defaults={"vpcConfig.endpointPublicAccess": True, "vpcConfig.publicAccessCidrs": ["0.0.0.0/0"]},
     filled={"vpcConfig": {"clusterSecurityGroupId", "vpcId"}},
     absent={
         "accessConfig",

@@ -268,6 +268,12 @@ def _read_endpoint(api: Api, ident: str, known: Map) -> Map | None:
     }
 
 
+def _find_endpoint(api: Api, token: str) -> str | None:
+    """A removed endpoint is listed for a while, as deleted."""
+    ident = by_token("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId")(api, token)
+    return ident if ident and _read_endpoint(api, ident, {}) else None
+
+
 def _update_endpoint(api: Api, ident: str, inputs: Map, changed: Set[str]) -> None:
     live = _read_endpoint(api, ident, {}) or {}
     change: Map = {}
@@ -289,7 +295,7 @@ VPC_ENDPOINT = Row(
     read=_read_endpoint,
     update=_update_endpoint,
     delete=lambda api, ident, known: api.ec2.delete_vpc_endpoints(VpcEndpointIds=[ident]),
-    find=by_token("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
+    find=_find_endpoint,
     tagging=TAGGING,
     replace={"vpcId": NO_CALL, "serviceName": NO_CALL, "vpcEndpointType": NO_CALL},
     computed={"policy", "privateDnsEnabled"},

@@ -1,0 +1,71 @@
+"""The stand-in against the components and the SDK: nothing that a component makes may lack a row."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pulumi
+import pytest
+from fullbore_sandbox.plugins.aws.rows import ROWS
+from fullbore_sandbox.plugins.aws.schema import known_types, resource_schema
+
+COMPONENTS = Path(__file__).parents[2] / "components" / "fullbore"
+SERVICE_DEPTH = 2
+
+
+def used_classes() -> Iterator[tuple[str, str]]:
+    """(service, name) of every `aws.SERVICE.NAME` that a component's source speaks of."""
+    for path in sorted(COMPONENTS.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute):
+                owner = node.value.value
+                if isinstance(owner, ast.Name) and owner.id == "aws":
+                    yield node.value.attr, node.attr
+
+
+def used_resources() -> set[str]:
+    """Type tokens of the resource classes among them."""
+    tokens = {where.removeprefix("pulumi_aws."): token for token, where in known_types().items()}
+    found: set[str] = set()
+    for service, name in used_classes():
+        cls = getattr(importlib.import_module(f"pulumi_aws.{service}"), name)
+        if isinstance(cls, type) and issubclass(cls, pulumi.CustomResource):
+            found.add(tokens[f"{service}.{name}"])
+    return found
+
+
+def test_the_walk_finds_what_the_components_make() -> None:
+    assert {"aws:ec2/vpc:Vpc", "aws:eks/nodeGroup:NodeGroup", "aws:datasync/task:Task"} <= used_resources()
+
+
+@pytest.mark.parametrize("token", sorted(used_resources()))
+def test_every_class_that_a_component_uses_has_a_row(token: str) -> None:
+    assert token in ROWS
+
+
+@pytest.mark.parametrize("token", sorted(ROWS))
+def test_a_row_speaks_of_properties_that_the_sdk_has(token: str) -> None:
+    row, schema = ROWS[token], resource_schema(token)
+    assert schema is not None
+    assert row.inputs <= schema.inputs.keys()
+    assert {name for name, field in schema.inputs.items() if field.required} <= row.inputs
+    named = {*row.replace, *row.unique, *row.unreadable, *row.computed, *row.defaults}
+    assert {name.split(".")[0] for name in named} <= row.inputs
+    assert row.absent | row.moving | row.filled.keys() <= schema.outputs.keys()
+
+
+@pytest.mark.parametrize("token", sorted(ROWS))
+def test_every_replacement_has_a_source_and_every_other_change_a_call(token: str) -> None:
+    row = ROWS[token]
+    assert all(source for source in row.replace.values())
+    left = row.inputs - row.replace.keys() - {"tags"}
+    assert row.plan_only or not left or row.update is not None, f"{sorted(left)}: neither replaced nor updated"
+
+
+@pytest.mark.parametrize("token", sorted(ROWS))
+def test_tags_are_changed_in_place(token: str) -> None:
+    row = ROWS[token]
+    assert row.plan_only or ("tags" in row.inputs) == (row.tagging is not None)

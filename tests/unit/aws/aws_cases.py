@@ -1,0 +1,524 @@
+"""The table behind the row tests: for each type, inputs, a change in place, one that replaces, and drift by hand."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aws_engine import REGION, Object
+
+Map = dict[str, Any]
+Client = Callable[[str], Any]
+
+AGENT = f"arn:aws:datasync:{REGION}:123456789012:agent/agent-0a1b2c3d4e5f60718"
+
+
+def document(action: str = "s3:GetObject") -> str:
+    return json.dumps(
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": "arn:aws:s3:::b/*"}]}
+    )
+
+
+def trust(service: str = "ec2.amazonaws.com") -> str:
+    allowed = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+
+
+class World:
+    """Objects that others need, made by boto3; a new one for each question, so that cases do not meet."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def name(self, stem: str = "t") -> str:
+        return f"{stem}-{secrets.token_hex(4)}"
+
+    def vpc(self) -> str:
+        return self.client("ec2").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+
+    def subnet(self, vpc: str | None = None, third: int = 1) -> str:
+        made = self.client("ec2").create_subnet(VpcId=vpc or self.vpc(), CidrBlock=f"10.0.{third}.0/24")
+        return made["Subnet"]["SubnetId"]
+
+    def group(self) -> str:
+        name = self.name("sg")
+        return self.client("ec2").create_security_group(GroupName=name, Description="d", VpcId=self.vpc())["GroupId"]
+
+    def route_table(self, vpc: str) -> str:
+        return self.client("ec2").create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+
+    def role(self) -> str:
+        name = self.name("role")
+        self.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust())
+        return name
+
+    def role_arn(self) -> str:
+        return self.client("iam").get_role(RoleName=self.role())["Role"]["Arn"]
+
+    def policy(self) -> str:
+        made = self.client("iam").create_policy(PolicyName=self.name("policy"), PolicyDocument=document())
+        return made["Policy"]["Arn"]
+
+    def bucket(self) -> str:
+        name = self.name("bucket")
+        self.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+        return name
+
+    def cluster(self) -> str:
+        name = self.name("eks")
+        subnets = {"subnetIds": [self.subnet()]}
+        self.client("eks").create_cluster(name=name, roleArn=self.role_arn(), resourcesVpcConfig=subnets)
+        return name
+
+    def location(self) -> str:
+        made = self.client("datasync").create_location_s3(
+            S3BucketArn=f"arn:aws:s3:::{self.bucket()}",
+            Subdirectory="/w",
+            S3Config={"BucketAccessRoleArn": self.role_arn()},
+        )
+        return made["LocationArn"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One type. `drift` changes the object behind the provider's back; `drifted` is the path that must then show."""
+
+    type: str
+    inputs: Callable[[World], Map]
+    drift: Callable[[Client, Object], object]
+    drifted: str
+    """Path and kind, e.g. "tags.team update"."""
+    change: Mapping[str, Any] = field(default_factory=dict)
+    replace: Callable[[World], Map] = lambda world: {}
+    unreadable: frozenset[str] = frozenset()
+    """Inputs that an import cannot know."""
+
+    def __str__(self) -> str:
+        return self.type.rpartition(":")[2]
+
+
+def _untag(client: Client, made: Object) -> object:
+    return client("ec2").delete_tags(Resources=[made.id], Tags=[{"Key": "team"}])
+
+
+def _iam_untag(kind: str, parameter: str) -> Callable[[Client, Object], object]:
+    def drift(client: Client, made: Object) -> object:
+        return getattr(client("iam"), f"untag_{kind}")(**{parameter: made.id}, TagKeys=["team"])
+
+    return drift
+
+
+def _datasync_untag(client: Client, made: Object) -> object:
+    return client("datasync").untag_resource(ResourceArn=made.id, Keys=["team"])
+
+
+def _modify_rule(client: Client, made: Object) -> object:
+    rule = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 2, "CidrIpv4": "10.0.0.0/8"}
+    return client("ec2").modify_security_group_rules(
+        GroupId=made.inputs["securityGroupId"],
+        SecurityGroupRules=[{"SecurityGroupRuleId": made.id, "SecurityGroupRule": rule}],
+    )
+
+
+def _scale(client: Client, made: Object) -> object:
+    cluster, _, name = made.id.partition(":")
+    scaling = {"minSize": 0, "maxSize": 9, "desiredSize": 0}
+    return client("eks").update_nodegroup_config(clusterName=cluster, nodegroupName=name, scalingConfig=scaling)
+
+
+def _open_up(client: Client, made: Object) -> object:
+    config = client("eks").describe_cluster(name=made.id)["cluster"]["resourcesVpcConfig"]
+    wanted = {"subnetIds": config["subnetIds"], "endpointPrivateAccess": False}
+    return client("eks").update_cluster_config(name=made.id, resourcesVpcConfig=wanted)
+
+
+def _new_template_version(client: Client, made: Object) -> object:
+    return client("ec2").create_launch_template_version(
+        LaunchTemplateId=made.id, LaunchTemplateData={"InstanceType": "t3.nano"}
+    )
+
+
+def _new_policy_version(client: Client, made: Object) -> object:
+    return client("iam").create_policy_version(PolicyArn=made.id, PolicyDocument=document("s3:*"), SetAsDefault=True)
+
+
+def _two_subnets(world: World) -> list[str]:
+    vpc = world.vpc()
+    return [world.subnet(vpc, 1), world.subnet(vpc, 2)]
+
+
+def _association(world: World) -> Map:
+    vpc = world.vpc()
+    return {"routeTableId": world.route_table(vpc), "subnetId": world.subnet(vpc)}
+
+
+def _gateway_endpoint(world: World) -> Map:
+    vpc = world.vpc()
+    return {
+        "vpcId": vpc,
+        "serviceName": f"com.amazonaws.{REGION}.s3",
+        "vpcEndpointType": "Gateway",
+        "routeTableIds": [world.route_table(vpc)],
+        "tags": {"team": "a"},
+    }
+
+
+def _rule(world: World) -> Map:
+    return {
+        "securityGroupId": world.group(),
+        "ipProtocol": "tcp",
+        "fromPort": 443,
+        "toPort": 443,
+        "cidrIpv4": "10.0.0.0/8",
+        "description": "https",
+        "tags": {"team": "a"},
+    }
+
+
+def _template(world: World) -> Map:
+    return {
+        "name": world.name("lt"),
+        "instanceType": "p5.48xlarge",
+        "updateDefaultVersion": True,
+        "blockDeviceMappings": [
+            {"deviceName": "/dev/xvda", "ebs": {"volumeSize": 100, "volumeType": "gp3", "encrypted": "true"}}
+        ],
+        "networkInterfaces": [
+            {"networkCardIndex": 0, "deviceIndex": 0, "interfaceType": "interface", "securityGroups": [world.group()]},
+            {"networkCardIndex": 1, "deviceIndex": 1, "interfaceType": "efa-only", "deleteOnTermination": "true"},
+        ],
+        "metadataOptions": {"httpTokens": "required", "httpPutResponseHopLimit": 1},
+        "tagSpecifications": [{"resourceType": "instance", "tags": {"team": "a"}}],
+        "tags": {"team": "a"},
+    }
+
+
+def _node_group(world: World) -> Map:
+    cluster = world.cluster()
+    subnets = world.client("eks").describe_cluster(name=cluster)["cluster"]["resourcesVpcConfig"]["subnetIds"]
+    return {
+        "clusterName": cluster,
+        "nodeGroupName": world.name("ng"),
+        "nodeRoleArn": world.role_arn(),
+        "subnetIds": subnets,
+        "scalingConfig": {"minSize": 0, "maxSize": 2, "desiredSize": 0},
+        "amiType": "AL2023_x86_64_NVIDIA",
+        "capacityType": "ON_DEMAND",
+        "updateConfig": {"maxUnavailable": 1},
+        "labels": {"gpu": "h100"},
+        "taints": [{"key": "nvidia.com/gpu", "value": "present", "effect": "NO_SCHEDULE"}],
+        "tags": {"team": "a"},
+    }
+
+
+def _task(world: World) -> Map:
+    return {
+        "name": world.name("task"),
+        "sourceLocationArn": world.location(),
+        "destinationLocationArn": world.location(),
+        "schedule": {"scheduleExpression": "cron(0 * * * ? *)"},
+        "options": {"verifyMode": "ONLY_FILES_TRANSFERRED", "bytesPerSecond": 1048576},
+        "tags": {"team": "a"},
+    }
+
+
+def _reschedule(client: Client, made: Object) -> object:
+    return client("datasync").update_task(TaskArn=made.id, Schedule={"ScheduleExpression": "cron(0 5 * * ? *)"})
+
+
+CASES = (
+    Case(
+        type="aws:ec2/vpc:Vpc",
+        inputs=lambda w: {"cidrBlock": "10.9.0.0/16", "enableDnsHostnames": True, "tags": {"team": "a", "x": "1"}},
+        drift=lambda c, o: c("ec2").modify_vpc_attribute(VpcId=o.id, EnableDnsHostnames={"Value": False}),
+        drifted="enableDnsHostnames update",
+        change={"enableDnsHostnames": False, "tags": {"team": "b"}},
+        replace=lambda w: {"cidrBlock": "10.8.0.0/16"},
+    ),
+    Case(
+        type="aws:ec2/subnet:Subnet",
+        inputs=lambda w: {
+            "vpcId": w.vpc(),
+            "cidrBlock": "10.0.3.0/24",
+            "availabilityZone": f"{REGION}a",
+            "tags": {"team": "a"},
+        },
+        drift=_untag,
+        drifted="tags.team add",
+        change={"mapPublicIpOnLaunch": True},
+        replace=lambda w: {"cidrBlock": "10.0.4.0/24"},
+    ),
+    Case(
+        type="aws:ec2/routeTable:RouteTable",
+        inputs=lambda w: {"vpcId": w.vpc(), "tags": {"team": "a"}},
+        drift=_untag,
+        drifted="tags.team add",
+        change={"tags": {"team": "b"}},
+        replace=lambda w: {"vpcId": w.vpc()},
+    ),
+    Case(
+        type="aws:ec2/routeTableAssociation:RouteTableAssociation",
+        inputs=_association,
+        drift=lambda c, o: c("ec2").disassociate_route_table(AssociationId=o.id),
+        drifted="",
+        replace=_association,
+    ),
+    Case(
+        type="aws:ec2/vpcEndpoint:VpcEndpoint",
+        inputs=_gateway_endpoint,
+        drift=lambda c, o: c("ec2").modify_vpc_endpoint(
+            VpcEndpointId=o.id, RemoveRouteTableIds=o.inputs["routeTableIds"]
+        ),
+        drifted="routeTableIds update",
+        change={"tags": {"team": "b"}},
+        replace=lambda w: {"vpcId": w.vpc()},
+    ),
+    Case(
+        type="aws:ec2/securityGroup:SecurityGroup",
+        inputs=lambda w: {"name": w.name("sg"), "description": "d", "vpcId": w.vpc(), "tags": {"team": "a"}},
+        drift=_untag,
+        drifted="tags.team add",
+        change={"tags": {"team": "b", "more": "1"}},
+        replace=lambda w: {"description": "another"},
+    ),
+    Case(
+        type="aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+        inputs=_rule,
+        drift=_modify_rule,
+        drifted="fromPort update",
+        change={"toPort": 444, "description": "more"},
+        replace=lambda w: {"securityGroupId": w.group()},
+    ),
+    Case(
+        type="aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
+        inputs=_rule,
+        drift=_modify_rule,
+        drifted="toPort update",
+        change={"cidrIpv4": "10.1.0.0/16"},
+        replace=lambda w: {"securityGroupId": w.group()},
+    ),
+    Case(
+        type="aws:ec2/launchTemplate:LaunchTemplate",
+        inputs=_template,
+        drift=_new_template_version,
+        drifted="instanceType update",
+        change={"instanceType": "p4d.24xlarge", "tags": {"team": "b"}},
+        replace=lambda w: {"name": w.name("lt")},
+        unreadable=frozenset({"updateDefaultVersion"}),
+    ),
+    Case(
+        type="aws:ec2/placementGroup:PlacementGroup",
+        inputs=lambda w: {"name": w.name("pg"), "strategy": "cluster", "tags": {"team": "a"}},
+        drift=lambda c, o: c("ec2").delete_tags(Resources=[o.outputs["placementGroupId"]], Tags=[{"Key": "team"}]),
+        drifted="tags.team add",
+        change={"tags": {"team": "b"}},
+        replace=lambda w: {"strategy": "spread"},
+    ),
+    Case(
+        type="aws:eks/cluster:Cluster",
+        inputs=lambda w: {
+            "name": w.name("eks"),
+            "roleArn": w.role_arn(),
+            "version": "1.33",
+            "vpcConfig": {"subnetIds": _two_subnets(w), "endpointPrivateAccess": True},
+            "accessConfig": {"authenticationMode": "API"},
+            "enabledClusterLogTypes": ["api", "audit"],
+            "tags": {"team": "a"},
+        },
+        drift=_open_up,
+        drifted="vpcConfig.endpointPrivateAccess update",
+        change={"enabledClusterLogTypes": ["api"], "tags": {"team": "b"}},
+        replace=lambda w: {"roleArn": w.role_arn()},
+        unreadable=frozenset({"accessConfig"}),
+    ),
+    Case(
+        type="aws:eks/nodeGroup:NodeGroup",
+        inputs=_node_group,
+        drift=_scale,
+        drifted="scalingConfig.maxSize update",
+        change={
+            "labels": {"gpu": "h200", "pool": "x"},
+            "scalingConfig": {"minSize": 1, "maxSize": 3, "desiredSize": 1},
+            "taints": [{"key": "other", "effect": "NO_EXECUTE"}],
+        },
+        replace=lambda w: {"capacityType": "SPOT"},
+    ),
+    Case(
+        type="aws:iam/role:Role",
+        inputs=lambda w: {
+            "name": w.name("role"),
+            "assumeRolePolicy": trust(),
+            "description": "d",
+            "tags": {"team": "a"},
+        },
+        drift=lambda c, o: c("iam").update_assume_role_policy(RoleName=o.id, PolicyDocument=trust("s3.amazonaws.com")),
+        drifted="assumeRolePolicy update",
+        change={"description": "e", "maxSessionDuration": 7200, "assumeRolePolicy": trust("eks.amazonaws.com")},
+        replace=lambda w: {"path": "/other/"},
+    ),
+    Case(
+        type="aws:iam/rolePolicy:RolePolicy",
+        inputs=lambda w: {"role": w.role(), "name": "inline", "policy": document()},
+        drift=lambda c, o: c("iam").put_role_policy(
+            RoleName=o.inputs["role"], PolicyName="inline", PolicyDocument=document("s3:*")
+        ),
+        drifted="policy update",
+        change={"policy": document("s3:PutObject")},
+        replace=lambda w: {"role": w.role()},
+    ),
+    Case(
+        type="aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+        inputs=lambda w: {"role": w.role(), "policyArn": "arn:aws:iam::aws:policy/AmazonEKSClusterPolicy"},
+        drift=lambda c, o: c("iam").detach_role_policy(RoleName=o.inputs["role"], PolicyArn=o.inputs["policyArn"]),
+        drifted="",
+        replace=lambda w: {"policyArn": w.policy()},
+    ),
+    Case(
+        type="aws:iam/policy:Policy",
+        inputs=lambda w: {"name": w.name("policy"), "policy": document(), "tags": {"team": "a"}},
+        drift=_new_policy_version,
+        drifted="policy update",
+        change={"policy": document("s3:PutObject"), "tags": {"team": "b"}},
+        replace=lambda w: {"description": "another"},
+    ),
+    Case(
+        type="aws:iam/instanceProfile:InstanceProfile",
+        inputs=lambda w: {"name": w.name("profile"), "role": w.role(), "tags": {"team": "a"}},
+        drift=_iam_untag("instance_profile", "InstanceProfileName"),
+        drifted="tags.team add",
+        change={"tags": {"team": "b"}},
+        replace=lambda w: {"path": "/other/"},
+    ),
+    Case(
+        type="aws:s3/bucket:Bucket",
+        inputs=lambda w: {"bucket": w.name("bucket"), "tags": {"team": "a"}},
+        drift=lambda c, o: c("s3").put_bucket_tagging(
+            Bucket=o.id, Tagging={"TagSet": [{"Key": "team", "Value": "mallory"}]}
+        ),
+        drifted="tags.team update",
+        change={"tags": {"team": "b", "more": "1"}},
+        replace=lambda w: {"bucket": w.name("bucket")},
+    ),
+    Case(
+        type="aws:s3/bucketVersioning:BucketVersioning",
+        inputs=lambda w: {"bucket": w.bucket(), "versioningConfiguration": {"status": "Enabled"}},
+        drift=lambda c, o: c("s3").put_bucket_versioning(Bucket=o.id, VersioningConfiguration={"Status": "Suspended"}),
+        drifted="versioningConfiguration.status update",
+        change={"versioningConfiguration": {"status": "Suspended"}},
+        replace=lambda w: {"bucket": w.bucket()},
+    ),
+    Case(
+        type="aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+        inputs=lambda w: {
+            "bucket": w.bucket(),
+            "rules": [{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "aws:kms"}, "bucketKeyEnabled": True}],
+        },
+        drift=lambda c, o: c("s3").put_bucket_encryption(
+            Bucket=o.id,
+            ServerSideEncryptionConfiguration={
+                "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+            },
+        ),
+        drifted="rules update",
+        change={"rules": [{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}}]},
+        replace=lambda w: {"bucket": w.bucket()},
+    ),
+    Case(
+        type="aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+        inputs=lambda w: {"bucket": w.bucket(), "blockPublicAcls": True, "blockPublicPolicy": True},
+        drift=lambda c, o: c("s3").put_public_access_block(
+            Bucket=o.id, PublicAccessBlockConfiguration={"BlockPublicAcls": False, "BlockPublicPolicy": True}
+        ),
+        drifted="blockPublicAcls update",
+        change={"ignorePublicAcls": True},
+        replace=lambda w: {"bucket": w.bucket()},
+    ),
+    Case(
+        type="aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+        inputs=lambda w: {
+            "bucket": w.bucket(),
+            "rules": [
+                {
+                    "id": "old",
+                    "status": "Enabled",
+                    "filter": {"prefix": ""},
+                    "noncurrentVersionExpiration": {"noncurrentDays": 30},
+                    "abortIncompleteMultipartUpload": {"daysAfterInitiation": 7},
+                }
+            ],
+        },
+        drift=lambda c, o: c("s3").put_bucket_lifecycle_configuration(
+            Bucket=o.id,
+            LifecycleConfiguration={
+                "Rules": [
+                    {
+                        "ID": "old",
+                        "Status": "Enabled",
+                        "Filter": {"Prefix": ""},
+                        "NoncurrentVersionExpiration": {"NoncurrentDays": 3},
+                    }
+                ]
+            },
+        ),
+        drifted="rules update",
+        change={
+            "rules": [
+                {
+                    "id": "new",
+                    "status": "Disabled",
+                    "filter": {"and": {"prefix": "a/", "tags": {"k": "v"}}},
+                    "expiration": {"days": 9},
+                }
+            ]
+        },
+        replace=lambda w: {"bucket": w.bucket()},
+    ),
+    Case(
+        type="aws:s3/bucketPolicy:BucketPolicy",
+        inputs=lambda w: {"bucket": w.bucket(), "policy": document()},
+        drift=lambda c, o: c("s3").put_bucket_policy(Bucket=o.id, Policy=document("s3:*")),
+        drifted="policy update",
+        change={"policy": document("s3:PutObject")},
+        replace=lambda w: {"bucket": w.bucket()},
+    ),
+    Case(
+        type="aws:datasync/locationSmb:LocationSmb",
+        inputs=lambda w: {
+            "serverHostname": "nas.example",
+            "subdirectory": "/weights",
+            "user": "u",
+            "password": "p",
+            "agentArns": [AGENT],
+            "tags": {"team": "a"},
+        },
+        drift=lambda c, o: c("datasync").update_location_smb(LocationArn=o.id, User="mallory"),
+        drifted="user update",
+        change={"subdirectory": "/other", "password": "q"},
+        replace=lambda w: {"serverHostname": "other.example"},
+        unreadable=frozenset({"password"}),
+    ),
+    Case(
+        type="aws:datasync/s3Location:S3Location",
+        inputs=lambda w: {
+            "s3BucketArn": f"arn:aws:s3:::{w.bucket()}",
+            "subdirectory": "/weights",
+            "s3Config": {"bucketAccessRoleArn": w.role_arn()},
+            "tags": {"team": "a"},
+        },
+        drift=_datasync_untag,
+        drifted="tags.team add",
+        change={"tags": {"team": "b"}},
+        replace=lambda w: {"subdirectory": "/other"},
+    ),
+    Case(
+        type="aws:datasync/task:Task",
+        inputs=_task,
+        drift=_reschedule,
+        drifted="schedule.scheduleExpression update",
+        change={"options": {"verifyMode": "NONE"}, "tags": {"team": "b"}},
+        replace=lambda w: {"sourceLocationArn": w.location()},
+    ),
+)

@@ -1,0 +1,71 @@
+"""One emulated AWS for all tests of the stand-in, and a plugin in front of it."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from aws_engine import REGION, Engine
+from fullbore_sandbox import emulator
+from moto.server import ThreadedMotoServer
+
+Client = Callable[[str], Any]
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    emulator.install()
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def client(endpoint: str) -> Client:
+    """boto3, to ask the emulator without the stand-in."""
+
+    @functools.cache
+    def connect(service: str) -> Any:
+        return boto3.client(
+            service, region_name=REGION, endpoint_url=endpoint, aws_access_key_id="test", aws_secret_access_key="test"
+        )
+
+    return connect
+
+
+def provider_config(endpoint: str, **more: object) -> dict[str, object]:
+    """Configuration as the SDK sends it: nested values as JSON text."""
+    services = ("ec2", "eks", "iam", "s3", "datasync", "sts")
+    return {
+        "region": REGION,
+        "accessKey": "test",
+        "secretKey": "test",
+        "endpoints": json.dumps([dict.fromkeys(services, endpoint)]),
+        **{k: v if isinstance(v, str) else json.dumps(v) for k, v in more.items()},
+    }
+
+
+@pytest.fixture(scope="session")
+def engine(endpoint: str) -> Iterator[Engine]:
+    running = Engine(provider_config(endpoint)).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def make_engine(endpoint: str) -> Iterator[Callable[..., Engine]]:
+    started: list[Engine] = []
+
+    def make(**more: object) -> Engine:
+        started.append(Engine(provider_config(endpoint, **more)))
+        return started[-1]
+
+    yield make
+    for engine in started:
+        engine.stop()
