@@ -22,6 +22,7 @@ from fullbore_runtime.errors import Overloaded, RequestError, RuntimeRefusal, Un
 from fullbore_runtime.service import Service
 
 REFUSED = 2
+END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 THREAD_STACK_BYTES = 512 << 10
 
 
@@ -80,6 +81,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.refuse(429, api.error_body(str(error), "rate_limit_error"), {"Retry-After": "1"})
             except Unavailable as error:
                 self.refuse(503, api.error_body(str(error), "service_unavailable_error"), {"Retry-After": "1"})
+            # Before the request counts as finished: the process may end as soon as none is left.
+            self.wfile.flush()
 
     def refuse(self, status: int, body: Mapping[str, object], headers: Mapping[str, str] | None = None) -> None:
         """An error. Where the answer has begun it can only be cut, so that nobody takes it for whole."""
@@ -224,9 +227,8 @@ def printable(value: str) -> str:
 def serve(server: Server, model_directory: Path, *, lame_duck_s: float, drain_s: float) -> int:
     """Run until SIGTERM, then drain; the exit status."""
     service = server.service
-    asked = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked.set())
+    # Blocked in every thread and waited for by this one: no handler runs in the middle of anything, and none is lost.
+    signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
     accept = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="accept", daemon=True)
     accept.start()
     try:
@@ -237,11 +239,10 @@ def serve(server: Server, model_directory: Path, *, lame_duck_s: float, drain_s:
     print(
         json.dumps({"message": "ready", "model": service.limits.served_model, "root": service.root_model}), flush=True
     )
-    asked.wait()
+    signal.sigwait(END_SIGNALS)
     service.start_drain()
-    asked.clear()
     # A second signal ends the wait: then nobody expects more requests.
-    asked.wait(lame_duck_s)
+    signal.sigtimedwait(END_SIGNALS, lame_duck_s)
     server.shutdown()
     server.server_close()
     drained = service.finish(drain_s - lame_duck_s)
