@@ -11,7 +11,11 @@ moto keeps everything in memory: a server that is started again is an empty acco
 
 from __future__ import annotations
 
+import functools
 import os
+
+from moto import backends
+from moto.core import responses, utils
 
 from fullbore_sandbox.emulator import datasync, ec2, eks
 
@@ -23,3 +27,11 @@ def install() -> None:
     os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"  # the policies that AWS maintains exist in every account
     for part in (ec2, eks, datasync):
         part.install()
+    _look_up_once()
+
+
+def _look_up_once() -> None:
+    """moto lists its modules and the methods of a service anew for each request: 3.5 of 5.7 ms."""
+    modules = tuple(backends.list_of_moto_modules())
+    backends.list_of_moto_modules = lambda: iter(modules)
+    setattr(responses, "method_names_from_class", functools.cache(utils.method_names_from_class))  # noqa: B010
