@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+MODEL = "deepseek-r1-distill-qwen-7b"
+"""What stacks/Pulumi.local.yaml serves."""
+
 
 def wait_for(what: str, ready: Callable[[], Any], seconds: float = 60) -> Any:
     """The first true value of `ready`; fails with the last one after `seconds`."""
@@ -113,7 +116,8 @@ class Checkout:
 
     def chat(self, **options: Any) -> Answer:
         """One chat completion through the gateway."""
-        body = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 8, "temperature": 0} | options
+        messages = [{"role": "user", "content": "hello"}]
+        body = {"model": MODEL, "messages": messages, "max_tokens": 8, "temperature": 0} | options
         return self.http(f"{self.outputs_cached()['gatewayUrl']}/v1/chat/completions", body)
 
     def outputs_cached(self) -> dict[str, Any]:
