@@ -45,4 +45,6 @@ def stage(whole_stage: Stage) -> Stage:
     whole_stage.start(*(USUAL - set(whole_stage.replicas)))
     until(lambda: set(whole_stage.envoy.hosts()) == USUAL, "the usual addresses and no others")
     whole_stage.wait_healthy(*USUAL)
+    # Envoy's workers hear of it a moment after its statistics do.
+    until(lambda: whole_stage.envoy.ask().headers.get("x-fullbore-pool") == "serving", "the site answers")
     return whole_stage
