@@ -159,13 +159,18 @@ def stop(record: Path) -> None:
     record.unlink(missing_ok=True)
 
 
+def running(state: State) -> list[str]:
+    """Names of the sandbox's processes that live, the newest first."""
+    records = sorted((state.dir / "run").glob("*.json"), key=lambda p: p.stat().st_mtime, reverse=True)
+    return [r.stem for r in records if (known := _read(r)) and start_time(known["pid"]) == known["started"]]
+
+
 def stop_all(state: State) -> list[str]:
     """Stop every recorded process of the sandbox, the newest first; the names of those that ran."""
-    records = sorted((state.dir / "run").glob("*.json"), key=lambda p: p.stat().st_mtime, reverse=True)
-    running = [r.stem for r in records if (d := _read(r)) and start_time(d["pid"]) == d["started"]]
-    for record in records:
-        stop(record)
-    return running
+    names = running(state)
+    for name in names:
+        stop(state.record(name))
+    return names
 
 
 def _signal_group(pid: int, number: int) -> None:

@@ -52,13 +52,14 @@ def up(state: State, environment: Environment, console: Console) -> dict[str, fl
 def down(state: State, console: Console) -> None:
     """Stop and remove everything of this sandbox: processes, containers, networks, images, mounts and files."""
     settle.end_orphans(state, patience_s=0)
+    running = process.running(state)
     if state.record("kubelet").exists():
         cluster.stop(state)
-    stopped = process.stop_all(state)
+    process.stop_all(state)
     removed = podman.remove_all(state)
     _unmount(state.root / ".fullbore")
     shutil.rmtree(state.root / ".fullbore")
-    console.print(f"stopped {len(stopped)} processes, removed {len(removed)} containers, networks and images")
+    console.print(f"stopped {len(running)} processes, removed {len(removed)} containers, networks and images")
 
 
 def endpoints_file(state: State) -> Path:
