@@ -19,6 +19,8 @@ from fullbore.provider.events import slim
 
 CONNECT_S: Final = 10
 """Seconds until a host that does not answer counts as unreachable."""
+MAX_SOCKET_FOLDER: Final = 75
+"""Bytes: a socket's path has room for 107, and OpenSSH adds up to 30 for the name."""
 MAX_FORKS: Final = 32
 """Hosts at once: a group has no more than this."""
 PLAYS: Final = Path(__file__).resolve().parent / "plays"
@@ -103,7 +105,7 @@ def _ansible_environment(folder: Path, root: Path, hosts: int) -> dict[str, str]
         "ANSIBLE_CONFIG": str(root / "ansible" / "ansible.cfg"),
         "ANSIBLE_HOME": str(folder / "home"),
         "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
-        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"),
+        **_connections(folder / "cp"),
         "ANSIBLE_HOST_KEY_CHECKING": "True",
         "ANSIBLE_PIPELINING": "True",
         "ANSIBLE_GATHERING": "explicit",
@@ -112,6 +114,13 @@ def _ansible_environment(folder: Path, root: Path, hosts: int) -> dict[str, str]
         "ANSIBLE_INVENTORY_ENABLED": "script",
         "ANSIBLE_LOCALHOST_WARNING": "False",
     }
+
+
+def _connections(folder: Path) -> dict[str, str]:
+    """Where SSH keeps connections for the next task; nowhere if the folder's path is too long for a socket's name."""
+    if len(os.fsencode(folder)) > MAX_SOCKET_FOLDER:
+        return {"ANSIBLE_SSH_ARGS": "-o ControlMaster=no"}
+    return {"ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder)}
 
 
 def _leave_hosts(folder: Path) -> None:

@@ -216,7 +216,7 @@ class HostGroups:
 
         def on_event(event: Map) -> None:
             fold.feed(event)
-            if event["event"] == "ok" and play == "converge":
+            if event["event"] == "ok" and play != "facts":
                 where = ": ".join(part for part in (event["role"], event["task"]) if part)
                 r.log("info", f"{event['host']}: {where}{' (changed)' if event['changed'] else ''}", ephemeral=True)
             elif event["event"] in ("failed", "unreachable"):

@@ -1,0 +1,126 @@
+"""A host group on a real machine: a systemd container of the sandbox, over SSH, with the real roles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fullbore.config.models import Environment
+from fullbore.provider.base import Request
+from fullbore.provider.facts import trusted
+from fullbore.provider.hostgroup import HostGroups
+from fullbore.provider.runner import AnsibleRunner
+from fullbore.provider.values import Map
+from fullbore_sandbox import hosts, rootfs
+from fullbore_sandbox.podman import ensure_network, podman, remove_all
+from fullbore_sandbox.state import State
+
+ECN = "sysctl.net.ipv4.tcp_ecn"
+ENVIRONMENT: Map = {
+    "name": "test",
+    "sandbox": {},
+    "site": {
+        "name": "lab",
+        "cidr": "10.200.0.0/16",
+        "fabric": "roce",
+        "groups": {
+            "storage": {
+                "kind": "storage",
+                "rack": "r01",
+                "interfaces": ["ens1np0"],
+                "hosts": {"nvme-01": {"serial": "1"}},
+            }
+        },
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[State, Map]]:
+    """(sandbox of its own, one host as endpoints.json describes it)"""
+    state = State.load_or_create(tmp_path_factory.mktemp("sandbox"))
+    image = f"localhost/fullbore-{state.id}-host:test"
+    podman(state, "import", str(rootfs.ensure(rootfs.HOST)), image)
+    try:
+        ensure_network(state)
+        yield state, hosts.start(state, Environment.model_validate(ENVIRONMENT), image)["nvme-01"]
+    finally:
+        remove_all(state)
+        podman(state, "rmi", "--force", image)
+
+
+@dataclass
+class Desk:
+    """Requests about one group, and what it logged."""
+
+    said: list[str] = field(default_factory=list)
+
+    def ask(self, **fields: Any) -> Request:
+        def write(urn: str, severity: str, message: str, ephemeral: bool) -> None:
+            if not ephemeral:
+                self.said.append(message)
+
+        return Request(urn="u", type="fullbore:metal:HostGroup", name="storage", write_log=write, **fields)
+
+
+def group(state: State, endpoint: Map) -> Map:
+    wants = {ECN: "1", "limits.*.-.memlock": "unlimited"}
+    listed = [{"id": id, "role": "baseline", "want": want, "reboot": False} for id, want in wants.items()]
+    variables = {"fullbore_settings": listed, "fullbore_roles": ["baseline"], "fullbore_agent_port": 9101}
+    host = {
+        "address": endpoint["address"],
+        "port": endpoint["port"],
+        "hostKey": endpoint["host_key"],
+        "serial": "1",
+        "settings": wants,
+        "vars": variables,
+    }
+    return {
+        "group": "storage",
+        "rack": "r01",
+        "roles": ["baseline"],
+        "hosts": {"nvme-01": host},
+        "ssh": {"user": "root", "privateKeyFile": str(hosts.user_key(state))},
+        "maxFailures": 0,
+        "content": "sha256:1",
+        "wipe": False,
+    }
+
+
+def test_a_real_host_is_converged_drifts_and_is_repaired(machine: tuple[State, Map], tmp_path: Path) -> None:
+    state, endpoint = machine
+    container = f"{state.network}-host-nvme-01"
+    inputs, desk = group(state, endpoint), Desk()
+    groups = HostGroups(AnsibleRunner(str(tmp_path)))
+    assert groups.check(desk.ask(news=inputs)).failures == []
+
+    outputs = groups.create(desk.ask(news=inputs)).outputs
+    assert outputs["failed"] == {}
+    assert podman(state, "exec", container, "sysctl", "-n", "net.ipv4.tcp_ecn").strip() == "1"
+    assert "memlock" in podman(state, "exec", container, "cat", "/etc/security/limits.d/90-fullbore.conf")
+    assert trusted("nvme-01", endpoint["host_key"], outputs["facts"]["nvme-01"]), "the host signed what it reported"
+    assert groups.diff(desk.ask(old_inputs=inputs, olds=outputs, news=inputs)).changes == {}
+
+    podman(state, "exec", container, "sysctl", "-w", "net.ipv4.tcp_ecn=2")
+    found = groups.read(desk.ask(id="i", inputs=inputs, olds=outputs))
+    changes = groups.diff(desk.ask(old_inputs=found.inputs, olds=found.outputs, news=inputs)).changes
+    assert changes == {f'hosts.nvme-01.settings["{ECN}"]': "update"}
+    assert desk.said == [f"nvme-01: {ECN}: 2 -> 1"]
+
+    repaired = groups.update(desk.ask(id="i", old_inputs=found.inputs, olds=found.outputs, news=inputs))
+    assert repaired["hosts"]["nvme-01"]["settings"][ECN] == "1"
+    assert podman(state, "exec", container, "sysctl", "-n", "net.ipv4.tcp_ecn").strip() == "1"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_host_with_another_key_is_refused(machine: tuple[State, Map], tmp_path: Path) -> None:
+    state, endpoint = machine
+    inputs = {**group(state, endpoint), "maxFailures": 1}
+    other = (hosts.user_key(state).with_suffix(".pub")).read_text().split()[:2]
+    inputs["hosts"]["nvme-01"]["hostKey"] = " ".join(other)
+    outputs = HostGroups(AnsibleRunner(str(tmp_path))).create(Desk().ask(news=inputs)).outputs
+    assert outputs["failed"]["nvme-01"].startswith("unreachable: ")
+    assert outputs["facts"] == {}
