@@ -42,7 +42,8 @@ def model_cluster(site: Upstream, standby: Upstream | None) -> Json:
         "connect_timeout": seconds(CONNECT_TIMEOUT_S),
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
         "lb_policy": "LEAST_REQUEST",
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        # Envoy would gather what health checks find for a second before its workers act on it.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}, "update_merge_window": "0s"},
         "health_checks": [health_check()],
         "outlier_detection": outlier_detection(),
         "circuit_breakers": {"thresholds": [thresholds()]},
