@@ -6,9 +6,12 @@ it from a pipe. When stdin ends, the run is cancelled: whoever wanted it is gone
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -17,6 +20,8 @@ from typing import Any, Final, TextIO
 
 from fullbore.provider.events import slim
 
+PR_SET_CHILD_SUBREAPER: Final = 36
+"""linux/prctl.h"""
 CONNECT_S: Final = 10
 """Seconds until a host that does not answer counts as unreachable."""
 MAX_SOCKET_FOLDER: Final = 75
@@ -32,11 +37,13 @@ def main() -> None:
     folder, root = Path(sys.argv[1]), Path(os.environ["FULLBORE_ROOT"])
     job: dict[str, Any] = json.loads(sys.stdin.readline())
     cancelled = threading.Event()
+    _adopt_orphans()
     threading.Thread(target=_watch, args=(sys.stdin, cancelled), daemon=True).start()
     try:
         _run(job, folder, root, cancelled)
     finally:
         _leave_hosts(folder)
+        _end_children()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -121,6 +128,39 @@ def _connections(folder: Path) -> dict[str, str]:
     if len(os.fsencode(folder)) > MAX_SOCKET_FOLDER:
         return {"ANSIBLE_SSH_ARGS": "-o ControlMaster=no"}
     return {"ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder)}
+
+
+def _adopt_orphans() -> None:
+    """Makes this process the parent of what its children leave behind.
+
+    Ansible's workers and SSH's shared connections put themselves into sessions of their own, so that killing Ansible's
+    process group does not reach them.
+    """
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl PR_SET_CHILD_SUBREAPER")
+
+
+def _end_children() -> None:
+    """Kills every process below this one, the orphans that it adopts meanwhile included, and waits for their end."""
+    while True:
+        for child in _children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def _children() -> list[int]:
+    """Process ids whose parent is this process: field 4 of /proc/PID/stat."""
+    found: list[int] = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # The command in parentheses may hold blanks and parentheses itself.
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == os.getpid():
+                found.append(int(stat.parent.name))
+    return found
 
 
 def _leave_hosts(folder: Path) -> None:
