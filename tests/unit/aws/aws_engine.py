@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +43,18 @@ class Planned:
 
 def urn(token: str, name: str) -> str:
     return f"urn:pulumi:test::test::{token}::{name}"
+
+
+def provider_config(endpoint: str, **more: object) -> dict[str, object]:
+    """Configuration as the SDK sends it: nested values as JSON text."""
+    services = ("ec2", "eks", "iam", "s3", "datasync", "sts")
+    return {
+        "region": REGION,
+        "accessKey": "test",
+        "secretKey": "test",
+        "endpoints": json.dumps([dict.fromkeys(services, endpoint)]),
+        **{k: v if isinstance(v, str) else json.dumps(v) for k, v in more.items()},
+    }
 
 
 class Refused(Exception):

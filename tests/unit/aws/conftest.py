@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
 import pytest
-from aws_engine import REGION, Engine
+from aws_engine import REGION, Engine, provider_config
 from fullbore_sandbox import emulator
 from moto.server import ThreadedMotoServer
 
@@ -37,18 +36,6 @@ def client(endpoint: str) -> Client:
         )
 
     return connect
-
-
-def provider_config(endpoint: str, **more: object) -> dict[str, object]:
-    """Configuration as the SDK sends it: nested values as JSON text."""
-    services = ("ec2", "eks", "iam", "s3", "datasync", "sts")
-    return {
-        "region": REGION,
-        "accessKey": "test",
-        "secretKey": "test",
-        "endpoints": json.dumps([dict.fromkeys(services, endpoint)]),
-        **{k: v if isinstance(v, str) else json.dumps(v) for k, v in more.items()},
-    }
 
 
 @pytest.fixture(scope="session")

@@ -73,6 +73,7 @@ def test_a_refused_creation_is_closed_so_that_another_object_is_not_taken_for_it
     with pytest.raises(Refused):
         engine.create("aws:s3/bucket:Bucket", "b", {"bucket": world.bucket()})
     assert [e["phase"] for e in lines(log)] == ["begin", "failed"]
+    assert recover(lines(log)[0]["urn"], lines(log)[0]["token"]) == ""
 
 
 def test_two_attempts_have_two_tokens(engine: Engine, log: Path) -> None:

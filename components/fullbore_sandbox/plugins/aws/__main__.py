@@ -17,7 +17,7 @@ def recover(urn: str, token: str) -> str:
     if not begun:
         raise ProviderError(f"{urn}: the journal holds no creation with this token; is {journal.JOURNAL} set?")
     entry = begun[-1]
-    if entry["id"]:
+    if entry["phase"] != "begin":  # the answer was seen: an id, or a refusal
         return entry["id"]
     settings = Settings(
         region=entry["region"], endpoints=entry["endpoints"], access_key="test", secret_key="test", default_tags={}
