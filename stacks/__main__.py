@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pulumi
+
 from fullbore.config import ConfigError, Environment, load_endpoints, parse
 from fullbore.plan import Plan, Problem, make_plan
 from fullbore.stack import HybridStack

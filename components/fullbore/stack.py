@@ -73,10 +73,19 @@ class HybridStack(Component):
                 opts=self.child(),
             )
         if plan.monitoring:
-            self.monitoring = Monitoring("monitoring", plan.monitoring, cluster=self.cluster, opts=self.child())
+            self.monitoring = Monitoring(
+                "monitoring",
+                plan.monitoring,
+                cluster=self.cluster,
+                serving=self.serving,
+                gateway=self.gateway,
+                opts=self.child(),
+            )
 
     def _exports(self) -> Mapping[str, pulumi.Input[object]]:
         exports: dict[str, pulumi.Input[object]] = {"estimatedCost": round(self.plan.cost.total, 2)}
+        if self.site:
+            exports["hosts"] = self.site.hosts
         if self.gateway:
             exports["gatewayUrl"] = self.gateway.url
         if self.image:

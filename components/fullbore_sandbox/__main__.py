@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fullbore.config import ConfigError, Environment, find_file, load_file
 from rich.console import Console
 
+from fullbore.config import ConfigError, Environment, find_file, load_file
 from fullbore_sandbox.state import SandboxError, State
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ def up(state: State, stack: str) -> int:
 
 def deploy(state: State, stack: str) -> int:
     """Put the stack in order after a killed run, then `pulumi up`."""
-    from fullbore_sandbox import engine, sandbox, settle
+    from fullbore_sandbox import engine, settle
 
     local = _environment(stack).sandbox is not None
     opened = engine.open_engine(state, local, console.print)
@@ -39,10 +39,10 @@ def deploy(state: State, stack: str) -> int:
         settled = settle.settle(opened, stack)
         if settled != settle.Settled():
             console.print(f"stack {stack}: {settled}")
-    refresh = ["--refresh"] if sandbox.stale(state).exists() else []
+    refresh = ["--refresh"] if settle.stale(state).exists() else []
     status = opened.show("up", "--yes", "--skip-preview", "--stack", stack, *refresh)
     if status == 0:
-        sandbox.stale(state).unlink(missing_ok=True)
+        settle.stale(state).unlink(missing_ok=True)
     return status
 
 

@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from fullbore.config.models import Environment
-
 from fullbore_sandbox import toolchain
 from fullbore_sandbox.clusterfiles import bootstrap, certificates
 from fullbore_sandbox.clusterfiles.nodes import Object, cloud_nodes, site_nodes

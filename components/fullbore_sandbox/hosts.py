@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fullbore.config.models import Environment, HostGroup
-
 from fullbore_sandbox import hardware
 from fullbore_sandbox.podman import containers, is_podman, label, podman
 from fullbore_sandbox.rootfs import SYSROOT

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from fullbore.config.models import Environment
 from rich.console import Console
 
+from fullbore.config.models import Environment
 from fullbore_sandbox import cloud, cluster, engine, hosts, podman, process, registry, rootfs, settle, toolchain
 from fullbore_sandbox.state import State, write_atomically
 from fullbore_sandbox.steps import Step, run
@@ -44,7 +44,7 @@ def up(state: State, environment: Environment, console: Console) -> dict[str, fl
     }
     write_atomically(endpoints_file(state), json.dumps(endpoints, indent=1) + "\n", mode=0o600)
     if before and _fingerprint(state) != before:
-        stale(state).touch()
+        settle.stale(state).touch()
     (state.dir / "steps.json").write_text(json.dumps(seconds, indent=1) + "\n")
     return seconds
 
@@ -65,11 +65,6 @@ def down(state: State, console: Console) -> None:
 def endpoints_file(state: State) -> Path:
     """What the stack reads; there once the sandbox was up."""
     return state.dir / "endpoints.json"
-
-
-def stale(state: State) -> Path:
-    """There where a part lost what it held, so that the next update must look at what exists first."""
-    return state.dir / "stale"
 
 
 def _tool_steps() -> list[Step]:

@@ -16,7 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -60,6 +60,11 @@ def settle(engine: Engine, stack: str) -> Settled:
     imported, forgotten = _settle_creations(engine, stack)
     journal(engine.state).unlink(missing_ok=True)
     return Settled(locks, ended, tuple(imported), tuple(forgotten))
+
+
+def stale(state: State) -> Path:
+    """There where the stack's record differs from what exists, so that the next update must look at that first."""
+    return state.dir / "stale"
 
 
 def remove_dead_locks(state: State, stack: str) -> int:
@@ -160,19 +165,10 @@ def _settle_creations(engine: Engine, stack: str) -> tuple[list[str], list[str]]
     if not pending:
         return [], []
     made = {urn: id_ for urn in pending if (id_ := _made(engine, urn))}
-    flags = [text for urn, id_ in made.items() for word in (urn, id_) for text in ("--import-pending-creates", word)]
-    targets = [text for urn in made for text in ("--target", urn)]
     if made:
-        engine.run("refresh", "--yes", "--skip-preview", "--stack", stack, *flags, "--clear-pending-creates", *targets)
-    else:
-        _forget(engine, stack)
-    return list(made), [urn for urn in pending if urn not in made]
-
-
-def _forget(engine: Engine, stack: str) -> None:
-    """Drop every pending operation: what it was for is made again, or changed again, by the next update."""
+        stale(engine.state).touch()
     exported = json.loads(engine.run("stack", "export", "--stack", stack).stdout)
-    exported["deployment"].pop("pending_operations", None)
+    adopt(exported["deployment"], made)
     file = engine.state.dir / "settled.json"
     file.touch(mode=0o600)
     try:
@@ -180,6 +176,26 @@ def _forget(engine: Engine, stack: str) -> None:
         engine.run("stack", "import", "--stack", stack, "--file", str(file))
     finally:
         file.unlink()
+    return list(made), [urn for urn in pending if urn not in made]
+
+
+def adopt(deployment: dict[str, Any], made: Mapping[str, str]) -> None:
+    """Turn the pending creations of `made` (id by URN) into resources and drop every other pending operation.
+
+    What the others were for is done by the next update, which finds the resource as it was before. An adopted resource
+    has its inputs only; the refresh that `stale` asks for reads the rest. Where it replaces another one, that is left
+    for the next update to delete. (`pulumi refresh --import-pending-creates` does the same for a whole stack, but
+    loses the creations where anything fails after it.)
+    """
+    resources: list[dict[str, Any]] = deployment.setdefault("resources", [])
+    for operation in deployment.pop("pending_operations", []):
+        resource = operation["resource"]
+        if operation["type"] != "creating" or resource["urn"] not in made:
+            continue
+        replaced = [i for i, r in enumerate(resources) if r["urn"] == resource["urn"] and not r.get("delete")]
+        for i in replaced:
+            resources[i]["delete"] = True
+        resources.insert(replaced[0] if replaced else len(resources), {**resource, "id": made[resource["urn"]]})
 
 
 def _made(engine: Engine, urn: str) -> str | None:

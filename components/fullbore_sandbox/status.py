@@ -10,10 +10,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
-from fullbore.config.models import Environment
 from rich.console import Console
 from rich.table import Table
 
+from fullbore.config.models import Environment
 from fullbore_sandbox.sandbox import endpoints_file
 from fullbore_sandbox.state import SandboxError, State
 

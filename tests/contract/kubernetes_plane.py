@@ -16,6 +16,7 @@ from typing import Any
 
 import grpc
 import yaml
+
 from fullbore.provider import _process
 from fullbore.provider._proto import provider_pb2, provider_pb2_grpc, status_pb2
 from fullbore.provider.values import decode, encode

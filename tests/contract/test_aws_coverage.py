@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pulumi
 import pytest
+
 from fullbore_sandbox.plugins.aws.rows import ROWS
 from fullbore_sandbox.plugins.aws.schema import known_types, resource_schema
 

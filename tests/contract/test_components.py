@@ -11,11 +11,12 @@ from typing import Any
 
 import pulumi
 import pytest
+from pulumi.runtime import mocks, settings
+
 from fullbore._component import MAX_NAME, Component
 from fullbore.config import load_file
 from fullbore.plan import make_plan
 from fullbore.stack import HybridStack
-from pulumi.runtime import mocks, settings
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = ("local", "dev", "staging", "prod")
@@ -116,7 +117,9 @@ def test_a_component_takes_a_frozen_plan_and_options(component: type[Component])
     parameters = inspect.signature(component.__init__).parameters
     assert list(parameters)[1:3] == ["name", "plan"]
     assert parameters["opts"].default is None
-    plan = inspect.get_annotations(component.__init__, eval_str=True, globals=vars(inspect.getmodule(component)))["plan"]
+    plan = inspect.get_annotations(component.__init__, eval_str=True, globals=vars(inspect.getmodule(component)))[
+        "plan"
+    ]
     assert is_dataclass(plan)
     assert plan.__dataclass_params__.frozen
 

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from google.protobuf import empty_pb2
+from kubernetes_plane import Engine, Plane, Refused, plane
+
 from fullbore.provider._proto import provider_pb2
 from fullbore.provider.values import UNKNOWN, Secret, plain
 from fullbore_sandbox.plugins.kubernetes import checks, sdk
 from fullbore_sandbox.plugins.kubernetes.api import Client
 from fullbore_sandbox.plugins.kubernetes.kinds import CLUSTER_SCOPED, group_of
-from google.protobuf import empty_pb2
-from kubernetes_plane import Engine, Plane, Refused, plane
 
 CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from fullbore_sandbox.engine import Engine, open_engine
 from fullbore_sandbox.state import State
 

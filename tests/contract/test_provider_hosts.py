@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from fullbore.config.models import Environment
 from fullbore.provider.base import Request
 from fullbore.provider.facts import trusted

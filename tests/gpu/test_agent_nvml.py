@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import pytest
+
 from fullbore_agent.hardware import gpus
 from fullbore_agent.system import System
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from checkout import Checkout
 
 ROOT = Path(__file__).parents[2]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+
 from fullbore.config.models import Environment
 from fullbore_sandbox import cluster, podman
 from fullbore_sandbox.kubelet.api import Api, ApiError, collection

@@ -16,8 +16,9 @@ from typing import Any
 
 import boto3
 import pytest
-from checkout import Checkout, wait_for
 from kubernetes import client, config
+
+from checkout import Checkout, wait_for
 
 SYSCTL = "net.core.somaxconn"
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from fullbore.report.scratch import copy_working_tree, run
 from fullbore_sandbox import engine, toolchain
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from agent_machine import machine
+
 from fullbore_agent.system import System
 
 

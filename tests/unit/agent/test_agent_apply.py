@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent_machine import put
+
 from fullbore_agent.apply import Change, apply
 from fullbore_agent.settings import SYSCTL_FILE
 from fullbore_agent.system import System

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from fullbore_agent.journal import JOURNAL_LINES, Journal, Lock, Locked, interrupted
 
 

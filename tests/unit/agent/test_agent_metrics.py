@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from agent_machine import GROUP
+from prometheus_client import CollectorRegistry
+
 from fullbore.config.models import Site
 from fullbore.plan.hosts import document_for, document_text
 from fullbore_agent import hardware
 from fullbore_agent.document import BadPlan, load
 from fullbore_agent.metrics import SETTINGS_FRESH_S, HostCollector
 from fullbore_agent.system import System
-from prometheus_client import CollectorRegistry
 
 SITE = Site.model_validate({"name": "lab", "cidr": "10.0.0.0/8", "fabric": "roce", "groups": {"gpu": GROUP}})
 

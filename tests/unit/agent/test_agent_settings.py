@@ -6,11 +6,12 @@ import hashlib
 
 import pytest
 from agent_machine import put
+from hypothesis import given
+from hypothesis import strategies as st
+
 from fullbore_agent import settings
 from fullbore_agent.apply import APPLIERS
 from fullbore_agent.system import System
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def value(system: System, setting: str, want: str = "") -> str:

@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
+
 from fullbore.catalog.host_profiles import ROLES
 
 ANSIBLE = Path(__file__).parents[3] / "ansible"

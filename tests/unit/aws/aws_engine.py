@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from google.protobuf import empty_pb2
+
 from fullbore.provider import _process
 from fullbore.provider._proto import provider_pb2, provider_pb2_grpc
 from fullbore.provider.values import decode, encode
 from fullbore_sandbox.plugins.aws.provider import AwsProvider
-from google.protobuf import empty_pb2
 
 REGION = "eu-central-1"
 Map = dict[str, Any]

@@ -9,8 +9,9 @@ from typing import Any
 import boto3
 import pytest
 from aws_engine import REGION, Engine, provider_config
-from fullbore_sandbox import emulator
 from moto.server import ThreadedMotoServer
+
+from fullbore_sandbox import emulator
 
 Client = Callable[[str], Any]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from aws_engine import Engine, provider_config
+
 from fullbore_sandbox import cloud
 from fullbore_sandbox.state import State
 

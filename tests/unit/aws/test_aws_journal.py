@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from aws_cases import CASES, Case, World
 from aws_engine import Engine, Refused
+
 from fullbore_sandbox.plugins.aws import journal
 from fullbore_sandbox.plugins.aws.__main__ import recover
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aws_cases import CASES, World, document
 from aws_engine import Engine, Object, Refused
+
 from fullbore.provider._proto import provider_pb2
 from fullbore.provider.values import UNKNOWN, Secret, decode, encode
 from fullbore_sandbox.plugins.aws.schema import sdk_version
@@ -157,6 +158,7 @@ def test_what_was_made_but_not_finished_is_kept(engine: Engine, world: World) ->
 
 def _partial(engine: Engine, request: Any) -> Any:
     import grpc
+
     from fullbore.provider._proto import status_pb2
 
     with pytest.raises(grpc.RpcError) as error:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aws_cases import CASES, Case, World
 from aws_engine import Engine, Object
+
 from fullbore_sandbox.plugins.aws.row import TOKEN_TAG
 from fullbore_sandbox.plugins.aws.rows import ROWS
 from fullbore_sandbox.plugins.aws.schema import resource_schema

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from aws_engine import Engine, Refused
+
 from fullbore.provider.values import UNKNOWN, Secret
 
 VPC = "aws:ec2/vpc:Vpc"

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from fullbore.config import ConfigError, load_endpoints
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from fullbore.config import ConfigError, load_file
 from fullbore.report.document import problem_documents
 

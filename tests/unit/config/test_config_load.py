@@ -2,12 +2,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fullbore.config import UNKNOWN_SECRET, ConfigError, load_file, parse
 from fullbore.config.find import environment_names, find_file, repository_root
 from fullbore.config.yaml_text import load_text
 from fullbore.problems import Problem
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 ROOT = Path(__file__).parents[3]
 

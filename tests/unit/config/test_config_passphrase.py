@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from fullbore.config.passphrase import opens, passphrase_problem
 
 SALT = "v1:kRVTbYmAH8E=:v1:in/Kvouj7oolU9qd:VwAiMIDTujyMjW/EUHGjFjlGvaN11w=="

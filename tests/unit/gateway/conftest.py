@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fullbore_runtime import weights
-from fullbore_runtime.manifest import Shape
 from gateway_parts import Envoy, free_port, name_server, until
 from gateway_stage import ELSEWHERE, FIRST, NAMES, SECOND, THIRD, USUAL, Stage
+
+from fullbore_runtime import weights
+from fullbore_runtime.manifest import Shape
 
 
 @pytest.fixture(scope="session")

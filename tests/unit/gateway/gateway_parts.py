@@ -18,6 +18,7 @@ from typing import IO, Any
 
 import httpx
 import yaml
+
 from fullbore.render.envoy import envoy_config
 from fullbore.render.envoy_cluster import Upstream
 

@@ -10,6 +10,8 @@ from typing import Any
 import pulumi
 import pytest
 import yaml
+from pulumi.runtime import mocks
+
 from fullbore.cluster import Cluster
 from fullbore.gateway import Gateway
 from fullbore.monitoring import Monitoring
@@ -17,7 +19,6 @@ from fullbore.plan.model import ClusterPlan, GatewayPlan, ImagePlan, MonitoringP
 from fullbore.runtime_image import RuntimeImage
 from fullbore.serving import Serving
 from fullbore.standby import Standby
-from pulumi.runtime import mocks
 
 IMAGE = ImagePlan(
     registry="127.0.0.1:5000",

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from gateway_parts import ENVOY, SITE, Load, access_lines, until
+from gateway_stage import ELSEWHERE, FIRST, SECOND, THIRD, Stage
+
 from fullbore.render.envoy import STATS_PATH, envoy_text
 from fullbore.render.envoy_cluster import Upstream
 from fullbore.render.rules import ALERTS
-from gateway_parts import ENVOY, SITE, Load, access_lines, until
-from gateway_stage import ELSEWHERE, FIRST, SECOND, THIRD, Stage
 
 GOOD = (200, "serving")
 

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from fullbore.config.models import HostGroup
 from fullbore_sandbox import hardware
 

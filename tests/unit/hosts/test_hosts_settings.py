@@ -6,14 +6,15 @@ import hashlib
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from fullbore.catalog.host_profiles import PFC_MASK, ROLES, ROWS, TRAFFIC_CLASS
 from fullbore.config.models import HostGroup, Site
 from fullbore.plan.hosts import document_for, document_text, reserved_cpus, roles_for, settings_for
 from fullbore_agent.apply import APPLIERS
 from fullbore_agent.document import checksum
 from fullbore_agent.settings import READERS
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def group(**changes: object) -> HostGroup:

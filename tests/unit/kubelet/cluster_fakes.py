@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from fullbore_sandbox.kubelet.addresses import Addresses
 from fullbore_sandbox.kubelet.api import ApiError
 from fullbore_sandbox.kubelet.containers import Image, Network, Observed, Owner

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from cryptography import x509
+
 from fullbore.config.models import Environment
 from fullbore_sandbox.clusterfiles import certificates, nodes, processes
 from fullbore_sandbox.clusterfiles.processes import PROCESSES, Plane

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from cluster_fakes import FakeEngine, Object, config_map, recorded_pod
+
 from fullbore_sandbox.kubelet import services
 from fullbore_sandbox.kubelet.addresses import Addresses
 from fullbore_sandbox.kubelet.api import ApiError, Unreachable

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from cluster_fakes import RECORDED, Object, config_map, recorded_pod, secret
+
 from fullbore_sandbox.kubelet import arguments as command
 from fullbore_sandbox.kubelet import images, spec
 from fullbore_sandbox.kubelet.containers import Network, Owner, observed

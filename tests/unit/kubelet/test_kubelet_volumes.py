@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from cluster_fakes import Object, config_map, recorded_pod, secret
+
 from fullbore_sandbox.kubelet import volumes
 from fullbore_sandbox.kubelet.spec import ConfigError, Mount
 from fullbore_sandbox.kubelet.volumes import File

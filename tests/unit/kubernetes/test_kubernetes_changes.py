@@ -7,6 +7,7 @@ import copy
 from typing import Any
 
 import pytest
+
 from fullbore.provider.base import UNKNOWN, Secret
 from fullbore_sandbox.plugins.kubernetes import changes, drift
 from fullbore_sandbox.plugins.kubernetes.kinds import replaced_by

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fullbore.provider.base import UNKNOWN, ProviderError, Secret
-from fullbore_sandbox.plugins.kubernetes import checks
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fullbore.provider.base import UNKNOWN, ProviderError, Secret
+from fullbore_sandbox.plugins.kubernetes import checks
 
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 QUEUE = "kubernetes:scheduling.volcano.sh/v1beta1:Queue"

@@ -10,11 +10,12 @@ from typing import Any
 
 import pulumi
 import pytest
+from pulumi.runtime import mocks
+
 from fullbore.cluster import Cluster
 from fullbore.plan.model import ClusterPlan, ServingPlan, StandbyPlan
 from fullbore.serving import Serving
 from fullbore.standby import Standby
-from pulumi.runtime import mocks
 
 IMAGE = "registry.internal/fullbore/runtime@sha256:" + "a" * 64
 SITE = ClusterPlan(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from fullbore.provider.base import UNKNOWN, ProviderError, Request
 from fullbore_sandbox.plugins.kubernetes import kubeconfig
 from fullbore_sandbox.plugins.kubernetes.provider import Kubernetes

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from fullbore_sandbox.plugins.kubernetes import reasons
 from fullbore_sandbox.plugins.kubernetes.ready import READY, Verdict, judge
 

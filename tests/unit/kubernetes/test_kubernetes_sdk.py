@@ -6,6 +6,7 @@ import inspect
 
 import pulumi_kubernetes as k8s
 import pytest
+
 from fullbore_sandbox.plugins.kubernetes import sdk
 
 

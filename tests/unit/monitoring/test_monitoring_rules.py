@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from fullbore.plan.model import MonitoringPlan, ScrapeTarget
 from fullbore.render.prometheus import (
     ALERTMANAGER_FILE,

@@ -1,11 +1,12 @@
 """Memory of a model, against what its publishers and a measurement say."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fullbore.catalog.accelerators import ACCELERATORS
 from fullbore.catalog.models import MODELS, ModelRow
 from fullbore.plan.fit import GIB, Layout, fit, kv_bytes_per_token, parameters, weights_bytes_per_rank
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 PUBLISHED = {
     "deepseek-r1-671b": 671_026_419_200,

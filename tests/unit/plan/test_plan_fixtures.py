@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from fullbore.config import parse
 from fullbore.config.yaml_text import read_mapping
 from fullbore.plan import make_plan

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from fullbore.config import ConfigError, parse
-from fullbore.plan import make_plan
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from fullbore.config import ConfigError, parse
+from fullbore.plan import make_plan
 
 STACKS = Path(__file__).parents[3] / "stacks"
 ENVIRONMENTS = [

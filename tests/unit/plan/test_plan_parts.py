@@ -4,6 +4,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
+
 from fullbore.config import Endpoints, Environment, load_file
 from fullbore.plan import make_plan
 from fullbore.plan.network import zone_subnet

@@ -1,7 +1,8 @@
 import pytest
-from fullbore.plan.schedule import ScheduleError, longest_gap_s, shortest_gap_s
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from fullbore.plan.schedule import ScheduleError, longest_gap_s, shortest_gap_s
 
 HOUR = 3600
 DAY = 24 * HOUR

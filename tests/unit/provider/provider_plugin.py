@@ -12,13 +12,14 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf import empty_pb2
+
 from fullbore.provider import _process
 from fullbore.provider._proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc
 from fullbore.provider.base import Provider
 from fullbore.provider.events import slim
 from fullbore.provider.runner import Job
 from fullbore.provider.values import Map, decode, encode
-from google.protobuf import empty_pb2
 
 RECORDED = Path(__file__).parent / "recorded"
 

@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from provider_plugin import RECORDED, recorded
+
 from fullbore.provider.events import MAX_REASON, Fold, Outcome, slim
 from fullbore.provider.facts import age, age_s, from_module, setting_changes, trusted
 from fullbore.provider.values import UNKNOWN, Map, Secret
-from provider_plugin import RECORDED, recorded
 
 HOSTS = ("gpu-01", "gpu-02")
 KEYS: dict[str, str] = json.loads((RECORDED / "host_keys.json").read_text())

@@ -8,10 +8,11 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from provider_plugin import RECORDED, Plugin, Recorder, refused, running
+
 from fullbore.provider._proto import provider_pb2, status_pb2
 from fullbore.provider.plugin import HOST_GROUP, Fullbore
 from fullbore.provider.values import UNKNOWN, Map, Secret, decode
-from provider_plugin import RECORDED, Plugin, Recorder, refused, running
 
 KEYS: dict[str, str] = json.loads((RECORDED / "host_keys.json").read_text())
 ECN = "sysctl.net.ipv4.tcp_ecn"

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from provider_plugin import Plugin, refused, running
+
 from fullbore.provider.base import ProviderError
 from fullbore.provider.builder import BUILDERS, Build, Builder
 from fullbore.provider.image import Images
@@ -21,7 +23,6 @@ from fullbore.provider.plugin import IMAGE, Fullbore
 from fullbore.provider.registry import Registry
 from fullbore.provider.tree import source_digest, stage
 from fullbore.provider.values import UNKNOWN, Map, Secret
-from provider_plugin import Plugin, refused, running
 
 REGISTRY_PROGRAM = "docker-registry"
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from fullbore.provider.base import ProviderError
 from fullbore.provider.events import Fold
 from fullbore.provider.runner import ROOT, AnsibleRunner, Job

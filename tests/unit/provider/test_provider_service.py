@@ -10,6 +10,9 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf import empty_pb2
+from provider_plugin import Plugin, refused, running
+
 from fullbore.provider._proto import plugin_pb2, provider_pb2, status_pb2
 from fullbore.provider.base import (
     UNKNOWN,
@@ -26,8 +29,6 @@ from fullbore.provider.base import (
     Secret,
 )
 from fullbore.provider.values import decode, encode
-from google.protobuf import empty_pb2
-from provider_plugin import Plugin, refused, running
 
 
 class Toy(Provider):

@@ -7,6 +7,10 @@ import pickle
 from typing import Any
 
 import pytest
+from google.protobuf import struct_pb2
+from hypothesis import given
+from hypothesis import strategies as st
+
 from fullbore.provider.values import (
     SIGNATURE,
     UNKNOWN,
@@ -24,9 +28,6 @@ from fullbore.provider.values import (
     plain,
     redacted,
 )
-from google.protobuf import struct_pb2
-from hypothesis import given
-from hypothesis import strategies as st
 
 text = st.text(max_size=8)
 scalars = st.one_of(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from fullbore.problems import Problem
 from fullbore.report.changes import EnvironmentChange, Resource, Side, compare
 from fullbore.report.pullrequest import LIMIT, MARKER, document, markdown

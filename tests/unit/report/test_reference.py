@@ -5,6 +5,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+
 from fullbore.config import environment_names
 from fullbore.config.models import Environment, Strict
 from fullbore.report.reference import pages, stack_file_schema

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from fullbore.report import scratch
 from fullbore.report.preview import merge_base
 from fullbore.report.scratch import CommandFailed, copy_commit, copy_working_tree, resources_of, run, unseal

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from small_server import SMALL, client_of, serving
+
 from fullbore_runtime import weights
 from fullbore_runtime.facts import Facts, gather
 from fullbore_runtime.model import Model
 from fullbore_runtime.server import Server
-from small_server import SMALL, client_of, serving
 
 
 @pytest.fixture(scope="session")

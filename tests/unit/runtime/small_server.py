@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+
 from fullbore_runtime.api import Limits
 from fullbore_runtime.manifest import Shape
 from fullbore_runtime.server import Server

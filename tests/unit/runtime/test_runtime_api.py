@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from fullbore_runtime.api import Call, Limits, chat_call, completion_call, error_body, parse_body
 from fullbore_runtime.body import MAX_BODY_BYTES, read_body
 from fullbore_runtime.engine import StopScanner
 from fullbore_runtime.errors import RequestError
-from hypothesis import given
-from hypothesis import strategies as st
 
 LIMITS = Limits("m", max_model_len=64, default_max_tokens=16)
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fullbore_runtime import weights
 from fullbore_runtime.manifest import Shape
 from fullbore_runtime.model import PREFILL_CHUNK, Model, sample
 from fullbore_runtime.tokenizer import SPEAKABLE, encode, encode_chat
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def reference_logits(model: Model, tokens: list[int]) -> np.ndarray:

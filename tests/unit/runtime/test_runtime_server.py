@@ -18,13 +18,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from small_server import SERVED, client_of, serving
+from test_runtime_model import greedy_reference
+
 from fullbore_runtime import weights
 from fullbore_runtime.errors import Unavailable
 from fullbore_runtime.model import Model
 from fullbore_runtime.server import Server
 from fullbore_runtime.tokenizer import EOS, encode
-from small_server import SERVED, client_of, serving
-from test_runtime_model import greedy_reference
 
 ENDLESS = "endless"
 """A prompt after which this model does not end by itself soon."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from fullbore.plan.hosts import document_text
 from fullbore_runtime import weights
 from fullbore_runtime.document import canonical_sha256

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from fullbore_sandbox import process
 from fullbore_sandbox.process import Daemon, start_time, stop_all, wait_gone
 from fullbore_sandbox.state import SandboxError, State

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
 from fullbore_sandbox import settle
 from fullbore_sandbox.engine import Engine, checkpoint, journal
 from fullbore_sandbox.process import start_time, wait_gone
@@ -139,3 +140,30 @@ def test_the_journal_tells_what_was_made(state: State) -> None:
     journal(state).write_text("".join(json.dumps(n) + "\n" for n in notes) + '{"urn": "urn:')
     assert settle._made(engine, "urn:a") == "vpc-1"
     assert settle._made(engine, "urn:of-another-provider") is None
+
+
+def creating(urn: str) -> dict[str, object]:
+    return {"type": "creating", "resource": {"urn": urn, "custom": True, "type": "t", "inputs": {"a": 1}}}
+
+
+def test_what_was_made_becomes_a_resource_and_the_rest_is_forgotten() -> None:
+    stack: dict[str, object] = {"urn": "urn:stack", "custom": False}
+    deployment = {
+        "resources": [stack],
+        "pending_operations": [creating("urn:a"), creating("urn:b"), {"type": "deleting", "resource": stack}],
+    }
+    settle.adopt(deployment, {"urn:a": "vpc-1"})
+    assert deployment == {
+        "resources": [stack, {"urn": "urn:a", "custom": True, "type": "t", "inputs": {"a": 1}, "id": "vpc-1"}]
+    }
+
+
+def test_what_a_replacement_replaces_is_left_to_be_deleted() -> None:
+    old = {"urn": "urn:a", "custom": True, "type": "t", "inputs": {"a": 0}, "id": "vpc-0"}
+    deployment = {"resources": [{"urn": "urn:stack"}, old], "pending_operations": [creating("urn:a")]}
+    settle.adopt(deployment, {"urn:a": "vpc-1"})
+    assert [(r.get("id"), r.get("delete")) for r in deployment["resources"]] == [
+        (None, None),
+        ("vpc-1", None),
+        ("vpc-0", True),
+    ]

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
+
 from fullbore_sandbox.state import PORTS, SITE, SandboxError, State, write_atomically
 
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from fullbore_sandbox import toolchain
 from fullbore_sandbox.state import SandboxError
 from fullbore_sandbox.toolchain import ENGINE, TOOLS, Tool, is_intact, sha256, tool, version_of

@@ -7,7 +7,6 @@ from typing import Any
 
 from fullbore.provider.base import UNKNOWN, Map
 from fullbore.provider.values import has_unknown
-
 from fullbore_sandbox.plugins.aws.convert import canonical, refreshed
 from fullbore_sandbox.plugins.aws.row import TOKEN_TAG, Row
 from fullbore_sandbox.plugins.aws.schema import Field, ResourceSchema

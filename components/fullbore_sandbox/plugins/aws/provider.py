@@ -22,7 +22,6 @@ from fullbore.provider.base import (
     Request,
 )
 from fullbore.provider.values import differences, from_json_strings, keep_secrets, plain
-
 from fullbore_sandbox.plugins.aws import journal, strict
 from fullbore_sandbox.plugins.aws.api import PLAN_ONLY, Api, Settings, gone, is_loopback, plan_only
 from fullbore_sandbox.plugins.aws.compare import (

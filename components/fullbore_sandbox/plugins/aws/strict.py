@@ -8,7 +8,6 @@ from typing import Any
 
 from fullbore.provider.base import UNKNOWN, Failure, Secret
 from fullbore.provider.values import join_path
-
 from fullbore_sandbox.plugins.aws.schema import Field, Shape
 
 _ACCEPTS: Mapping[str, tuple[type, ...]] = {

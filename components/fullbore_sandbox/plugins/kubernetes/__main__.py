@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 from fullbore.provider.base import serve
-
 from fullbore_sandbox.plugins.kubernetes.provider import Kubernetes
 
 if __name__ == "__main__":

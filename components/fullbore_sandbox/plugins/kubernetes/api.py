@@ -19,10 +19,10 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
-from fullbore.provider.base import ProviderError
 from urllib3.exceptions import HTTPError, MaxRetryError
 from urllib3.util import Retry, Timeout
 
+from fullbore.provider.base import ProviderError
 from fullbore_sandbox.plugins.kubernetes.kubeconfig import Connection
 
 Object = dict[str, Any]

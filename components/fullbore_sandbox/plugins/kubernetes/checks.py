@@ -9,7 +9,6 @@ from typing import Any
 
 from fullbore.provider.base import UNKNOWN, Failure, Map, ProviderError, Secret
 from fullbore.provider.values import from_json_strings, plain
-
 from fullbore_sandbox.plugins.kubernetes import sdk, strict
 from fullbore_sandbox.plugins.kubernetes.kinds import CLUSTER_SCOPED, api_version_of, group_of
 

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
+
 from fullbore.provider.base import ProviderError
 
 

@@ -19,7 +19,6 @@ from fullbore.provider.base import (
     Request,
 )
 from fullbore.provider.values import has_unknown, plain
-
 from fullbore_sandbox.plugins.kubernetes import changes, checks, kubeconfig, sdk
 from fullbore_sandbox.plugins.kubernetes.api import Client, Unreachable
 from fullbore_sandbox.plugins.kubernetes.drift import imported_inputs, live_inputs

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from fullbore.provider.values import UNKNOWN, Secret, join_path
-
 from fullbore_sandbox.plugins.kubernetes import sdk
 
 Fault = tuple[str, str]

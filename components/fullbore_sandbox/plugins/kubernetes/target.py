@@ -9,7 +9,6 @@ from typing import Any
 
 from fullbore.provider.base import UNKNOWN, Map, ProviderError, Secret
 from fullbore.provider.values import keep_secrets, map_leaves, plain
-
 from fullbore_sandbox.plugins.kubernetes.api import ApiError, Client, Kind, Object
 from fullbore_sandbox.plugins.kubernetes.kinds import api_version_of
 

@@ -9,7 +9,6 @@ from threading import Event
 from typing import Any
 
 from fullbore.provider.base import ProviderError
-
 from fullbore_sandbox.plugins.kubernetes import reasons
 from fullbore_sandbox.plugins.kubernetes.api import Client, states
 from fullbore_sandbox.plugins.kubernetes.ready import judge
