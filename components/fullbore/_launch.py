@@ -32,7 +32,8 @@ def interfaces(
 ) -> list[aws.ec2.LaunchTemplateNetworkInterfaceArgs]:
     """The primary interface carries IP; each network card adds one that carries EFA only and takes no address.
 
-    Source: EC2 user guide, "maximize network bandwidth on Amazon EC2 instances with multiple network cards".
+    Source: EKS user guide, EFA; EC2 user guide, "maximize network bandwidth on Amazon EC2 instances with multiple
+    network cards". Card 0 of p4d to p6-b200 has EFA; a type whose first card has none needs another layout.
     """
     primary = aws.ec2.LaunchTemplateNetworkInterfaceArgs(
         network_card_index=0,
