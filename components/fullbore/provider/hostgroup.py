@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from fullbore.provider.base import (
@@ -30,8 +29,9 @@ from fullbore.provider.base import (
 from fullbore.provider.events import Fold, Outcome
 from fullbore.provider.facts import age, age_s, from_module, setting_changes, trusted
 from fullbore.provider.hostinputs import check_inputs, host_variables, inventory_groups
+from fullbore.provider.hoststate import failures, foreseen, merged_facts, outdated, outputs_of, with_settings
 from fullbore.provider.runner import Job, Runner
-from fullbore.provider.values import differences, has_unknown, join_path, keep_secrets, plain
+from fullbore.provider.values import differences, has_unknown, join_path, plain
 
 MAX_LINES: Final = 40
 """Lines that one diff writes; `--diff` shows the rest."""
@@ -75,13 +75,13 @@ class HostGroups:
 
     def create(self, r: Request) -> Created:
         if r.preview:
-            return Created("", _foreseen(r.news))
+            return Created("", foreseen(r.news))
         id = f"{plain(r.news['rack'])}/{plain(r.news['group'])}"
         return Created(id, self._converge(r, id, r.news, {}))
 
     def update(self, r: Request) -> Map:
         if r.preview:
-            return _foreseen(r.news)
+            return foreseen(r.news)
         hosts = frozenset(r.news["hosts"])
         gone = sorted(frozenset(r.olds.get("hosts", {})) - hosts)
         if gone:
@@ -98,11 +98,11 @@ class HostGroups:
         if lost:
             reasons = "; ".join(f"{host}: {reason}" for host, reason in sorted(lost.items()))
             r.log("warning", f"kept the last known facts of {len(lost)} of {len(outcomes)} hosts: {reasons}")
-        facts = _merged_facts(r.olds, r.inputs, outcomes)
+        facts = merged_facts(r.olds, r.inputs, outcomes)
         failed = {**r.olds.get("failed", {}), **lost}
         # As inputs, what the machines hold: the next diff is then from that to what the program wants.
-        inputs = {**r.inputs, "hosts": _with_settings(r.inputs["hosts"], facts, keep=True)}
-        return Read(r.id, inputs, _outputs(r.inputs, facts, failed))
+        inputs = {**r.inputs, "hosts": with_settings(r.inputs["hosts"], facts, keep=True)}
+        return Read(r.id, inputs, outputs_of(r.inputs, facts, failed))
 
     def delete(self, r: Request) -> None:
         hosts = sorted(r.old_inputs["hosts"])
@@ -179,11 +179,11 @@ class HostGroups:
 
     def _converge(self, r: Request, id: str, news: Map, olds: Map) -> Map:
         content = plain(news["content"])
-        outcomes = self._run(r, "converge", news, _outdated(olds, content))
-        facts = _merged_facts(olds, news, outcomes)
-        failed = _failed(news, outcomes, facts)
+        outcomes = self._run(r, "converge", news, outdated(olds, content))
+        facts = merged_facts(olds, news, outcomes)
+        failed = failures(news, outcomes, facts)
         facts = {host: {**fact, "content": content} if host not in failed else fact for host, fact in facts.items()}
-        outputs = _outputs(news, facts, failed)
+        outputs = outputs_of(news, facts, failed)
         with self._lock:
             self._live.pop(r.urn, None)
         if not failed:
@@ -252,77 +252,3 @@ def _spec(spec: Map) -> Map:
     variables = cast("Map", spec.get("vars") or {})
     kept = {key: value for key, value in variables.items() if key not in _VARS_OF_SETTINGS}
     return {**{key: value for key, value in spec.items() if key not in ("settings", "vars")}, "vars": kept}
-
-
-def _foreseen(news: Map) -> Map:
-    hosts = news["hosts"]
-    known = isinstance(hosts, dict) and not any(spec is UNKNOWN for spec in cast("Map", hosts).values())
-    shown = _without_vars(cast("Map", hosts)) if known else UNKNOWN
-    return {**news, "hosts": shown, "facts": UNKNOWN, "failed": UNKNOWN}
-
-
-def _merged_facts(olds: Map, inputs: Map, outcomes: Mapping[str, Outcome]) -> dict[str, Map]:
-    """The newest facts of each host of the group, with secret marks where the wanted values have them."""
-    merged: dict[str, Map] = {}
-    old_facts: dict[str, Map] = olds.get("facts", {})
-    for host, outcome in outcomes.items():
-        if outcome.facts is not None:
-            new = keep_secrets(from_module(outcome.facts), {"settings": inputs["hosts"][host]["settings"]})
-            merged[host] = {"content": "", **_only(old_facts.get(host, {}), "content"), **new}
-        elif host in old_facts:
-            merged[host] = old_facts[host]
-    return merged
-
-
-def _only(values: Map, key: str) -> Map:
-    return {key: values[key]} if key in values else {}
-
-
-def _outdated(olds: Map, content: str) -> frozenset[str]:
-    """Hosts that converged with other roles before: drift alone does not show all that new ones would do.
-
-    A host that never converged is not among them: there, everything that is missing is drift.
-    """
-    facts: dict[str, Map] = olds.get("facts", {})
-    return frozenset(host for host, fact in facts.items() if fact.get("content") not in ("", content))
-
-
-def _with_settings(hosts: Map, facts: Mapping[str, Map], keep: bool) -> Map:
-    """The hosts with what they reported as settings; one that was not reported stays as it was, or is left out."""
-    return {
-        host: {**spec, "settings": {**(spec["settings"] if keep else {}), **_reported(host, spec, facts)}}
-        for host, spec in hosts.items()
-    }
-
-
-def _without_vars(hosts: Map) -> Map:
-    """As outputs: Ansible's variables say nothing about a machine, and would fill every diff."""
-    return {host: {key: value for key, value in spec.items() if key != "vars"} for host, spec in hosts.items()}
-
-
-def _reported(host: str, spec: Map, facts: Mapping[str, Map]) -> Map:
-    return {id: value for id, value in facts.get(host, {}).get("settings", {}).items() if id in spec["settings"]}
-
-
-def _outputs(inputs: Map, facts: Mapping[str, Map], failed: Mapping[str, Any]) -> Map:
-    hosts = _without_vars(_with_settings(inputs["hosts"], facts, keep=False))
-    return {**inputs, "hosts": hosts, "facts": dict(facts), "failed": dict(failed)}
-
-
-def _failed(news: Map, outcomes: Mapping[str, Outcome], facts: Mapping[str, Map]) -> dict[str, str]:
-    """Why each host is not what was asked for: its run failed, or a setting did not take."""
-    failed: dict[str, str] = {}
-    for host, outcome in outcomes.items():
-        spec: Map = news["hosts"][host]
-        if outcome.failed:
-            failed[host] = outcome.failed
-        elif host not in facts:
-            failed[host] = "reported no facts"
-        else:
-            later = {s["id"] for s in plain(spec["vars"])["fullbore_settings"] if s.get("reboot")}
-            wanted = {id: value for id, value in spec["settings"].items() if id not in later}
-            left = setting_changes(host, facts[host]["settings"], wanted)
-            if left:
-                lines = [line.removeprefix(f"{host}: ") for _, line in left.values()]
-                failed[host] = f"not as wanted after the roles ran: {', '.join(lines[:3])}"
-    return failed
