@@ -7,11 +7,15 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import yaml
 from rich.console import Console
 
-from fullbore.config import ConfigError, Environment, find_file, load_file
 from fullbore_sandbox.state import SandboxError, State
+
+if TYPE_CHECKING:
+    from fullbore.config import Environment
 
 ROOT = Path(__file__).resolve().parents[2]
 console = Console(stderr=True)
@@ -39,8 +43,8 @@ def deploy(state: State, stack: str) -> int:
         settled = settle.settle(opened, stack)
         if settled != settle.Settled():
             console.print(f"stack {stack}: {settled}")
-    refresh = ["--refresh"] if settle.stale(state).exists() else []
-    status = opened.show("up", "--yes", "--skip-preview", "--stack", stack, *refresh)
+    # What was changed by hand, or lost with the emulated cloud, is repaired: the engine must look first.
+    status = opened.show("up", "--yes", "--skip-preview", "--refresh", "--stack", stack)
     if status == 0:
         settle.stale(state).unlink(missing_ok=True)
     return status
@@ -84,12 +88,20 @@ def pulumi(arguments: Sequence[str]) -> int:
     state = State.load_or_create(ROOT)
     stack = engine.stack_of(arguments, state)
     file = ROOT / "stacks" / f"Pulumi.{stack}.yaml"
-    local = stack is None or not file.exists() or _environment(stack).sandbox is not None
+    local = stack is None or not file.exists() or _declares_sandbox(file)
     opened = engine.open_engine(state, local, console.print)
     os.execve(opened.pulumi, ["pulumi", *arguments], opened.environment())
 
 
+def _declares_sandbox(file: Path) -> bool:
+    """Read without the models: they take longer to import than the engine needs to start."""
+    declared = yaml.safe_load(file.read_text())
+    return bool(((declared or {}).get("config") or {}).get("fullbore:env", {}).get("sandbox"))
+
+
 def _environment(stack: str) -> Environment:
+    from fullbore.config import find_file, load_file
+
     return load_file(find_file(stack, ROOT))
 
 
@@ -98,16 +110,27 @@ COMMANDS = {"up": up, "deploy": deploy, "down": down, "force-down": force_down, 
 
 def main(argv: Sequence[str]) -> int:
     try:
-        if argv[:1] == ["pulumi"]:
-            return pulumi(argv[1:])
-        parser = argparse.ArgumentParser(prog="python -m fullbore_sandbox", description=__doc__)
-        parser.add_argument("command", choices=COMMANDS)
-        parser.add_argument("env", nargs="?", default="local", help="name of the environment")
-        chosen = parser.parse_args(argv)
+        return pulumi(argv[1:]) if argv[:1] == ["pulumi"] else _command(argv)
+    except SandboxError as error:
+        return _failed(error, 1)
+
+
+def _command(argv: Sequence[str]) -> int:
+    from fullbore.config import ConfigError
+
+    parser = argparse.ArgumentParser(prog="python -m fullbore_sandbox", description=__doc__)
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("env", nargs="?", default="local", help="name of the environment")
+    chosen = parser.parse_args(argv)
+    try:
         return COMMANDS[chosen.command](State.load_or_create(ROOT), chosen.env)
-    except (SandboxError, ConfigError) as error:
-        console.print(str(error), style="red", markup=False, highlight=False)
-        return 1
+    except ConfigError as error:
+        return _failed(error, 2)
+
+
+def _failed(error: Exception, status: int) -> int:
+    console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+    return status
 
 
 if __name__ == "__main__":

@@ -169,10 +169,12 @@ def remove_all(state: State) -> list[str]:
 
 
 def _remove_images(state: State) -> list[str]:
-    """Remove the images of the sandbox's registry and those that carry its label."""
-    found: list[str] = []
-    for wanted in (f"reference=127.0.0.1:{state.port('registry')}/*/*", f"label={label(state)}"):
-        found += podman(state, "images", "--quiet", "--no-trunc", "--filter", wanted).split()
+    """Remove the images that carry the sandbox's label: its root filesystems, and what was built upon them.
+
+    The label is what keeps two sandboxes apart: images of the same content would be one image here, and removing it
+    by force removes the containers of both.
+    """
+    found = podman(state, "images", "--all", "--quiet", "--no-trunc", "--filter", f"label={label(state)}").split()
     images = list(dict.fromkeys(found))
     if images:
         podman(state, "rmi", "--force", *images)

@@ -103,8 +103,11 @@ def _part_steps(state: State, environment: Environment, found: dict[str, Any]) -
 
     def push(recipe: rootfs.Recipe) -> str:
         layer = rootfs.ensure(recipe)
+        labels = dict([podman.label(state).split("=")])
         digest = f"sha256:{toolchain.recorded_digest(layer)}"
-        image = registry.Image(repository=f"fullbore/{recipe.name}", layer=layer, layer_digest=digest, config={})
+        image = registry.Image(
+            repository=f"fullbore/{recipe.name}", layer=layer, layer_digest=digest, config={"Labels": labels}
+        )
         return registry.push(state, image)
 
     def keep(name: str, value: object) -> None:
