@@ -20,7 +20,7 @@ LAYER = "application/vnd.oci.image.layer.v1.tar"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 EPOCH = "2025-01-01T00:00:00Z"
-"""The creation time of every image made here, so that the same files give the same digest in every sandbox."""
+"""The creation time of every image made here, so that the same files give the same digest again."""
 
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
