@@ -7,14 +7,18 @@ import os
 import resource
 import shutil
 import subprocess
+from collections.abc import Callable
 from functools import cache
 from ipaddress import IPv4Network
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 from fullbore_sandbox.state import SandboxError, State, locked, routed_networks, write_atomically
 
 CAP_SYS_RESOURCE = 24
+BUSY_S = 30.0
+"""Seconds that a removal is tried again while a mount is busy; nothing tells when it is free."""
 
 
 @cache
@@ -158,10 +162,9 @@ def containers(state: State) -> dict[str, str]:
 def remove_all(state: State) -> list[str]:
     """Remove every container of the sandbox and its network; the names of what was removed."""
     names = list(containers(state))
+    patience = ["--time", "2", "--ignore"] if is_podman() else []
     if names:
-        podman(state, "rm", "--force", "--time", "2", "--volumes", *names) if is_podman() else podman(
-            state, "rm", "--force", "--volumes", *names
-        )
+        _patiently(lambda: podman(state, "rm", "--force", *patience, "--volumes", *names))
     networks = podman(state, "network", "ls", "--filter", f"label={label(state)}", "--format", "{{.Name}}").split()
     for name in networks:
         podman(state, "network", "rm", name)
@@ -177,5 +180,19 @@ def _remove_images(state: State) -> list[str]:
     found = podman(state, "images", "--all", "--quiet", "--no-trunc", "--filter", f"label={label(state)}").split()
     images = list(dict.fromkeys(found))
     if images:
-        podman(state, "rmi", "--force", *images)
+        _patiently(lambda: podman(state, "rmi", "--force", *images))
     return images
+
+
+def _patiently(remove: Callable[[], str]) -> None:
+    """Try again while a mount is busy: a container that another sandbox is starting holds every mount for a moment."""
+    deadline = monotonic() + BUSY_S
+    while True:
+        try:
+            remove()
+        except SandboxError as error:
+            if "busy" not in str(error) or monotonic() > deadline:
+                raise
+            sleep(0.5)
+        else:
+            return

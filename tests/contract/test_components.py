@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Iterator
-from dataclasses import is_dataclass
+from dataclasses import FrozenInstanceError, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ class Recorded(mocks.Mocks):
             extra = {"latestVersion": 1}
         return f"{args.name}-id", {"arn": f"arn:aws:mock:::{args.name}", **args.inputs, **extra}
 
-    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+    def call(self, args: mocks.MockCallArgs) -> Any:
         assert args.token == "aws:index/getCallerIdentity:getCallerIdentity", f"{args.token}: not called so far"
         return {"accountId": "123456789012", "arn": "arn:aws:iam::123456789012:root", "userId": "AIDA"}
 
@@ -70,7 +70,8 @@ def registered(request: pytest.FixtureRequest) -> Iterator[tuple[list[str], list
         return HybridStack(plan.environment, plan).outputs
 
     provision()
-    yield list(settings.get_monitor().resources), recorded.made
+    monitor: Any = settings.get_monitor()
+    yield list(monitor.resources), recorded.made
     loop.close()
 
 
@@ -117,11 +118,12 @@ def test_a_component_takes_a_frozen_plan_and_options(component: type[Component])
     parameters = inspect.signature(component.__init__).parameters
     assert list(parameters)[1:3] == ["name", "plan"]
     assert parameters["opts"].default is None
-    plan = inspect.get_annotations(component.__init__, eval_str=True, globals=vars(inspect.getmodule(component)))[
-        "plan"
-    ]
+    hints = inspect.get_annotations(component.__init__, eval_str=True, globals=vars(inspect.getmodule(component)))
+    plan: Any = hints["plan"]
     assert is_dataclass(plan)
-    assert plan.__dataclass_params__.frozen
+    with pytest.raises(FrozenInstanceError):
+        instance: Any = plan.__new__(plan)
+        instance.anything = 1
 
 
 def test_all_components_are_composed() -> None:

@@ -20,7 +20,7 @@ from kubernetes import client, config
 
 from checkout import Checkout, wait_for
 
-SYSCTL = "net.core.somaxconn"
+SYSCTL = "net.ipv4.tcp_ecn"
 
 
 def kube(checkout: Checkout, cluster: str = "site") -> client.ApiClient:
@@ -37,9 +37,19 @@ def aws(checkout: Checkout, service: str) -> Any:
     )
 
 
+def sysctl(checkout: Checkout, host: str, value: str | None = None) -> str:
+    """The running value of the kernel setting on a host, after setting it by hand where a value is given."""
+    change = f"sysctl -qw {SYSCTL}={value} && " if value else ""
+    return checkout.ssh(host, f"{change}sysctl -n {SYSCTL}")
+
+
 def ready_pods(checkout: Checkout, selector: str, cluster: str = "site") -> list[Any]:
     pods = client.CoreV1Api(kube(checkout, cluster)).list_namespaced_pod("fullbore", label_selector=selector).items
-    return [pod for pod in pods if any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions or [])]
+    return [pod for pod in pods if pod.status and is_ready(pod.status.conditions or [])]
+
+
+def is_ready(conditions: list[Any]) -> bool:
+    return any(each.type == "Ready" and each.status == "True" for each in conditions)
 
 
 def census(checkout: Checkout) -> Counter[str]:
@@ -82,7 +92,7 @@ def test_one_command_brings_everything_up(checkout: Checkout) -> None:
 
 def test_hosts_hold_their_settings(checkout: Checkout) -> None:
     for host in ("gpu-01", "gpu-02", "nvme-01"):
-        assert int(checkout.ssh(host, f"cat /proc/sys/{SYSCTL.replace('.', '/')}")) > 4096
+        assert sysctl(checkout, host) == "1"
         assert "memlock" in checkout.ssh(host, "cat /etc/security/limits.d/90-fullbore.conf")
         assert checkout.ssh(host, "systemctl is-enabled fullbore-fabric.service") == "enabled"
         assert checkout.ssh(host, "systemctl is-active fullbore-agent.service") == "active"
@@ -135,8 +145,7 @@ def test_a_second_up_changes_nothing_and_says_so(checkout: Checkout) -> None:
 
 
 def test_drift_is_shown_by_name_and_value_and_repaired(checkout: Checkout) -> None:
-    wanted = checkout.ssh("gpu-01", f"cat /proc/sys/{SYSCTL.replace('.', '/')}")
-    checkout.ssh("gpu-01", f"sysctl -w {SYSCTL}=77")
+    sysctl(checkout, "gpu-01", "2")
     s3 = aws(checkout, "s3")
     bucket = s3.list_buckets()["Buckets"][0]["Name"]
     tags = s3.get_bucket_tagging(Bucket=bucket)["TagSet"]
@@ -145,12 +154,12 @@ def test_drift_is_shown_by_name_and_value_and_repaired(checkout: Checkout) -> No
     apps.patch_namespaced_deployment_scale("serving", "fullbore", {"spec": {"replicas": 1}})
 
     shown = checkout.pulumi("preview", "--refresh", "--diff", "--non-interactive").stdout
-    assert re.search(rf"{re.escape(SYSCTL)}.*77", shown), shown
+    assert re.search(rf"{re.escape(SYSCTL)}.*\"2\" => \"1\"", shown), shown
     assert re.search(r"environment.*local", shown), shown
     assert re.search(r"replicas.*(1 => 2|2 => 1)", shown), shown
 
     checkout.run("scripts/up")
-    assert checkout.ssh("gpu-01", f"cat /proc/sys/{SYSCTL.replace('.', '/')}") == wanted
+    assert sysctl(checkout, "gpu-01") == "1"
     assert {tag["Key"] for tag in s3.get_bucket_tagging(Bucket=bucket)["TagSet"]} == {tag["Key"] for tag in tags}
     assert apps.read_namespaced_deployment("serving", "fullbore").spec.replicas == 2
     assert len(ready_pods(checkout, "app.kubernetes.io/instance=serving")) == 2
@@ -199,18 +208,18 @@ def test_playbook_without_pulumi_finds_nothing_to_do(checkout: Checkout) -> None
 
 
 def test_an_unreachable_host_is_named_and_finished_later(checkout: Checkout) -> None:
-    checkout.ssh("gpu-01", f"sysctl -w {SYSCTL}=88")
-    checkout.ssh("gpu-02", f"sysctl -w {SYSCTL}=88")
+    sysctl(checkout, "gpu-01", "0")
+    sysctl(checkout, "gpu-02", "0")
     lost = f"fullbore-{checkout.endpoints['id']}-host-gpu-02"
     checkout.podman("pause", lost)
     try:
         done = checkout.pulumi("up", "--yes", "--refresh", "--non-interactive")
         assert "gpu-02" in done.stdout + done.stderr
-        assert checkout.ssh("gpu-01", f"cat /proc/sys/{SYSCTL.replace('.', '/')}") != "88"
+        assert sysctl(checkout, "gpu-01") == "1"
     finally:
         checkout.podman("unpause", lost)
     done = checkout.run("scripts/up")
-    assert checkout.ssh("gpu-02", f"cat /proc/sys/{SYSCTL.replace('.', '/')}") != "88"
+    assert sysctl(checkout, "gpu-02") == "1"
     assert set(summary(checkout.pulumi("up", "--yes", "--non-interactive").stdout)) == {"unchanged"}
 
 
