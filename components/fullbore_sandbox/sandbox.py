@@ -22,7 +22,7 @@ from fullbore_sandbox.toolchain import ENGINE, TOOLS
 SERVICES = ("gateway", "prometheus", "alertmanager")
 """What the stack itself publishes on loopback, at ports that the sandbox chooses."""
 BUILD_ORDER = (
-    "volcano-crd", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "vc-scheduler",
+    "volcano-crd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd", "kwok", "vc-scheduler",
     "vc-controller-manager", "pulumi-language-python-exec", "pulumi-resource-pulumi-python", "pulumi-language-python",
     "pulumi",
 )  # fmt: skip

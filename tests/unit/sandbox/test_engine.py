@@ -1,0 +1,122 @@
+"""The engine's environment: what it is kept from, which plugins it finds, and which stack a command is about."""
+
+import json
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from fullbore_sandbox import engine
+from fullbore_sandbox.engine import PASSPHRASE, PLUGINS, Engine, plugins_folder, stack_of
+from fullbore_sandbox.state import SandboxError, State
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> State:
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    return State.load_or_create(tmp_path / "checkout")
+
+
+def opened(state: State, sandbox: bool = True) -> Engine:
+    return Engine(state=state, pulumi=Path("/tools/pulumi"), folders=(Path("/tools"),), sandbox=sandbox)
+
+
+def test_a_sandbox_keeps_its_state_to_itself(state: State) -> None:
+    made = opened(state).environment({"PULUMI_BACKEND_URL": "s3://company", "PATH": "/bin"})
+    assert made["PULUMI_BACKEND_URL"] == f"file://{state.root}/.fullbore/backend"
+    assert made["PULUMI_HOME"].startswith(str(state.root))
+
+
+def test_a_real_environment_keeps_the_users_backend(state: State) -> None:
+    made = opened(state, sandbox=False).environment({"PULUMI_BACKEND_URL": "s3://company", "PATH": "/bin"})
+    assert made["PULUMI_BACKEND_URL"] == "s3://company"
+
+
+def test_stand_ins_are_found_for_a_sandbox_only(state: State) -> None:
+    folder = str(state.dir / "plugins")
+    assert folder in opened(state).environment({"PATH": "/bin"})["PATH"].split(os.pathsep)
+    assert folder not in opened(state, sandbox=False).environment({"PATH": "/bin"})["PATH"].split(os.pathsep)
+
+
+@pytest.mark.parametrize(
+    ("given", "passphrase"),
+    [
+        ({}, PASSPHRASE),
+        ({"PULUMI_CONFIG_PASSPHRASE": "mine"}, "mine"),
+        ({"PULUMI_CONFIG_PASSPHRASE_FILE": "/secret"}, None),
+    ],
+)
+def test_a_users_passphrase_is_never_replaced(state: State, given: dict[str, str], passphrase: str | None) -> None:
+    made = opened(state).environment({"PATH": "/bin", **given})
+    assert made.get("PULUMI_CONFIG_PASSPHRASE") == passphrase
+
+
+def official(state: State, provider: str, number: str) -> Path:
+    folder = Path.home() / ".pulumi" / "plugins" / f"resource-{provider}-v{number}"
+    folder.mkdir(parents=True)
+    path = folder / f"pulumi-resource-{provider}"
+    path.touch(mode=0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("mode", "number", "is_official"),
+    [
+        ("auto", version("pulumi-aws"), True),
+        ("auto", "1.0.0", False),
+        ("sandbox", version("pulumi-aws"), False),
+    ],
+)
+def test_the_official_plugin_of_the_sdks_version_is_preferred(
+    state: State, mode: str, number: str, is_official: bool
+) -> None:
+    path = official(state, "aws", number)
+    folder = plugins_folder(state, {"FULLBORE_PLUGINS": mode})
+    wanted = path if is_official else PLUGINS / "pulumi-resource-aws"
+    assert (folder / "pulumi-resource-aws").readlink() == wanted
+    assert (folder / "pulumi-resource-kubernetes").readlink() == PLUGINS / "pulumi-resource-kubernetes"
+
+
+@pytest.mark.parametrize(
+    ("mode", "message"),
+    [
+        ("official", "FULLBORE_PLUGINS: official, but pulumi-resource-aws .* is not installed"),
+        ("offical", "FULLBORE_PLUGINS: got offical, allowed auto, official, sandbox"),
+    ],
+)
+def test_what_cannot_be_chosen_is_an_error(state: State, mode: str, message: str) -> None:
+    with pytest.raises(SandboxError, match=message):
+        plugins_folder(state, {"FULLBORE_PLUGINS": mode})
+
+
+@pytest.mark.parametrize(
+    ("args", "stack"),
+    [
+        (["preview", "-s", "dev"], "dev"),
+        (["preview", "--stack", "organization/fullbore/prod"], "prod"),
+        (["up", "--stack=staging"], "staging"),
+        (["up"], "local"),
+    ],
+)
+def test_the_stack_of_a_command(state: State, args: list[str], stack: str) -> None:
+    workspaces = state.root / ".fullbore" / "home" / "workspaces"
+    workspaces.mkdir(parents=True)
+    (workspaces / "fullbore-1-workspace.json").write_text(json.dumps({"stack": "organization/fullbore/local"}))
+    assert stack_of(args, state) == stack
+
+
+def test_no_stack_selected(state: State) -> None:
+    assert stack_of(["version"], state) is None
+
+
+def test_an_old_engine_on_path_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, answer in (("pulumi", "v3.249.9"), ("pulumi-language-python", "")):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho {answer}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert engine.on_path() is None
+    (tmp_path / "pulumi").write_text("#!/bin/sh\necho v3.251.0\n")
+    assert engine.on_path() == tmp_path / "pulumi"
+    (tmp_path / "pulumi-language-python").unlink()
+    assert engine.on_path() is None
