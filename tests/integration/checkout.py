@@ -8,9 +8,10 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 MODEL = "deepseek-r1-distill-qwen-7b"
@@ -51,16 +52,25 @@ class Checkout:
 
     @property
     def environment(self) -> dict[str, str]:
-        return os.environ | {"PYTHONPATH": str(self.root / "components"), "NO_COLOR": "1"}
+        """Temporary files go to a folder of its own, so that what is left there is seen."""
+        return os.environ | {"NO_COLOR": "1", "TMPDIR": str(self.temporary)}
+
+    @property
+    def temporary(self) -> Path:
+        return self.root.with_name(f"{self.root.name}-t")
 
     def run(
-        self, *argv: str, check: bool = True, timeout: float = 900, **extra: str
+        self,
+        *argv: str,
+        check: bool = True,
+        timeout: float = 900,
+        env: Mapping[str, str] = MappingProxyType({}),
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of the checkout; its whole output is in the failure."""
         done = subprocess.run(
             argv,
             cwd=self.root,
-            env=self.environment | extra,
+            env={**self.environment, **env},
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -92,7 +102,7 @@ class Checkout:
 
     def podman(self, *argv: str, check: bool = True) -> str:
         return self.run(
-            "podman", *argv, check=check, CONTAINERS_CONF=str(self.state / "sandbox" / "containers.conf")
+            "podman", *argv, check=check, env={"CONTAINERS_CONF": str(self.state / "sandbox" / "containers.conf")}
         ).stdout.strip()
 
     def containers(self, *filters: str) -> list[dict[str, Any]]:

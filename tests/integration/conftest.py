@@ -41,9 +41,11 @@ def checkout() -> Iterator[Checkout]:
     folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="fullbore-test-")))
     copy_tree(folder)
     checkout = Checkout(folder)
+    checkout.temporary.mkdir()
     try:
         yield checkout
     finally:
         if checkout.state.exists():
-            checkout.run("scripts/down", check=False)
-        shutil.rmtree(folder, ignore_errors=True)
+            checkout.run("scripts/down", "--force", check=False)
+        for each in (folder, checkout.temporary):
+            shutil.rmtree(each, ignore_errors=True)
