@@ -16,7 +16,7 @@ from fullbore.provider.plugin import Fullbore
 from fullbore.provider.runner import Job
 from fullbore.provider.values import Map
 
-RECORDED = Path(__file__).parents[1] / "unit" / "provider" / "recorded"
+RECORDED = Path(__file__).parents[2] / "unit" / "provider" / "recorded"
 
 
 class Queue:

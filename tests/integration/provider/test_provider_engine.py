@@ -16,7 +16,7 @@ import pytest
 from fullbore_sandbox.engine import Engine, open_engine
 from fullbore_sandbox.state import State
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HERE = Path(__file__).parent
 KEYS: dict[str, str] = json.loads((HERE.parent / "unit" / "provider" / "recorded" / "host_keys.json").read_text())
 ECN = "sysctl.net.ipv4.tcp_ecn"
