@@ -121,8 +121,8 @@ def test_a_component_takes_a_frozen_plan_and_options(component: type[Component])
     hints = inspect.get_annotations(component.__init__, eval_str=True, globals=vars(inspect.getmodule(component)))
     plan: Any = hints["plan"]
     assert is_dataclass(plan)
+    instance: Any = plan.__new__(plan)
     with pytest.raises(FrozenInstanceError):
-        instance: Any = plan.__new__(plan)
         instance.anything = 1
 
 
