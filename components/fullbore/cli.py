@@ -148,7 +148,7 @@ def _show_check(env: str, plan: Plan | None, problems: Sequence[Problem], as_jso
         _print_json({"ok": not _errors(problems), "problems": problem_documents(problems), "plan": document})
         return
     show_problems(problems)
-    show_verdict(env, plan, problems)
+    show_verdict(env.strip() or "ENV", plan, problems)
 
 
 def _refuse(problems: Sequence[Problem]) -> NoReturn:

@@ -11,9 +11,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from fullbore.config.paths import clip, dotted
 from fullbore.problems import ConfigError, Problem
 
-__all__ = ["UNKNOWN_SECRET", "ConfigError", "dotted", "problems_of"]
+__all__ = ["UNKNOWN_SECRET", "ConfigError", "nearest", "problems_of"]
 
 UNKNOWN_SECRET = "[secret]"
 """What an encrypted value reads as; only a field of free text can hold it."""
@@ -29,22 +30,6 @@ UNITS = {
     "parallel": "GPUs",
 }
 """Units by the last word or two of a field's name."""
-
-_ECHO = 60
-"""Longest part of a bad value that a message repeats, characters."""
-
-
-def dotted(loc: Sequence[str | int]) -> str:
-    """`("site", "zones", 0)` as `site.zones[0]`; a key that holds dots or spaces is quoted."""
-    text = ""
-    for part in loc:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        elif part.isascii() and part.replace("-", "").replace("_", "").isalnum():
-            text += f".{part}"
-        else:
-            text += f'["{_clip(part)}"]'
-    return text.removeprefix(".") or "environment"
 
 
 def problems_of(model: type[BaseModel], errors: Sequence[ErrorDetails]) -> tuple[Problem, ...]:
@@ -123,10 +108,6 @@ def _bare(kind: Any) -> Any:
     return kind
 
 
-def _clip(text: str) -> str:
-    return text if len(text) <= _ECHO else text[: _ECHO - 3] + "..."
-
-
 def _got(error: ErrorDetails, place: _Place) -> str:
     """The value as it was written, short, and never that of a secret."""
     value = error["input"]
@@ -136,10 +117,11 @@ def _got(error: ErrorDetails, place: _Place) -> str:
         return "got a mapping" if value else "got an empty mapping"
     if isinstance(value, list | tuple):
         return "got a list" if value else "got an empty list"
-    return "got nothing" if value is None else f"got {_clip(repr(value))}"
+    return "got nothing" if value is None else f"got {clip(repr(value))}"
 
 
-def _nearest(word: str, words: Sequence[str]) -> str:
+def nearest(word: str, words: Sequence[str]) -> str:
+    """`; did you mean X?` where one of the words is near."""
     near = get_close_matches(word, words, n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else ""
 
@@ -150,7 +132,7 @@ def _missing(error: ErrorDetails, place: _Place) -> str:
 
 def _unknown(error: ErrorDetails, place: _Place) -> str:
     name = str(error["loc"][-1])
-    near = _nearest(name, place.siblings)
+    near = nearest(name, place.siblings)
     return f"unknown field{near or '; remove it'}" + f"; allowed here: {', '.join(sorted(place.siblings))}"
 
 
@@ -183,7 +165,7 @@ def _length(error: ErrorDetails, place: _Place) -> str:
 
 def _choice(error: ErrorDetails, place: _Place) -> str:
     choices = [str(choice) for choice in get_args(_bare(place.field.annotation))] if place.field else []
-    near = _nearest(str(error["input"]), choices)
+    near = nearest(str(error["input"]), choices)
     return f"{_got(error, place)}, allowed {', '.join(choices)}{near}"
 
 

@@ -34,6 +34,10 @@ def environment_names(root: Path) -> tuple[str, ...]:
 
 def find_file(env: str, root: Path) -> Path:
     """The file of an environment: a path where it looks like one, else stacks/Pulumi.ENV.yaml. Raises ConfigError."""
+    if not env.strip():
+        known = ", ".join(environment_names(root)) or "none"
+        message = f"got an empty name; give the path of a stack file or the name of an environment; known: {known}"
+        raise ConfigError([Problem(path="ENV", severity="error", rule="environment-missing", message=message)])
     looks_like_path = "/" in env or env.endswith((".yaml", ".yml"))
     path = Path(env) if looks_like_path else root / "stacks" / f"Pulumi.{env}.yaml"
     if _is_file(path):

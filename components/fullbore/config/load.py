@@ -11,19 +11,28 @@ from pydantic import ValidationError
 from fullbore.config.errors import ConfigError, problems_of
 from fullbore.config.find import stack_name
 from fullbore.config.models import Environment
-from fullbore.config.yaml_text import read_mapping
+from fullbore.config.paths import KEY
+from fullbore.config.stack_file import stack_file_problems
+from fullbore.config.yaml_text import read_raw, revealed
 from fullbore.problems import Problem
-
-KEY = "fullbore:env"
-"""The one key of a stack's configuration that holds an environment."""
 
 
 def load_file(path: Path, key: str = KEY) -> Environment:
-    """The environment in a stack file (`stacks/Pulumi.NAME.yaml`); only `config.KEY` of it is read.
+    """The environment in a stack file (`stacks/Pulumi.NAME.yaml`), at its `config.KEY`.
 
-    An encrypted value (`secure: ...`) reads as an unknown secret. Raises ConfigError with every problem found.
+    An encrypted value (`secure: ...`) reads as an unknown secret. Raises ConfigError with every problem found, also
+    with those of the file around the environment.
     """
-    return named(parse(environment_of(read_mapping(path), key)), path)
+    raw = read_raw(path)
+    document = revealed(raw)  # first: it bounds what aliases make of the file
+    problems = stack_file_problems(raw, key)
+    try:
+        environment = named(parse(environment_of(document, key)), path)
+    except ConfigError as error:
+        raise ConfigError((*problems, *error.problems)) from error
+    if problems:
+        raise ConfigError(problems)
+    return environment
 
 
 def named(environment: Environment, path: Path) -> Environment:

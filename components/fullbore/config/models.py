@@ -115,7 +115,9 @@ class Cloud(Strict):
     zones: tuple[Zone, ...] = Field(min_length=1, description="availability zone letters, e.g. [a, b]")
     kubernetes_version: Text = Field(default="1.33", description="EKS control plane version")
     kubeconfig: Text | None = Field(
-        default=None, description="kubeconfig file of the cluster, where it is not EKS's own"
+        default=None,
+        description="kubeconfig file of the EKS cluster, which a standby needs: "
+        "`aws eks update-kubeconfig --kubeconfig FILE` writes one; left out only in a sandbox",
     )
     node_groups: dict[Name, NodeGroup] = Field(default={}, description="GPU node groups by name")
 

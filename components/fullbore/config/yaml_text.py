@@ -7,12 +7,14 @@ and aliases cannot make a small file grow without limit.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
 
 from fullbore.config.errors import UNKNOWN_SECRET, ConfigError
+from fullbore.config.paths import clip, in_stack_file
 from fullbore.problems import Problem
 
 MAX_DEPTH = 40
@@ -27,18 +29,36 @@ class _Loader(_BASE):
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (PyYAML's own shape)
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        lines: dict[str, int] = {}
-        for key, _ in node.value:
-            line = key.start_mark.line + 1
-            if not isinstance(key, yaml.ScalarNode):
-                raise ConfigError([_syntax(f"line {line}: a key is a list or a mapping, allowed text")])
-            word = str(key.value)
-            if word in lines:
-                message = f"{word} is written twice, on lines {lines[word]} and {line}; keep one of them"
-                raise ConfigError([Problem(path=word, severity="error", rule="config-duplicate-key", message=message)])
-            lines[word] = line
-        return cast("dict[Any, Any]", super().construct_mapping(node, deep))  # pyright: ignore[reportUnknownMemberType]
+    def construct_document(self, node: Any) -> Any:
+        problems = tuple(_repeated(node, (), set()))
+        if problems:
+            raise ConfigError(problems)
+        return super().construct_document(node)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+
+
+def _repeated(node: Any, loc: tuple[str | int, ...], seen: set[int]) -> Iterator[Problem]:
+    """Keys that a mapping holds twice, with their whole path. A node that aliases share is looked at once."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _repeated(item, (*loc, index), seen)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    lines: dict[str, int] = {}
+    for key, item in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            raise ConfigError([_syntax(f"line {line}: a key is a list or a mapping, allowed text")])
+        word = str(key.value)
+        place = (*loc, word)
+        if word in lines:
+            message = f"{clip(word)} is written twice, on lines {lines[word]} and {line}; keep one of them"
+            path = in_stack_file(place)
+            yield Problem(path=path, severity="error", rule="config-duplicate-key", message=message)
+        lines[word] = line
+        yield from _repeated(item, place, seen)
 
 
 def _float(loader: Any, node: Any) -> float:
@@ -67,16 +87,25 @@ _words()
 
 def read_mapping(path: Path) -> dict[str, object]:
     """The file's top level. Raises ConfigError with the line where the text is not YAML."""
+    return revealed(read_raw(path))
+
+
+def read_raw(path: Path) -> Mapping[object, object]:
+    """The file's top level with encrypted values as the engine wrote them. Raises ConfigError."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise ConfigError([_syntax(f"{path}: {reason.lower()}; give the name of an environment or a file")]) from error
-    return load_text(text)
+    return _load_raw(text)
 
 
 def load_text(text: str) -> dict[str, object]:
     """YAML text as a mapping; raises ConfigError."""
+    return revealed(_load_raw(text))
+
+
+def _load_raw(text: str) -> Mapping[object, object]:
     try:
         value: object = yaml.load(text, Loader=_Loader)  # a subclass of the safe loader
     except yaml.YAMLError as error:
@@ -85,7 +114,12 @@ def load_text(text: str) -> dict[str, object]:
         raise ConfigError([_syntax(f"the text is not plain YAML: {str(error).splitlines()[0][:100]}")]) from error
     if not isinstance(value, dict):
         raise ConfigError([_syntax("the file is not a mapping; see stacks/Pulumi.local.yaml for the form")])
-    return _Revealed().mapping(value)  # pyright: ignore[reportUnknownArgumentType]
+    return cast("Mapping[object, object]", value)
+
+
+def revealed(raw: Mapping[object, object]) -> dict[str, object]:
+    """A copy in which an encrypted value is an unknown secret; raises ConfigError where it has no end."""
+    return _Revealed().mapping(raw)
 
 
 class _Revealed:
@@ -94,7 +128,7 @@ class _Revealed:
     def __init__(self) -> None:
         self.nodes = 0
 
-    def mapping(self, value: dict[Any, Any], depth: int = 0) -> dict[str, object]:
+    def mapping(self, value: Mapping[Any, Any], depth: int = 0) -> dict[str, object]:
         return {str(key): self._value(item, depth + 1) for key, item in value.items()}
 
     def _value(self, value: Any, depth: int) -> object:

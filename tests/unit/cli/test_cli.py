@@ -31,18 +31,41 @@ def test_a_good_environment_is_ok() -> None:
     assert done.stdout.startswith("prod: ok; 10 hosts")
 
 
-def test_json_holds_the_plan_and_no_secret(tmp_path: Path) -> None:
-    path = tmp_path / "stack.yaml"
-    replication = "{source: smb, server: store, user: u, password: hunter2, agent_arns: [a]}"
+def with_password(folder: Path, password: str) -> str:
+    """A stack file whose replication has this password."""
+    path = folder / "stack.yaml"
+    replication = f"{{source: smb, server: store, user: u, password: {password}, agent_arns: [a]}}"
     parts = "cloud: {region: eu-central-1, cidr: 10.64.0.0/16, zones: [a]}, storage: {bucket: weights}"
-    path.write_text(f"config: {{'fullbore:env': {{name: example, {parts}, replication: {replication}}}}}")
-    done = fullbore("check", str(path), "--json")
+    config = f"config: {{'fullbore:env': {{name: example, {parts}, replication: {replication}}}}}\n"
+    path.write_text(f"encryptionsalt: v1:AAAAAAAAAAA=:v1:AAAAAAAAAAAAAAAA:AAAA\n{config}")
+    return str(path)
+
+
+def test_json_holds_the_plan_and_no_secret(tmp_path: Path) -> None:
+    sealed = "v1:AAAAAAAAAAAAAAAA:BBBBBBBBBBBBBBBBBBBBBBBBBBBB"
+    done = fullbore("check", with_password(tmp_path, f'{{secure: "{sealed}"}}'), "--json")
     document = json.loads(done.stdout)
     assert done.returncode == 0
     assert document["ok"] is True
     assert document["plan"]["storage"]["bucket"] == "weights"
     assert document["plan"]["replication"]["password"] == "[secret]"
-    assert "hunter2" not in done.stdout + done.stderr
+    assert sealed not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "explain", "inventory"])
+def test_a_password_in_clear_is_refused_and_not_repeated(tmp_path: Path, command: str) -> None:
+    done = fullbore(command, with_password(tmp_path, "hunter2"))
+    said = done.stdout + done.stderr
+    assert done.returncode == 2
+    assert "replication.password: a secret in clear text" in said
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize("command", ["check", "explain", "inventory"])
+def test_an_empty_name_of_an_environment_is_one_clear_message(command: str) -> None:
+    done = fullbore(command, "")
+    assert done.returncode == 2
+    assert "ENV: got an empty name; give the path" in done.stdout + done.stderr
 
 
 def test_every_problem_is_told_at_once() -> None:

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from fullbore.config import UNKNOWN_SECRET, ConfigError, load_file, parse
 from fullbore.config.find import environment_names, find_file, repository_root
+from fullbore.config.models import Environment, Strict
+from fullbore.config.stack_file import SECRETS, stack_file_problems
 from fullbore.config.yaml_text import load_text
 from fullbore.problems import Problem
 
@@ -52,6 +54,28 @@ def test_parse_refuses_any_mapping_with_problems_and_nothing_else(values: dict[s
 def test_load_text_refuses_any_text_with_problems_and_nothing_else(text: str) -> None:
     problems = problems_of(lambda: load_text(text))
     assert problems is None or problems
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.dictionaries(FIELDS | st.just("config"), VALUES, max_size=4), VALUES)
+def test_any_mapping_is_a_stack_file_with_problems_or_without(raw: dict[object, object], env: object) -> None:
+    found = (*stack_file_problems(raw), *stack_file_problems({"config": {"fullbore:env": env}}))
+    assert all(problem.message and problem.path and problem.rule for problem in found)
+
+
+def test_every_secret_field_must_be_encrypted() -> None:
+    kinds = {kind.__name__.lower(): kind for kind in Strict.__subclasses__() if kind is not Environment}
+    hidden = {
+        (part, name) for part, kind in kinds.items() for name, field in kind.model_fields.items() if not field.repr
+    }
+    assert hidden == set(SECRETS)
+
+
+def test_decrypted_values_are_parsed_as_they_are() -> None:
+    replication = {"source": "smb", "server": "s", "password": "hunter2"}
+    env = parse({"name": "example", "replication": replication})
+    assert env.replication
+    assert env.replication.password == "hunter2"
 
 
 @pytest.mark.parametrize("name", environment_names(ROOT))
@@ -106,6 +130,12 @@ def test_an_environment_that_is_not_there_is_a_problem(env: str) -> None:
     with pytest.raises(ConfigError) as caught:
         find_file(env, ROOT)
     assert caught.value.problems[0].rule == "environment-missing"
+
+
+@pytest.mark.parametrize("env", ["", "  "])
+def test_an_empty_name_says_which_there_are(env: str) -> None:
+    with pytest.raises(ConfigError, match=r"^ENV: got an empty name; .* known: dev, local, prod, staging$"):
+        find_file(env, ROOT)
 
 
 def test_the_root_is_found_from_below() -> None:

@@ -25,6 +25,9 @@ LEFT_OUT_IN_SANDBOX = {
 }
 """Fields that a sandbox chooses itself and that a real environment must say."""
 
+BUILDABLE = ("cpu",)
+"""Profiles of the image that the Containerfile builds; the image of another is made elsewhere."""
+
 
 def _needs(subject: Subject) -> Iterable[Finding]:
     for part, needed in NEEDS.items():
@@ -51,10 +54,31 @@ def _real(subject: Subject) -> Iterable[Finding]:
 
 def _image(subject: Subject) -> Iterable[Finding]:
     image = subject.env.image
-    if image is None or subject.env.sandbox or image.digest or image.base:
+    if image is None or subject.env.sandbox or image.digest or image.base or image.profile not in BUILDABLE:
         return
     message = "missing; pin the digest that CI built, or give base (by digest) to build the image in this update"
     yield Finding("image.digest", message)
+
+
+def _buildable(subject: Subject) -> Iterable[Finding]:
+    image = subject.env.image
+    if image and not image.digest and image.profile not in BUILDABLE:
+        message = (
+            f"missing, and an image of profile {image.profile} cannot be built here, only {', '.join(BUILDABLE)}; "
+            "pin the digest of one that was built elsewhere"
+        )
+        yield Finding("image.digest", message)
+
+
+def _standby_kubeconfig(subject: Subject) -> Iterable[Finding]:
+    """Without a file the Kubernetes provider would take the caller's own, which may be the site's cluster."""
+    env = subject.env
+    if env.standby and env.cloud and not env.sandbox and not env.cloud.kubeconfig:
+        message = (
+            "missing, but the standby is deployed to that cluster; write the EKS cluster's kubeconfig with "
+            "aws eks update-kubeconfig --kubeconfig FILE and name the file here"
+        )
+        yield Finding("cloud.kubeconfig", message)
 
 
 def _base(subject: Subject) -> Iterable[Finding]:
@@ -67,5 +91,17 @@ RULES = (
     Rule(id="part-missing", severity="error", summary="a part needs another that is not declared", find=_needs),
     Rule(id="real-field-missing", severity="error", summary="a real environment must say it", find=_real),
     Rule(id="image-unpinned", severity="error", summary="no image digest, and nothing to build from", find=_image),
+    Rule(
+        id="image-unbuildable",
+        severity="error",
+        summary="no image digest, and the profile is not one that can be built",
+        find=_buildable,
+    ),
+    Rule(
+        id="standby-kubeconfig",
+        severity="error",
+        summary="a real standby does not name its cluster's kubeconfig",
+        find=_standby_kubeconfig,
+    ),
     Rule(id="base-by-tag", severity="error", summary="the base image is not named by digest", find=_base),
 )

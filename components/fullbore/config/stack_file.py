@@ -1,0 +1,109 @@
+"""What is wrong with a stack file around and beside the environment: its keys, and how its secrets are kept.
+
+The top level's keys are the engine's (pulumi/pulumi sdk/go/common/workspace/project.go, ProjectStack). An encrypted
+value is `v1:NONCE:TEXT` in base64, TEXT under AES-256-GCM (sdk/go/common/resource/config/crypt.go).
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from fullbore.config.errors import nearest
+from fullbore.config.paths import KEY, clip, dotted, in_stack_file
+from fullbore.problems import Problem
+
+TOP_LEVEL = ("config", "encryptedkey", "encryptionsalt", "environment", "secretsprovider")
+SECRETS = (("replication", "password"),)
+"""Fields of an environment that are written encrypted."""
+NONCE_BYTES = 12
+TAG_BYTES = 16
+
+_Loc = tuple[str | int, ...]
+
+
+def stack_file_problems(raw: Mapping[object, object], key: str = KEY) -> tuple[Problem, ...]:
+    """Problems of a stack file as it was read, with its encrypted values; never repeats a value."""
+    return (*_unknown_keys(raw, key), *_sealed_badly(raw), *_in_clear(raw, key))
+
+
+def _unknown_keys(raw: Mapping[object, object], key: str) -> Iterator[Problem]:
+    config = raw.get("config")
+    own = key.partition(":")[0] + ":"
+    names = list(cast("Mapping[object, object]", config)) if isinstance(config, Mapping) else []
+    yield from _unknown((), list(raw), TOP_LEVEL)
+    yield from _unknown(("config",), [name for name in names if str(name).startswith(own)], (key,))
+
+
+def _unknown(loc: _Loc, names: Sequence[object], allowed: Sequence[str]) -> Iterator[Problem]:
+    for name in map(str, names):
+        if name not in allowed:
+            hint = nearest(name, allowed) or "; remove it"
+            message = f"unknown field{hint}; allowed here: {', '.join(allowed)}"
+            yield _problem((*loc, clip(name)), "config-unknown-field", message)
+
+
+def _sealed_badly(raw: Mapping[object, object]) -> Iterator[Problem]:
+    """Encrypted values that the engine could not open: of another form, or without what the key is made from."""
+    sealed = tuple(_sealed(raw.get("config"), ("config",)))
+    for loc, value in sealed:
+        if not _has_form(value):
+            message = (
+                "an encrypted value of another form, allowed v1:NONCE:TEXT as the engine writes it; restore it, "
+                f"or set it again with scripts/pulumi config set --secret --path '{dotted(loc[1:])}'"
+            )
+            yield _problem(loc, "secret-form", message)
+    if sealed and not raw.get("encryptionsalt") and not raw.get("secretsprovider"):
+        message = (
+            f"missing, but {in_stack_file(sealed[0][0])} is encrypted with a key that is made from it; "
+            "restore the line that the engine wrote"
+        )
+        yield _problem(("encryptionsalt",), "secret-without-salt", message)
+
+
+def _sealed(value: Any, loc: _Loc) -> Iterator[tuple[_Loc, str]]:
+    """Places and cipher texts of the encrypted values."""
+    if isinstance(value, dict):
+        items = cast("dict[object, Any]", value)
+        if list(items) == ["secure"] and isinstance(items["secure"], str):
+            yield loc, items["secure"]
+            return
+        for name, item in items.items():
+            yield from _sealed(item, (*loc, str(name)))
+    elif isinstance(value, list):
+        for index, item in enumerate(cast("list[Any]", value)):
+            yield from _sealed(item, (*loc, index))
+
+
+def _has_form(value: str) -> bool:
+    version, *parts = value.split(":")
+    try:
+        nonce, text = (b64decode(part, validate=True) for part in parts)
+    except (binascii.Error, ValueError):  # not base64, or not two parts
+        return False
+    return version == "v1" and len(nonce) == NONCE_BYTES and len(text) >= TAG_BYTES
+
+
+def _in_clear(raw: Mapping[object, object], key: str) -> Iterator[Problem]:
+    sealed = {loc for loc, _ in _sealed(raw, ())}
+    for field in SECRETS:
+        loc: _Loc = ("config", key, *field)
+        if loc not in sealed and _at(raw, loc) is not None:
+            target = f"{key}.{'.'.join(field)}"
+            message = (
+                "a secret in clear text, allowed an encrypted value; choose a new one and "
+                f"set it with scripts/pulumi config set --secret --path {target}"
+            )
+            yield _problem(loc, "secret-in-clear", message)
+
+
+def _at(value: Any, loc: _Loc) -> object:
+    for name in loc:
+        value = cast("Mapping[object, Any]", value).get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _problem(loc: _Loc, rule: str, message: str) -> Problem:
+    return Problem(path=in_stack_file(loc), severity="error", rule=rule, message=message)
