@@ -14,14 +14,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
+from fullbore.provider._environment import kept
 from fullbore.provider.base import ProviderError
 from fullbore.provider.values import Map
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 """The repository: its `ansible/` holds the roles."""
 
-KEPT_ENVIRONMENT: Final = ("HOME", "LANG", "LC_ALL", "LOGNAME", "SSH_AUTH_SOCK", "TMPDIR", "USER", "XDG_CACHE_HOME")
-"""All that Ansible gets of this environment; ansible-runner writes it to a file, and the rest may hold secrets."""
+KEPT_ENVIRONMENT: Final = ("SSH_AUTH_SOCK",)
+"""What Ansible gets of this environment besides what every child gets; ansible-runner writes it to a file."""
 
 STOP_S: Final = 25.0
 """How long a stopped run may take to end by itself."""
@@ -145,11 +146,11 @@ def _close(child: subprocess.Popen[str]) -> None:
 
 
 def _environment() -> dict[str, str]:
-    kept = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
     debug = {"FULLBORE_DEBUG": os.environ["FULLBORE_DEBUG"]} if os.environ.get("FULLBORE_DEBUG") else {}
     beside_python = str(Path(sys.executable).parent)  # ansible-playbook of the same virtual environment
     path = os.pathsep.join([beside_python, os.environ.get("PATH", os.defpath)])
-    return kept | debug | {"PATH": path, "PYTHONPATH": str(ROOT / "components"), "FULLBORE_ROOT": str(ROOT)}
+    ours = {"PATH": path, "PYTHONPATH": str(ROOT / "components"), "FULLBORE_ROOT": str(ROOT)}
+    return kept(KEPT_ENVIRONMENT) | debug | ours
 
 
 def _memory() -> str | None:

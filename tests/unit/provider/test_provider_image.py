@@ -279,3 +279,22 @@ def test_a_registry_that_wants_a_login(tmp_path: Path, monkeypatch: pytest.Monke
         (tmp_path / "auth.json").write_text(f'{{"auths": {{"{address}": {{"auth": "dTpw"}}}}}}')
         assert Registry(address, insecure=True).digest("a", "b") == "sha256:abc"
         server.shutdown()
+
+
+@pytest.mark.parametrize("program", list(BUILDERS))
+def test_no_builder_gets_what_is_not_for_it(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs, context = tmp_path / "bin", tmp_path / "empty"
+    programs.mkdir()
+    context.mkdir()
+    told = programs / program
+    told.write_text("#!/bin/sh\n/usr/bin/env\nexit 1\n")
+    told.chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs))
+    monkeypatch.setenv("PULUMI_CONFIG", '{"fullbore:password": "hush-hush"}')
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", "/run/auth.json")
+    build = Build(context=context, containerfile="C", arguments={"WHO": "me"}, target="r/a:t", insecure=True)
+    lines: list[str] = []
+    with pytest.raises(ProviderError, match=f"{program} failed"):
+        Builder(str(tmp_path)).build(build, lines.append)
+    assert {"REGISTRY_AUTH_FILE=/run/auth.json", "WHO=me", "SOURCE_DATE_EPOCH=0"} <= set(lines)
+    assert not [line for line in lines if "PULUMI" in line or "hush-hush" in line]
