@@ -9,7 +9,7 @@ _EC2 = "AWS EC2 user guide: accelerated instances, EFA-supported types"
 _PRICE = "AWS price list, us-east-1, Linux, on demand, read November 2026 through public copies of it"
 _BLOCK = "AWS: EC2 Capacity Blocks pricing, us-east-2, read November 2026; sold in blocks only"
 EKS_CONTROL_PLANE_USD_PER_HOUR = 0.10
-EKS_SOURCE = "AWS EKS pricing: a cluster on a version in standard support"
+"""AWS EKS pricing: a cluster on a version in standard support."""
 
 
 @dataclass(frozen=True, kw_only=True)

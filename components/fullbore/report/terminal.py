@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fullbore.plan.checks.base import counted
 from fullbore.plan.model import Plan
 from fullbore.problems import Problem
 from fullbore.report.explain import Section
@@ -38,7 +39,7 @@ def show_verdict(env: str, plan: Plan | None, problems: Sequence[Problem]) -> No
     errors = sum(problem.severity == "error" for problem in problems)
     console = _console()
     if errors:
-        console.print(Text(f"{env}: {_count(errors, 'error')}; nothing was touched", style="bold red"))
+        console.print(Text(f"{env}: {counted(errors, 'error')}; nothing was touched", style="bold red"))
     elif plan:
         console.print(Text(f"{env}: ok; {_size(plan)}", style="green"))
 
@@ -47,12 +48,8 @@ def _size(plan: Plan) -> str:
     hosts = sum(len(group.hosts) for group in plan.site.groups) if plan.site else 0
     nodes = sum(group.max_nodes for group in plan.cloud.node_groups) if plan.cloud else 0
     replicas = plan.serving.replicas if plan.serving else 0
-    sizes = (_count(hosts, "host"), f"up to {_count(nodes, 'cloud node')}", _count(replicas, "replica"))
+    sizes = (counted(hosts, "host"), f"up to {counted(nodes, 'cloud node')}", counted(replicas, "replica"))
     return f"{', '.join(sizes)}, about {plan.cost.total:.2f} US dollars an hour"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def show_sections(sections: Sequence[Section]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fullbore_sandbox.plugins.aws.api import Api
+from fullbore_sandbox.plugins.aws.convert import tag_list
 
 Map = dict[str, Any]
 
@@ -68,5 +69,6 @@ class Row:
     """Why the type can be previewed only; empty where it can be made."""
 
 
-def changed_any(changed: Set[str], *names: str) -> bool:
-    return not changed.isdisjoint(names)
+def new_tags(inputs: Map, token: str) -> list[Map]:
+    """The tags asked for, and the token among them from the first moment."""
+    return tag_list({**inputs.get("tags", {}), TOKEN_TAG: token})

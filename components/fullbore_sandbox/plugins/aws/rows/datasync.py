@@ -7,13 +7,9 @@ from urllib.parse import urlsplit
 
 from fullbore_sandbox.plugins.aws.api import Api
 from fullbore_sandbox.plugins.aws.convert import camel, pascal, pick, tag_list, tag_map
-from fullbore_sandbox.plugins.aws.row import TOKEN_TAG, Map, Row, Tagging
+from fullbore_sandbox.plugins.aws.row import TOKEN_TAG, Map, Row, Tagging, new_tags
 
 NO_CALL = "DataSync API reference: no Update call takes it"
-
-
-def _tags(inputs: Map, token: str) -> list[Map]:
-    return tag_list({**inputs.get("tags", {}), TOKEN_TAG: token})
 
 
 def _tags_of(api: Api, arn: str) -> dict[str, str]:
@@ -61,7 +57,7 @@ _SMB = {"agentArns": "AgentArns", "user": "User", "domain": "Domain", "mountOpti
 def _create_smb(api: Api, inputs: Map, token: str) -> str:
     names = {**_SMB, "serverHostname": "ServerHostname", "subdirectory": "Subdirectory", "password": "Password"}
     given = pick({**inputs, "mountOptions": pascal(inputs.get("mountOptions"))}, names)
-    return api.datasync.create_location_smb(**given, Tags=_tags(inputs, token))["LocationArn"]
+    return api.datasync.create_location_smb(**given, Tags=new_tags(inputs, token))["LocationArn"]
 
 
 def _read_smb(api: Api, ident: str, known: Map) -> Map | None:
@@ -119,7 +115,7 @@ NFS_LOCATION = Row(
 def _create_s3(api: Api, inputs: Map, token: str) -> str:
     names = {"s3BucketArn": "S3BucketArn", "subdirectory": "Subdirectory", "s3StorageClass": "S3StorageClass"}
     config = pascal(inputs["s3Config"])
-    answer = api.datasync.create_location_s3(**pick(inputs, names), S3Config=config, Tags=_tags(inputs, token))
+    answer = api.datasync.create_location_s3(**pick(inputs, names), S3Config=config, Tags=new_tags(inputs, token))
     return answer["LocationArn"]
 
 
@@ -167,7 +163,7 @@ def _task_values(inputs: Map) -> Map:
 def _create_task(api: Api, inputs: Map, token: str) -> str:
     ends = {"sourceLocationArn": "SourceLocationArn", "destinationLocationArn": "DestinationLocationArn"}
     given = pick(inputs, {**ends, "taskMode": "TaskMode"})
-    return api.datasync.create_task(**given, **_task_values(inputs), Tags=_tags(inputs, token))["TaskArn"]
+    return api.datasync.create_task(**given, **_task_values(inputs), Tags=new_tags(inputs, token))["TaskArn"]
 
 
 def _read_task(api: Api, ident: str, known: Map) -> Map | None:

@@ -7,12 +7,12 @@ from typing import Any
 
 from fullbore_sandbox.plugins.aws.api import Api
 from fullbore_sandbox.plugins.aws.convert import tag_list
-from fullbore_sandbox.plugins.aws.row import TOKEN_TAG, Map, Tagging
+from fullbore_sandbox.plugins.aws.row import TOKEN_TAG, Map, Tagging, new_tags
 
 
 def tags_for(kind: str, inputs: Map, token: str) -> list[Map]:
     """`TagSpecifications` of a creation: the tags exist from the first moment, the token among them."""
-    return [{"ResourceType": kind, "Tags": tag_list({**inputs.get("tags", {}), TOKEN_TAG: token})}]
+    return [{"ResourceType": kind, "Tags": new_tags(inputs, token)}]
 
 
 def by_token(call: str, listed: str, ident: str) -> Callable[[Api, str], str | None]:

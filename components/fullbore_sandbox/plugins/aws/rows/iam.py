@@ -6,13 +6,9 @@ from collections.abc import Callable, Set
 
 from fullbore_sandbox.plugins.aws.api import Api
 from fullbore_sandbox.plugins.aws.convert import as_text, pick, tag_list, tag_map
-from fullbore_sandbox.plugins.aws.row import TOKEN_TAG, Map, Row, Tagging
+from fullbore_sandbox.plugins.aws.row import Map, Row, Tagging, new_tags
 
 NO_CALL = "IAM API reference: no Update call takes it"
-
-
-def _tags(inputs: Map, token: str) -> list[Map]:
-    return tag_list({**inputs.get("tags", {}), TOKEN_TAG: token})
 
 
 def _tagging(kind: str, parameter: str) -> Tagging:
@@ -47,7 +43,7 @@ _ROLE = {
 
 def _create_role(api: Api, inputs: Map, token: str) -> str:
     trust = as_text(inputs["assumeRolePolicy"])
-    answer = api.iam.create_role(**pick(inputs, _ROLE), AssumeRolePolicyDocument=trust, Tags=_tags(inputs, token))
+    answer = api.iam.create_role(**pick(inputs, _ROLE), AssumeRolePolicyDocument=trust, Tags=new_tags(inputs, token))
     return answer["Role"]["RoleName"]
 
 
@@ -180,7 +176,7 @@ POLICY_VERSIONS = 5
 
 def _create_policy(api: Api, inputs: Map, token: str) -> str:
     given = pick(inputs, {"name": "PolicyName", "path": "Path", "description": "Description"})
-    answer = api.iam.create_policy(**given, PolicyDocument=as_text(inputs["policy"]), Tags=_tags(inputs, token))
+    answer = api.iam.create_policy(**given, PolicyDocument=as_text(inputs["policy"]), Tags=new_tags(inputs, token))
     return answer["Policy"]["Arn"]
 
 
@@ -239,7 +235,7 @@ POLICY = Row(
 
 def _create_profile(api: Api, inputs: Map, token: str) -> str:
     given = pick(inputs, {"name": "InstanceProfileName", "path": "Path"})
-    answer = api.iam.create_instance_profile(**given, Tags=_tags(inputs, token))
+    answer = api.iam.create_instance_profile(**given, Tags=new_tags(inputs, token))
     return answer["InstanceProfile"]["InstanceProfileName"]
 
 
