@@ -21,22 +21,24 @@ ROOT = Path(__file__).resolve().parents[2]
 console = Console(stderr=True)
 
 
-def up(state: State, stack: str) -> int:
+def up(stack: str) -> int:
     """Start the sandbox that the environment asks for; nothing where it asks for none."""
     from fullbore_sandbox import sandbox
 
     environment = _environment(stack)
     if environment.sandbox is not None:
+        state = State.load_or_create(ROOT)
         seconds = sandbox.up(state, environment, console)
         console.print(f"sandbox {state.id}: up, the longest step took {max(seconds.values()):.0f} s")
     return 0
 
 
-def deploy(state: State, stack: str) -> int:
+def deploy(stack: str) -> int:
     """Put the stack in order after a killed run, then `pulumi up`."""
     from fullbore_sandbox import engine, settle
 
     local = _environment(stack).sandbox is not None
+    state = State.load_or_create(ROOT)
     opened = engine.open_engine(state, local, console.print)
     if local:
         engine.select(opened, stack)
@@ -44,16 +46,14 @@ def deploy(state: State, stack: str) -> int:
         if settled != settle.Settled():
             console.print(f"stack {stack}: {settled}")
     # What was changed by hand, or lost with the emulated cloud, is repaired: the engine must look first.
-    status = opened.show("up", "--yes", "--skip-preview", "--refresh", "--stack", stack)
-    if status == 0:
-        settle.stale(state).unlink(missing_ok=True)
-    return status
+    return opened.show("up", "--yes", "--skip-preview", "--refresh", "--stack", stack)
 
 
-def down(state: State, stack: str) -> int:
-    """Destroy the stack while its sandbox runs, then remove the sandbox."""
+def down(stack: str) -> int:
+    """Destroy the stack while its sandbox runs, then remove the sandbox. The environment's file need not be valid."""
     from fullbore_sandbox import engine, process, sandbox, settle
 
+    state = State.load_or_create(ROOT)
     if engine.checkpoint(state, stack).exists():
         if process.Daemon(state, "aws", []).running and sandbox.endpoints_file(state).exists():
             opened = engine.open_engine(state, True, console.print)
@@ -66,19 +66,23 @@ def down(state: State, stack: str) -> int:
     return 0
 
 
-def force_down(state: State, stack: str) -> int:
+def force_down(stack: str) -> int:
     """Remove the sandbox without destroying the stack first: whatever it made goes with it."""
     from fullbore_sandbox import sandbox
 
-    sandbox.down(state, console)
+    sandbox.down(State.load_or_create(ROOT), console)
     return 0
 
 
-def status(state: State, stack: str) -> int:
+def status(stack: str) -> int:
     """Print what runs and where."""
     from fullbore_sandbox import status as table
 
-    return table.show(state, _environment(stack))
+    environment = _environment(stack)
+    if environment.sandbox is None:
+        console.print(f"{stack}: a real environment; no sandbox runs for it")
+        return 0
+    return table.show(State.load(ROOT), environment)
 
 
 def pulumi(arguments: Sequence[str]) -> int:
@@ -123,7 +127,7 @@ def _command(argv: Sequence[str]) -> int:
     parser.add_argument("env", nargs="?", default="local", help="name of the environment")
     chosen = parser.parse_args(argv)
     try:
-        return COMMANDS[chosen.command](State.load_or_create(ROOT), chosen.env)
+        return COMMANDS[chosen.command](chosen.env)
     except ConfigError as error:
         return _failed(error, 2)
 

@@ -7,14 +7,15 @@ It keeps everything in memory. After its process was lost, the next `start` give
 from __future__ import annotations
 
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 
+from fullbore_sandbox.probe import http_status
 from fullbore_sandbox.process import Daemon
 from fullbore_sandbox.state import State
 
 NAME = "aws"
+HEALTH = "/moto-api/"
+"""A page of the emulator that needs no service of it."""
 
 
 def start(state: State) -> str:
@@ -36,14 +37,5 @@ def _daemon(state: State) -> Daemon:
         NAME,
         [sys.executable, "-m", "fullbore_sandbox.emulator", str(port)],
         env={"PYTHONPATH": str(Path(__file__).resolve().parents[1])},
-        ready=lambda: _answers(f"http://127.0.0.1:{port}/moto-api/"),
+        ready=lambda: http_status(f"http://127.0.0.1:{port}{HEALTH}") == 200,
     )
-
-
-def _answers(url: str) -> bool:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=2) as answer:
-            return answer.status == 200
-    except (urllib.error.URLError, OSError):
-        return False

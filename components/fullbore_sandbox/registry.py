@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlencode, urljoin
 
+from fullbore_sandbox.probe import http_status
 from fullbore_sandbox.process import Daemon
 from fullbore_sandbox.state import State, write_atomically
 
@@ -46,7 +47,11 @@ def daemon(state: State) -> Daemon:
     if not config.exists() or config.read_text() != text:
         write_atomically(config, text)
     argv = ["docker-registry", "serve", str(config)]
-    return Daemon(state, "registry", argv, env={"OTEL_TRACES_EXPORTER": "none"}, ready=lambda: _answers(state))
+
+    def ready() -> bool:
+        return http_status(f"http://{address(state)}/v2/") == 200
+
+    return Daemon(state, "registry", argv, env={"OTEL_TRACES_EXPORTER": "none"}, ready=ready)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,14 +98,6 @@ def push(state: State, image: Image) -> str:
         _send_blob(base, _digest(image.configuration), image.configuration)
         _call("PUT", f"{base}/manifests/{digest}", manifest, {"Content-Type": MANIFEST})
     return f"{address(state)}/{image.repository}@{digest}"
-
-
-def _answers(state: State) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://{address(state)}/v2/", timeout=2) as answer:
-            return answer.status == 200
-    except OSError:
-        return False
 
 
 def _holds(url: str, headers: Mapping[str, str] | None = None) -> bool:

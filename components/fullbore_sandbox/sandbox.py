@@ -31,7 +31,6 @@ BUILD_ORDER = (
 
 def up(state: State, environment: Environment, console: Console) -> dict[str, float]:
     """Start what does not run and write endpoints.json; seconds by step. Raises SandboxError."""
-    before = _fingerprint(state)
     found: dict[str, Any] = {}
     seconds = run([*_tool_steps(), *_part_steps(state, environment, found)], console)
     endpoints = {
@@ -43,8 +42,6 @@ def up(state: State, environment: Environment, console: Console) -> dict[str, fl
         **{name: {"address": "127.0.0.1", "port": state.port(name)} for name in SERVICES},
     }
     write_atomically(endpoints_file(state), json.dumps(endpoints, indent=1) + "\n", mode=0o600)
-    if before and _fingerprint(state) != before:
-        settle.stale(state).touch()
     (state.dir / "steps.json").write_text(json.dumps(seconds, indent=1) + "\n")
     return seconds
 
@@ -148,17 +145,6 @@ def _part_steps(state: State, environment: Environment, found: dict[str, Any]) -
             after=["network", "host image"],
         ),
     ]
-
-
-def _fingerprint(state: State) -> dict[str, object]:
-    """What holds state that a restart loses or a new one lacks; empty before the first `up`."""
-    if not endpoints_file(state).exists():
-        return {}
-    made = podman.podman(
-        state, "ps", "--all", "--no-trunc", "--format", "{{.ID}}", "--filter", f"label={podman.label(state)}",
-        "--filter", f"name=^{state.network}-host-",
-    )  # fmt: skip
-    return {"aws": process.Daemon(state, cloud.NAME, []).pid, "hosts": sorted(made.split())}
 
 
 def _unmount(folder: Path) -> None:

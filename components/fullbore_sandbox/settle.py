@@ -62,11 +62,6 @@ def settle(engine: Engine, stack: str) -> Settled:
     return Settled(locks, ended, tuple(imported), tuple(forgotten))
 
 
-def stale(state: State) -> Path:
-    """There where the stack's record differs from what exists, so that the next update must look at that first."""
-    return state.dir / "stale"
-
-
 def remove_dead_locks(state: State, stack: str) -> int:
     """Remove the locks whose process, of this machine, is dead; their number. Raises SandboxError for a live one."""
     folder = state.root / ".fullbore" / "backend" / ".pulumi" / "locks" / "organization" / "fullbore" / stack
@@ -165,8 +160,6 @@ def _settle_creations(engine: Engine, stack: str) -> tuple[list[str], list[str]]
     if not pending:
         return [], []
     made = {urn: id_ for urn in pending if (id_ := _made(engine, urn))}
-    if made:
-        stale(engine.state).touch()
     exported = json.loads(engine.run("stack", "export", "--stack", stack).stdout)
     adopt(exported["deployment"], made)
     file = engine.state.dir / "settled.json"
@@ -183,7 +176,7 @@ def adopt(deployment: dict[str, Any], made: Mapping[str, str]) -> None:
     """Turn the pending creations of `made` (id by URN) into resources and drop every other pending operation.
 
     What the others were for is done by the next update, which finds the resource as it was before. An adopted resource
-    has its inputs only; the refresh that `stale` asks for reads the rest. Where it replaces another one, that is left
+    has its inputs only; the refresh in every deploy reads the rest. Where it replaces another one, that is left
     for the next update to delete. (`pulumi refresh --import-pending-creates` does the same for a whole stack, but
     loses the creations where anything fails after it.)
     """

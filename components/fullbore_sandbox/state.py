@@ -98,6 +98,13 @@ class State:
         subnet = state._remember("subnet", lambda _: str(_free_subnet(int(ident, 16), (taken or _in_use)())))
         return cls(root=root, dir=folder, id=ident, network=state.network, subnet=subnet)
 
+    @classmethod
+    def load(cls, root: Path) -> State:
+        """The state of the checkout at `root`. Raises SandboxError where there is none, and makes none."""
+        if not (root / ".fullbore" / "sandbox" / "state.json").exists():
+            raise SandboxError(f"{root}: no sandbox runs here; run scripts/up")
+        return cls.load_or_create(root)
+
     def port(self, name: str) -> int:
         """A TCP port for `name`, free when it was first asked for, the same ever after."""
         start = int.from_bytes(hashlib.sha256(f"{self.id} {name}".encode()).digest()[:4], "big")

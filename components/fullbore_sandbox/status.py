@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,12 +15,20 @@ from rich.console import Console
 from rich.table import Table
 
 from fullbore.config.models import Environment
+from fullbore_sandbox import cloud
+from fullbore_sandbox.probe import TIMEOUT_S, http_status
 from fullbore_sandbox.sandbox import endpoints_file
 from fullbore_sandbox.state import SandboxError, State
 
+HEALTH = {"gateway": "/health", "prometheus": "/-/ready", "alertmanager": "/-/ready"}
+"""Path that says whether a service of the stack is ready."""
+
+Found = tuple[bool, str]
+"""Whether a part is well, and what was found."""
+
 
 def show(state: State, environment: Environment) -> int:
-    """Print the table; 0 where every part answers, else 1. Raises SandboxError where nothing was started."""
+    """Print the table; 0 where every part is well, else 1. Raises SandboxError where nothing was started."""
     file = endpoints_file(state)
     if not file.exists():
         raise SandboxError(f"sandbox {state.id}: not started; run scripts/up")
@@ -27,31 +36,30 @@ def show(state: State, environment: Environment) -> int:
     table = Table(title=f"Fullbore {environment.name}, sandbox {state.id}", title_justify="left")
     for heading in ("part", "where", "state"):
         table.add_column(heading, no_wrap=heading != "where", overflow="fold")
-    rows = [(part, where, _answers(address, port)) for part, where, address, port in _rows(endpoints)]
-    for part, where, answers in rows:
-        table.add_row(part, where, "[green]answers[/]" if answers else "[red]silent[/]")
+    rows = [(part, where, *ask()) for part, where, ask in _rows(endpoints)]
+    for part, where, well, found in rows:
+        table.add_row(part, where, f"[{'green' if well else 'red'}]{found}[/]")
     console = Console()
     console.print(table)
     console.print("Try next:")
     for line in _next(endpoints, environment):
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
-    return 0 if all(answers for *_, answers in rows) else 1
+    return 0 if all(well for _, _, well, _ in rows) else 1
 
 
-def _rows(endpoints: dict[str, Any]) -> Iterator[tuple[str, str, str, int]]:
-    """Part, what a person needs to reach it, and the address and port that say whether it is there."""
-    for name in ("gateway", "prometheus", "alertmanager"):
-        at = endpoints[name]
-        yield name, f"http://{at['address']}:{at['port']}", at["address"], at["port"]
+def _rows(endpoints: dict[str, Any]) -> Iterator[tuple[str, str, Callable[[], Found]]]:
+    """Part, what a person needs to reach it, and how to find out whether it is there."""
+    for name, path in HEALTH.items():
+        url = f"http://{endpoints[name]['address']}:{endpoints[name]['port']}"
+        yield name, url, partial(_got, url + path)
     for name, host in endpoints["hosts"].items():
         command = f"ssh -i {endpoints['ssh']['private_key_file']} {endpoints['ssh']['user']}@{host['address']}"
-        yield f"host {name}", command, host["address"], host["port"]
+        yield f"host {name}", command, partial(_connected, host["address"], host["port"])
     for name, cluster in endpoints["clusters"].items():
-        yield f"cluster {name}", cluster["kubeconfig"], *_server(cluster["kubeconfig"])
-    cloud = urlsplit(endpoints["aws"]["endpoint_url"])
-    yield "AWS (emulated)", endpoints["aws"]["endpoint_url"], cloud.hostname or "", cloud.port or 0
-    address, _, port = endpoints["registry"].partition(":")
-    yield "image registry", endpoints["registry"], address, int(port)
+        yield f"cluster {name}", cluster["kubeconfig"], partial(_connected, *_server(cluster["kubeconfig"]))
+    aws = endpoints["aws"]["endpoint_url"]
+    yield "AWS (emulated)", aws, partial(_got, aws + cloud.HEALTH)
+    yield "image registry", endpoints["registry"], partial(_got, f"http://{endpoints['registry']}/v2/")
 
 
 def _server(kubeconfig: str) -> tuple[str, int]:
@@ -59,12 +67,21 @@ def _server(kubeconfig: str) -> tuple[str, int]:
     return server.hostname or "", server.port or 443
 
 
-def _answers(address: str, port: int) -> bool:
+def _got(url: str) -> Found:
+    """By a GET: ready where it is answered with 200."""
+    status = http_status(url)
+    if status is None:
+        return False, "silent"
+    return (True, "ready") if status == 200 else (False, f"HTTP {status}")
+
+
+def _connected(address: str, port: int) -> Found:
+    """By a connection, which says no more than that something listens."""
     try:
-        with socket.create_connection((address, port), timeout=2):
-            return True
+        with socket.create_connection((address, port), timeout=TIMEOUT_S):
+            return True, "port open"
     except OSError:
-        return False
+        return False, "silent"
 
 
 def _next(endpoints: dict[str, Any], environment: Environment) -> Iterator[str]:

@@ -1,0 +1,94 @@
+"""The closing table says what a real question found."""
+
+import json
+import socket
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from fullbore.config import load_file
+from fullbore_sandbox import status
+from fullbore_sandbox.sandbox import endpoints_file
+from fullbore_sandbox.state import State, write_atomically
+
+ENVIRONMENT = load_file(Path(__file__).parents[3] / "stacks" / "Pulumi.local.yaml")
+WELL = {"/health": 200, "/-/ready": 200, "/v2/": 200, "/moto-api/": 200}
+
+
+class Services(ThreadingHTTPServer):
+    """Answers each path with the status in `answers`, any other with 404."""
+
+    answers: dict[str, int]
+
+    @property
+    def at(self) -> dict[str, Any]:
+        return {"address": "127.0.0.1", "port": self.server_port}
+
+
+class Answer(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        assert isinstance(self.server, Services)
+        self.send_response(self.server.answers.get(self.path, 404))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def services() -> Iterator[Services]:
+    with Services(("127.0.0.1", 0), Answer) as server:
+        server.answers = dict(WELL)
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def state(tmp_path: Path, services: Services) -> State:
+    made = State.load_or_create(tmp_path)
+    address = f"127.0.0.1:{services.server_port}"
+    parts = dict.fromkeys(("gateway", "prometheus", "alertmanager"), services.at)
+    ssh = {"user": "root", "private_key_file": "key"}
+    rest = {"ssh": ssh, "aws": {"endpoint_url": f"http://{address}"}, "registry": address, "clusters": {}}
+    write_atomically(endpoints_file(made), json.dumps({**parts, **rest, "hosts": {"gpu-01": services.at}}))
+    return made
+
+
+def shown(state: State, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, str]]:
+    """The exit status, and the state in the table by part."""
+    code = status.show(state, ENVIRONMENT)
+    rows = [line.strip("│").split("│") for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    return code, {row[0].strip(): row[-1].strip() for row in rows if row[0].strip()}
+
+
+def test_what_is_ready_is_called_ready(state: State, capsys: pytest.CaptureFixture[str]) -> None:
+    ready = dict.fromkeys(("gateway", "prometheus", "alertmanager", "AWS (emulated)", "image registry"), "ready")
+    assert shown(state, capsys) == (0, {**ready, "host gpu-01": "port open"})
+
+
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [("/health", "gateway"), ("/-/ready", "prometheus"), ("/v2/", "image registry"), ("/moto-api/", "AWS (emulated)")],
+)
+def test_a_part_that_listens_but_is_not_ready_is_seen(
+    path: str, part: str, state: State, services: Services, capsys: pytest.CaptureFixture[str]
+) -> None:
+    services.answers[path] = 503
+    code, found = shown(state, capsys)
+    assert (code, found[part]) == (1, "HTTP 503")
+
+
+def test_a_part_that_is_gone_is_silent(state: State, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound and not listening: a connection is refused
+        endpoints = json.loads(endpoints_file(state).read_text())
+        endpoints["gateway"]["port"] = unused.getsockname()[1]
+        write_atomically(endpoints_file(state), json.dumps(endpoints))
+        code, found = shown(state, capsys)
+    assert (code, found["gateway"]) == (1, "silent")
