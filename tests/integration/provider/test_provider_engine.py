@@ -18,7 +18,7 @@ from fullbore_sandbox.state import State
 
 ROOT = Path(__file__).parents[3]
 HERE = Path(__file__).parent
-KEYS: dict[str, str] = json.loads((HERE.parent / "unit" / "provider" / "recorded" / "host_keys.json").read_text())
+KEYS: dict[str, str] = json.loads((ROOT / "tests" / "unit" / "provider" / "recorded" / "host_keys.json").read_text())
 ECN = "sysctl.net.ipv4.tcp_ecn"
 SECRET = "hush-hush-hush"
 
