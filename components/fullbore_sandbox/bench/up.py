@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from fullbore.report.scratch import copy_working_tree
 from fullbore_sandbox.bench.result import Result, machine, show
 from fullbore_sandbox.podman import containers, podman
 from fullbore_sandbox.process import start_time
@@ -91,28 +91,14 @@ def _timed(argv: list[str], folder: Path, environment: Mapping[str, str]) -> flo
     return time.monotonic() - began
 
 
-def _copy(target: Path) -> None:
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target / name)
-    subprocess.run(["git", "init", "--quiet", "."], cwd=target, check=True)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench/up", description=__doc__)
     parser.add_argument("--cold", action="store_true", help="with empty caches and a virtual environment of its own")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fullbore-bench-") as folder:
-        _copy(Path(folder))
+        copy_working_tree(ROOT, Path(folder))
+        subprocess.run(["git", "init", "--quiet", "."], cwd=folder, check=True)
         result = measure(Path(folder), chosen.cold)
     show(result)
     return 0
