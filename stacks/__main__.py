@@ -31,7 +31,7 @@ def refuse(problems: tuple[Problem, ...]) -> None:
 
 
 try:
-    plan = decided(parse(pulumi.Config("fullbore").require_object("env")))
+    plan = decided(parse(pulumi.Config("fullbore").require_object("env"), Path(__file__).parent))
 except ConfigError as error:
     raise pulumi.RunError(str(error)) from error
 refuse(plan.problems)

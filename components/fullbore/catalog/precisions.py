@@ -1,21 +1,111 @@
-"""Bytes that one weight takes, with the scales that quantised formats carry."""
+"""Precisions of weights: bytes, the GPUs that compute with them, and how far a matrix may be cut."""
 
 from __future__ import annotations
 
-BYTES_PER_WEIGHT = {
-    "fp32": 4.0,
-    "fp16": 2.0,
-    "bf16": 2.0,
-    # One fp32 scale for each 128 x 128 block: DeepSeek-V3 `weight_block_size` in config.json.
-    "fp8": 1 + 4 / (128 * 128),
-    # One fp32 scale for each output channel; a channel of 4096 weights stands for the usual size.
-    "int8": 1 + 4 / 4096,
-    # AWQ and GPTQ with groups of 128: one fp16 scale and one 4-bit zero for each group.
-    "int4": 0.5 + (2 + 0.5) / 128,
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_HARDWARE = "docs.vllm.ai, features/quantization: supported hardware"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrecisionRow:
+    """One precision.
+
+    `bytes_per_weight` counts the scales that the format carries. `group` is the number of neighbouring weights that
+    share a scale along a row: a rank's share of a row must be a multiple of it; 1 where any cut is possible.
+    `capability` is the oldest compute capability that runs it, `until` the newest (None: no end).
+    `arithmetic` is the precision that matrix products are computed in where the GPU has units for it.
+    """
+
+    name: str
+    bytes_per_weight: float
+    bytes_source: str
+    quantised: bool
+    group: int = 1
+    capability: tuple[int, int]
+    until: tuple[int, int] | None = None
+    arithmetic: str
+    source: str = _HARDWARE
+
+
+PRECISIONS = {
+    row.name: row
+    for row in (
+        PrecisionRow(
+            name="fp32",
+            bytes_per_weight=4.0,
+            bytes_source="IEEE 754",
+            quantised=False,
+            capability=(7, 0),
+            arithmetic="fp32",
+        ),
+        PrecisionRow(
+            name="fp16",
+            bytes_per_weight=2.0,
+            bytes_source="IEEE 754",
+            quantised=False,
+            capability=(7, 0),
+            arithmetic="fp16",
+        ),
+        PrecisionRow(
+            name="bf16",
+            bytes_per_weight=2.0,
+            bytes_source="bfloat16",
+            quantised=False,
+            capability=(8, 0),
+            arithmetic="bf16",
+            source="vLLM: bfloat16 is only supported on GPUs with compute capability of at least 8.0",
+        ),
+        PrecisionRow(
+            name="fp8",
+            bytes_per_weight=1 + 4 / (128 * 128),
+            bytes_source="a fp32 scale for each 128 x 128 block (DeepSeek-V3 config.json, weight_block_size)",
+            quantised=True,
+            group=128,
+            capability=(8, 0),
+            arithmetic="fp8",
+            source=_HARDWARE + "; below 8.9 the weights are fp8 and the arithmetic is 16 bits (Marlin)",
+        ),
+        PrecisionRow(
+            name="int8",
+            bytes_per_weight=1 + 4 / 4096,
+            bytes_source="a fp32 scale for each output channel; 4096 weights stand for the usual channel",
+            quantised=True,
+            capability=(7, 5),
+            until=(9, 0),
+            arithmetic="int8",
+        ),
+        PrecisionRow(
+            name="int4",
+            bytes_per_weight=0.5 + (2 + 0.5) / 128,
+            bytes_source="AWQ and GPTQ with groups of 128: a fp16 scale and a 4-bit zero for each group",
+            quantised=True,
+            group=128,
+            capability=(7, 0),
+            arithmetic="fp16",
+        ),
+    )
 }
 
 BYTES_UNQUANTISED = 2.0
-"""Embeddings and the output head stay in 16 bits in the fp8, int8 and int4 checkpoints."""
+"""Embeddings, the output head, norms and routers stay in 16 bits in the fp8, int8 and int4 checkpoints."""
 
-BYTES_PER_CACHED_VALUE = 2.0
-"""The KV cache is kept in 16 bits unless a later version of the plan says otherwise."""
+LOWER = {"fp32": "bf16", "bf16": "fp8", "fp16": "fp8", "fp8": "int4", "int8": "int4"}
+"""The next precision that takes less memory, and loses little (source articles S17, S18)."""
+
+
+KV_FP8_CAPABILITY = (8, 9)
+"""The oldest compute capability with fp8 units, which attention over an fp8 cache needs (docs.vllm.ai, features/
+quantization: quantized KV cache)."""
+
+
+def compute_bytes(precision: str) -> float:
+    """Bytes of an activation, and of a cached value unless the cache has a precision of its own."""
+    return 4.0 if precision == "fp32" else 2.0
+
+
+def arithmetic(precision: str, tflops: Mapping[str, float]) -> str:
+    """The precision that the GPU computes in: its 16 bits, else fp32, where it has no units for the wanted one."""
+    wanted = PRECISIONS[precision].arithmetic
+    return next(name for name in (wanted, "bf16", "fp16", "fp32") if name in tflops)

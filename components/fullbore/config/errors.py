@@ -195,6 +195,10 @@ def _other(error: ErrorDetails, place: _Place) -> str:
     return f"{_got(error, place)}; {error['msg'][:1].lower()}{error['msg'][1:].rstrip('.')}"
 
 
+def _hub_file(error: ErrorDetails, place: _Place) -> str:
+    return f"{_got(error, place)}, which {error['msg']}; name the model's config.json, relative to the stack file"
+
+
 _Row = tuple[str, Callable[[ErrorDetails, _Place], str]]
 
 _WHOLE: _Row = ("config-number", _number("a whole number"))
@@ -225,6 +229,7 @@ _TABLE: dict[str, _Row] = {
     "dict_type": _MAPPING,
     "model_type": _MAPPING,
     "model_attributes_type": _MAPPING,
+    "hub_file": ("config-file", _hub_file),
     "address_type": ("config-address", _kind("an IPv4 address or network as text")),
     "ip_v4_address": ("config-address", _kind("an IPv4 address, e.g. 192.0.2.10")),
     "ip_v4_network": ("config-address", _network),

@@ -27,7 +27,7 @@ def load_file(path: Path, key: str = KEY) -> Environment:
     document = revealed(raw)  # first: it bounds what aliases make of the file
     problems = stack_file_problems(raw, key)
     try:
-        environment = named(parse(environment_of(document, key)), path)
+        environment = named(parse(environment_of(document, key), path.parent), path)
     except ConfigError as error:
         raise ConfigError((*problems, *error.problems)) from error
     if problems:
@@ -55,9 +55,12 @@ def environment_of(document: Mapping[str, object], key: str = KEY) -> Mapping[st
     raise ConfigError([Problem(path=f"config.{key}", severity="error", rule="config-missing-field", message=message)])
 
 
-def parse(values: Mapping[str, Any]) -> Environment:
-    """A mapping as an environment; raises ConfigError with every problem found, sorted by path."""
+def parse(values: Mapping[str, Any], folder: Path | None = None) -> Environment:
+    """A mapping as an environment; files that it names are relative to `folder`, the stack file's (here if None).
+
+    Raises ConfigError with every problem found, sorted by path.
+    """
     try:
-        return Environment.model_validate(dict(values))
+        return Environment.model_validate(dict(values), context={"folder": folder or Path()})
     except ValidationError as error:
         raise ConfigError(problems_of(Environment, error.errors(include_url=False))) from error

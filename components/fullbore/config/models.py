@@ -9,8 +9,10 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 from pydantic_core import PydanticCustomError
+
+from fullbore.config.hub_file import HubFile, read_hub_file
 
 
 def _text_only(value: object) -> object:
@@ -30,6 +32,7 @@ Port = Annotated[Whole, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$")]
 Accelerator = Literal["t4", "v100-32", "a100-40", "a100-80", "l40s", "h100", "h200", "b200", "gb200"]
 Fabric = Literal["infiniband", "roce", "efa", "nvlink", "ethernet"]
+HubConfig = Annotated[HubFile, PlainValidator(read_hub_file, json_schema_input_type=str)]
 Precision = Literal["fp32", "fp16", "bf16", "fp8", "int8", "int4"]
 
 
@@ -168,11 +171,36 @@ class Cluster(Strict):
 class Serving(Strict):
     """The model that is served, and how much of it."""
 
-    model: Text = Field(description="a model of the catalog, e.g. deepseek-r1-671b")
-    precision: Precision = Field(default="fp8", description="precision of the weights")
+    model: Text = Field(description="a model of the catalog, e.g. deepseek-r1-671b, or a name for that of hub_config")
+    hub_config: HubConfig | None = Field(
+        default=None,
+        description="a Hugging Face config.json of a model that the catalog lacks: path relative to the stack file",
+    )
+    precision: Precision = Field(default="fp8", description="precision of the weights; int4 is AWQ or GPTQ")
+    kv_precision: Literal["auto", "fp8"] = Field(
+        default="auto", description="precision of the KV cache; auto is that of the activations, 16 or 32 bits"
+    )
     replicas: Whole = Field(default=1, ge=0, description="serving replicas at the site")
-    tensor_parallel: Whole = Field(default=1, ge=1, description="GPUs that split each layer")
-    pipeline_parallel: Whole = Field(default=1, ge=1, description="groups of layers in a row")
+    tensor_parallel: Whole | None = Field(
+        default=None, ge=1, description="GPUs that split each layer; the best layout is chosen if left out"
+    )
+    pipeline_parallel: Whole | None = Field(
+        default=None, ge=1, description="groups of layers in a row; 1 if left out where tensor_parallel is given"
+    )
+    data_parallel: Whole | None = Field(
+        default=None,
+        ge=1,
+        description="ranks of a replica that share experts and serve sequences of their own; "
+        "1 if left out where tensor_parallel is given",
+    )
+    expert_parallel: bool | None = Field(
+        default=None,
+        strict=True,
+        description="ranks hold whole experts and not slices; false if left out where tensor_parallel is given",
+    )
+    optimise: Literal["cost", "latency"] = Field(
+        default="cost", description="what the chosen layout is best at: GPU time of a token, or time to the next token"
+    )
     context_tokens: Whole = Field(default=32768, ge=128, description="longest sequence")
     concurrency: Whole = Field(default=8, ge=1, description="sequences in flight on a replica")
 

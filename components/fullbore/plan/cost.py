@@ -19,6 +19,7 @@ from fullbore.catalog.metal import (
 )
 from fullbore.config.models import Cloud, Environment, HostGroup
 from fullbore.plan.model import CostPlan
+from fullbore.plan.pools import layout_of
 
 
 def cost_plan(env: Environment) -> CostPlan:
@@ -56,9 +57,10 @@ def _cloud(env: Environment, cloud: Cloud) -> dict[str, float]:
 def standby_nodes(env: Environment, instance_type: str) -> int:
     """Nodes of a type that the standby's warm replicas fill."""
     row = INSTANCES.get(instance_type)
-    if env.standby is None or env.serving is None or row is None:
+    layout = layout_of(env)
+    if env.standby is None or layout is None or row is None:
         return 0
-    pods_per_node = row.gpus // (env.serving.tensor_parallel * env.serving.pipeline_parallel)
+    pods_per_node = row.gpus // layout.gpus
     return ceil(env.standby.replicas / pods_per_node) if pods_per_node else 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fullbore.catalog.instances import INSTANCES
 from fullbore.config.endpoints import ClusterEndpoint, Endpoints
 from fullbore.config.models import Cloud, Environment, HostGroup, NodeGroup, Site
+from fullbore.plan.fit.memory import MEMORY_FRACTION
 from fullbore.plan.hosts import AGENT_PORT, document_for, roles_for, settings_for
 from fullbore.plan.model import (
     CloudPlan,
@@ -24,6 +25,7 @@ from fullbore.plan.model import (
     SubnetPlan,
 )
 from fullbore.plan.network import zone_subnet
+from fullbore.plan.pools import fits, layout_of
 
 SERVING_PORT = 8000
 GATEWAY_PORT = 8080
@@ -168,14 +170,14 @@ def cloud_cluster_plan(env: Environment, endpoints: Endpoints | None) -> Cluster
 
 def serving_plan(env: Environment, name: str, replicas: int) -> ServingPlan | None:
     """One pool: the site's is named `serving`, the cloud's `standby`."""
-    serving = env.serving
-    if serving is None:
+    serving, layout = env.serving, layout_of(env)
+    if serving is None or layout is None:
         return None
     return ServingPlan(
         name=name,
         model=serving.model,
         replicas=replicas,
-        gpus=serving.tensor_parallel * serving.pipeline_parallel,
+        gpus=layout.gpus,
         port=SERVING_PORT,
         document={
             "version": DOCUMENT_VERSION,
@@ -185,13 +187,31 @@ def serving_plan(env: Environment, name: str, replicas: int) -> ServingPlan | No
             "model": serving.model,
             "profile": env.image.profile if env.image else "cuda",
             "precision": serving.precision,
-            "tensor_parallel": serving.tensor_parallel,
-            "pipeline_parallel": serving.pipeline_parallel,
+            "kv_precision": serving.kv_precision,
+            "tensor_parallel": layout.tensor_parallel,
+            "pipeline_parallel": layout.pipeline_parallel,
+            "data_parallel": layout.data_parallel,
+            "expert_parallel": layout.expert_parallel,
+            **_engine(env, at_site=name == "serving"),
             "context_tokens": serving.context_tokens,
             "concurrency": serving.concurrency,
             "port": SERVING_PORT,
         },
     )
+
+
+def _engine(env: Environment, *, at_site: bool) -> dict[str, object]:
+    """Settings of the engine that the memory plan was made with, and the KV cache that it then has; without GPUs
+    nothing. Of several pools the one with the least counts: a replica may land on any."""
+    found = [(pool, result) for pool, result in fits(env) if pool.at_site == at_site]
+    if not found:
+        return {}
+    pool, result = min(found, key=lambda item: item[1].kv_tokens)
+    return {
+        "memory_fraction": MEMORY_FRACTION,
+        "batch_tokens": pool.accelerator.batch_tokens,
+        "kv_tokens": result.kv_tokens,
+    }
 
 
 def gateway_plan(env: Environment, endpoints: Endpoints | None) -> GatewayPlan | None:

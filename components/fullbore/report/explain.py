@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from fullbore.catalog.models import MODELS
 from fullbore.config.models import Environment
-from fullbore.plan.checks.serving import fits
-from fullbore.plan.fit import parameters
+from fullbore.plan.fit import Aim, Fit, active_parameters, parameters, reason
 from fullbore.plan.model import Plan
+from fullbore.plan.pools import Pool, alternatives, fits, layout_of, model_of, serving_pools
 from fullbore.plan.schedule import ScheduleError, longest_gap_s
+from fullbore.plan.thumb import rules_of_thumb
 
 Value = str | int | float
 Row = Mapping[str, Value]
@@ -48,39 +48,84 @@ def _hosts(env: Environment, plan: Plan) -> Section:
 
 
 def _model(env: Environment, plan: Plan) -> Section:
-    serving = env.serving
-    model = MODELS.get(serving.model) if serving else None
-    if serving is None or model is None:
+    serving, model, layout = env.serving, model_of(env.serving), layout_of(env)
+    if serving is None or model is None or layout is None:
         return Section(title="model", rows=())
     row: Row = {
         "model": model.name,
         "parameters (10^9)": round(parameters(model) / 1e9, 2),
+        "a token uses (10^9)": round(active_parameters(model) / 1e9, 2),
         "attention": model.attention,
         "precision": serving.precision,
-        "tensor x pipeline parallel": f"{serving.tensor_parallel} x {serving.pipeline_parallel}",
+        "layout": str(layout),
+        "GPUs a replica": layout.gpus,
         "replicas": serving.replicas,
         "standby replicas": plan.standby.serving.replicas if plan.standby else 0,
     }
-    return Section(title="model", rows=(row,), note=f"from {model.source}")
+    chosen = "as given" if serving.tensor_parallel else f"chosen for {serving.optimise}"
+    return Section(title="model", rows=(row,), note=f"shapes from {model.source}; layout {chosen}")
 
 
 def _fit(env: Environment, plan: Plan) -> Section:
+    rows = tuple(_fit_row(pool, fit) for pool, fit in fits(env))
+    note = "GiB of the fullest GPU; the engine's share of its memory less what it holds is KV cache; see docs/fit.md"
+    return Section(title="fit of one GPU", rows=rows, note=note)
+
+
+def _fit_row(pool: Pool, fit: Fit) -> Row:
+    rank = fit.fullest
+    return {
+        "where": pool.path,
+        "GPU": pool.accelerator.name,
+        "HBM": round(fit.hbm_gib, 1),
+        "usable": round(rank.budget_gib, 1),
+        "weights": round(rank.weights_gib, 1),
+        "activations": round(rank.activations_gib, 2),
+        "NCCL": round(rank.collectives_gib, 2),
+        "libraries": round(rank.libraries_gib, 2),
+        "CUDA graphs": round(rank.graphs_gib, 2),
+        "KV cache": round(rank.kv_gib, 1),
+        "KiB a token": round(rank.kv_bytes_per_token / 1024, 1),
+        "KV tokens of a replica": fit.kv_tokens,
+        "wanted": fit.wanted_tokens,
+        "full sequences": fit.full_sequences,
+        "fits": "yes" if fit.full else "in part" if fit.fits else "no",
+    }
+
+
+_SHOWN = 3
+"""Layouts that are shown of a kind of GPU, by cost and by latency."""
+
+
+def _layouts(env: Environment, plan: Plan) -> Section:
+    """The best layouts of each kind of machine, by cost and by latency, whether or not one is given."""
+    aims: tuple[Aim, ...] = ("cost", "latency")
+    kinds = {(pool.accelerator.name, pool.gpus_per_machine): pool for pool in serving_pools(env)}
     rows = tuple(
         {
-            "where": pool.path,
-            "GPU": pool.accelerator.name,
-            "HBM (GiB)": round(fit.hbm_gib, 1),
-            "usable (GiB)": round(fit.budget_gib, 1),
-            "weights (GiB)": round(fit.weights_gib, 1),
-            "activations (GiB)": round(fit.fixed_gib, 1),
-            "KV cache (KiB a token)": round(fit.kv_bytes_per_token / 1024, 1),
-            "KV cache (tokens)": fit.kv_tokens,
-            "wanted (tokens)": fit.wanted_tokens,
-            "fits": "yes" if fit.kv_tokens >= fit.wanted_tokens else "in part" if fit.fits else "no",
+            "GPU": f"{pool.gpus_per_machine} x {pool.accelerator.name}",
+            "best at": aim,
+            "rank": rank,
+            "layout": str(candidate.layout),
+            "GPUs": candidate.layout.gpus,
+            "KV tokens": candidate.fit.kv_tokens,
+            "ms a token": round(candidate.speed.step_s * 1e3, 1),
+            "tokens/s": round(candidate.speed.tokens_per_s),
+            "why": reason(candidate, aim),
         }
-        for pool, fit in fits(env)
+        for pool in kinds.values()
+        for aim in aims
+        for rank, candidate in enumerate(alternatives(env, pool, aim)[:_SHOWN], start=1)
     )
-    return Section(title="fit of one GPU", rows=rows, note="the fullest rank; a token's KV cache is kept in 16 bits")
+    return Section(title="layouts", rows=rows, note="a roofline estimate to rank by (plan/fit/latency.py), no promise")
+
+
+def _thumb(env: Environment, plan: Plan) -> Section:
+    rows = tuple(
+        {"rule": rule.text, "says": rule.says, "computed": rule.computed, "verdict": rule.verdict}
+        for rule in rules_of_thumb(env)
+    )
+    return Section(title="rules of thumb", rows=rows, note="published rules against what was computed for this plan")
 
 
 def _capacity(env: Environment, plan: Plan) -> Section:
@@ -129,4 +174,13 @@ def _cost(env: Environment, plan: Plan) -> Section:
     return Section(title="cost", rows=tuple(rows), note=note)
 
 
-_SECTIONS: tuple[Callable[[Environment, Plan], Section], ...] = (_hosts, _model, _fit, _capacity, _recovery, _cost)
+_SECTIONS: tuple[Callable[[Environment, Plan], Section], ...] = (
+    _hosts,
+    _model,
+    _fit,
+    _layouts,
+    _thumb,
+    _capacity,
+    _recovery,
+    _cost,
+)

@@ -124,14 +124,23 @@ def test_inventory_of_a_plan_with_errors_is_refused(tmp_path: Path) -> None:
 def test_explain_speaks_of_each_part() -> None:
     done = fullbore("explain", "prod")
     assert done.returncode == 0
-    for words in ("fit of one GPU", "694,733", "cloud capacity", "p5en.48xlarge", "recovery", "US dollars an hour"):
+    for words in (
+        "fit of one GPU",
+        "layouts",
+        "rules of thumb",
+        "643,520",
+        "cloud capacity",
+        "p5en.48xlarge",
+        "recovery",
+        "US dollars an hour",
+    ):
         assert words in done.stdout
     assert "\x1b" not in done.stdout
 
 
 def test_explain_as_json() -> None:
     document = json.loads(fullbore("explain", "prod", "--json").stdout)
-    assert document["fit of one GPU"][0]["KV cache (tokens)"] == 694_733
+    assert document["fit of one GPU"][0]["KV tokens of a replica"] == 643_520
     assert document["problems"] == []
 
 

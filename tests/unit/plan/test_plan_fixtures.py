@@ -25,7 +25,7 @@ def expected(case: str) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_case(case: str) -> None:
-    plan = make_plan(parse(read_mapping(FIXTURES / case / "in.yaml")))
+    plan = make_plan(parse(read_mapping(FIXTURES / case / "in.yaml"), FIXTURES / case))
     assert problem_documents(plan.problems) == expected(case)
 
 

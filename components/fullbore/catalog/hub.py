@@ -1,0 +1,188 @@
+"""From a Hugging Face `config.json` to a row: which fields each architecture has, and what is wrong with a file.
+
+Field names and defaults are those of `transformers` (src/transformers/models/*/configuration_*.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import cast
+
+from fullbore.catalog.architecture import Mla, ModelRow, Moe
+
+Config = Mapping[str, object]
+
+
+class HubConfigError(Exception):
+    """A configuration that makes no row; `reasons` says each thing that is wrong."""
+
+    def __init__(self, reasons: tuple[str, ...]) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+
+
+class _Fields:
+    """Reads fields of a configuration and collects what is wrong with them."""
+
+    def __init__(self, config: Config) -> None:
+        self.config, self.reasons = config, list[str]()
+
+    def count(self, name: str, default: int | None = None) -> int:
+        """A whole number of at least 1; 1 where it is wrong, so that reading goes on."""
+        value = self.config.get(name, default)
+        if value is None:
+            self.reasons.append(f"{name} is missing")
+        elif not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**40:
+            self.reasons.append(f"{name}: got {str(value)[:40]!r}, allowed a whole number of at least 1")
+        else:
+            return value
+        return 1
+
+    def from_zero(self, name: str) -> int:
+        """A whole number of at least 0; 0 where it is not given."""
+        return 0 if self.config.get(name) in (None, 0) else self.count(name)
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        value = self.config.get(name, default)
+        if not isinstance(value, bool):
+            self.reasons.append(f"{name}: got {str(value)[:40]!r}, allowed true or false")
+        return value is True
+
+
+def model_row(name: str, source: str, config: Config) -> ModelRow:
+    """The row of a `config.json`. Raises HubConfigError with every reason at once."""
+    kind = config.get("model_type")
+    reader = _ARCHITECTURES.get(kind) if isinstance(kind, str) else None
+    if reader is None:
+        known = ", ".join(sorted(_ARCHITECTURES))
+        got = "is missing" if kind is None else f"got {str(kind)[:40]!r}"
+        raise HubConfigError((f"model_type {got}, allowed {known}",))
+    fields = _Fields(config)
+    row = reader(name, source, fields)
+    reasons = (*fields.reasons, *_contradictions(row))
+    if reasons:
+        raise HubConfigError(reasons)
+    return row
+
+
+def _contradictions(row: ModelRow) -> tuple[str, ...]:
+    found = list[str]()
+    if row.kv_heads > row.heads or row.heads % row.kv_heads:
+        found.append(f"num_key_value_heads: got {row.kv_heads}, allowed a divisor of the {row.heads} attention heads")
+    if row.moe and row.moe.top_k > row.moe.routed:
+        found.append(f"num_experts_per_tok: got {row.moe.top_k}, but there are {row.moe.routed} experts")
+    if row.moe and row.moe.first_k_dense > row.layers:
+        found.append(f"first_k_dense_replace: got {row.moe.first_k_dense}, but there are {row.layers} layers")
+    return tuple(found)
+
+
+def _dense(name: str, source: str, fields: _Fields) -> ModelRow:
+    """Llama and Mistral: one feed-forward block a layer, biases only where the file says so."""
+    bias = fields.flag("attention_bias")
+    return _row(name, source, fields, qkv_bias=bias, output_bias=bias)
+
+
+def _qwen2(name: str, source: str, fields: _Fields) -> ModelRow:
+    """Qwen2: queries, keys and values always have a bias (modeling_qwen2.py)."""
+    return _row(name, source, fields, qkv_bias=True)
+
+
+def _qwen3(name: str, source: str, fields: _Fields) -> ModelRow:
+    """Qwen3: queries and keys are normalised over a head (modeling_qwen3.py)."""
+    bias = fields.flag("attention_bias")
+    return _row(name, source, fields, qkv_bias=bias, output_bias=bias, qk_norm=True)
+
+
+def _qwen3_moe(name: str, source: str, fields: _Fields) -> ModelRow:
+    if fields.config.get("mlp_only_layers") or fields.config.get("decoder_sparse_step", 1) != 1:
+        fields.reasons.append("decoder_sparse_step and mlp_only_layers: allowed 1 and []; dense layers between experts")
+    moe = Moe(
+        routed=fields.count("num_experts"),
+        shared=0,
+        top_k=fields.count("num_experts_per_tok"),
+        intermediate=fields.count("moe_intermediate_size"),
+    )
+    bias = fields.flag("attention_bias")
+    return _row(name, source, fields, qkv_bias=bias, output_bias=bias, qk_norm=True, moe=moe)
+
+
+def _mixtral(name: str, source: str, fields: _Fields) -> ModelRow:
+    moe = Moe(
+        routed=fields.count("num_local_experts"),
+        shared=0,
+        top_k=fields.count("num_experts_per_tok"),
+        intermediate=fields.count("intermediate_size"),
+    )
+    return _row(name, source, fields, moe=moe)
+
+
+def _deepseek(name: str, source: str, fields: _Fields) -> ModelRow:
+    """DeepSeek-V2 and V3; multi-token prediction layers, which serving drops, are not counted in `layers`."""
+    mla = Mla(
+        q_lora_rank=fields.from_zero("q_lora_rank") or None,
+        kv_lora_rank=fields.count("kv_lora_rank"),
+        qk_nope_head_dim=fields.count("qk_nope_head_dim"),
+        qk_rope_head_dim=fields.count("qk_rope_head_dim"),
+        v_head_dim=fields.count("v_head_dim"),
+    )
+    moe = Moe(
+        routed=fields.count("n_routed_experts"),
+        shared=fields.from_zero("n_shared_experts"),
+        top_k=fields.count("num_experts_per_tok"),
+        intermediate=fields.count("moe_intermediate_size"),
+        first_k_dense=fields.from_zero("first_k_dense_replace"),
+        gate_bias=fields.config.get("topk_method") == "noaux_tc",
+    )
+    if fields.config.get("moe_layer_freq", 1) != 1:
+        fields.reasons.append("moe_layer_freq: allowed 1; dense layers between experts are not known here")
+    return _row(name, source, fields, head_dim=mla.qk_nope_head_dim + mla.qk_rope_head_dim, mla=mla, moe=moe)
+
+
+def _row(
+    name: str,
+    source: str,
+    fields: _Fields,
+    *,
+    head_dim: int | None = None,
+    qkv_bias: bool = False,
+    output_bias: bool = False,
+    qk_norm: bool = False,
+    mla: Mla | None = None,
+    moe: Moe | None = None,
+) -> ModelRow:
+    """The fields that every architecture has."""
+    hidden, heads = fields.count("hidden_size"), fields.count("num_attention_heads")
+    given = fields.config.get("head_dim") is not None
+    return ModelRow(
+        name=name,
+        source=source,
+        layers=fields.count("num_hidden_layers"),
+        hidden=hidden,
+        intermediate=fields.count("intermediate_size"),
+        heads=heads,
+        kv_heads=fields.count("num_key_value_heads", heads),
+        head_dim=head_dim or (fields.count("head_dim") if given else max(1, hidden // heads)),
+        vocab=fields.count("vocab_size"),
+        max_context_tokens=fields.count("max_position_embeddings"),
+        qkv_bias=qkv_bias,
+        output_bias=output_bias,
+        qk_norm=qk_norm,
+        tied_embeddings=fields.flag("tie_word_embeddings"),
+        mla=mla,
+        moe=moe,
+    )
+
+
+_ARCHITECTURES = cast(
+    "Mapping[str, Callable[[str, str, _Fields], ModelRow]]",
+    {
+        "deepseek_v2": _deepseek,
+        "deepseek_v3": _deepseek,
+        "llama": _dense,
+        "mistral": _dense,
+        "mixtral": _mixtral,
+        "qwen2": _qwen2,
+        "qwen3": _qwen3,
+        "qwen3_moe": _qwen3_moe,
+    },
+)

@@ -1,0 +1,31 @@
+"""Does the model fit, how is it split best, how fast is it then, and what would make a misfit fit."""
+
+from fullbore.plan.fit.latency import Speed, speed
+from fullbore.plan.fit.layout import Illegal, Layout, illegal
+from fullbore.plan.fit.memory import GIB, Engine, Fit, RankMemory, fit
+from fullbore.plan.fit.parts import active_parameters, parameters
+from fullbore.plan.fit.repair import Change, changes, runs
+from fullbore.plan.fit.search import Aim, Candidate, candidates, ranked, reason
+
+__all__ = [
+    "GIB",
+    "Aim",
+    "Candidate",
+    "Change",
+    "Engine",
+    "Fit",
+    "Illegal",
+    "Layout",
+    "RankMemory",
+    "Speed",
+    "active_parameters",
+    "candidates",
+    "changes",
+    "fit",
+    "illegal",
+    "parameters",
+    "ranked",
+    "reason",
+    "runs",
+    "speed",
+]

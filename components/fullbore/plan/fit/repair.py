@@ -1,0 +1,130 @@
+"""What would make a misfit fit: single changes, each tried before it is named, the smallest first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from fullbore.catalog.accelerators import ACCELERATORS, AcceleratorRow
+from fullbore.catalog.architecture import ModelRow
+from fullbore.catalog.precisions import KV_FP8_CAPABILITY, LOWER, PRECISIONS
+from fullbore.plan.fit.layout import Layout, illegal
+from fullbore.plan.fit.memory import Fit, fit
+from fullbore.plan.fit.search import candidates as fitting
+from fullbore.plan.fit.search import ranked
+
+Enough = Callable[[Fit], bool]
+"""What the change must reach: one sequence, or all of them."""
+LEAST_CONTEXT = 1024
+"""A shorter context is no repair of a misfit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """Settings to change, by the name of the field; `accelerator` is the GPU's."""
+
+    values: tuple[tuple[str, object], ...]
+
+    def __str__(self) -> str:
+        return " and ".join(_phrase(field, value) for field, value in self.values)
+
+
+def _phrase(field: str, value: object) -> str:
+    if field == "accelerator":
+        return f"take {value} GPUs"
+    return f"set {field} to {str(value).lower() if isinstance(value, bool) else value}"
+
+
+def changes(
+    model: ModelRow, accelerator: AcceleratorRow, layout: Layout, gpus: int, enough: Enough
+) -> tuple[Change, ...]:
+    """Changes that make it enough, each on its own, from what costs least to what costs most: fewer sequences, a
+    shorter context, an fp8 cache, another split of the machine, a lower precision, a larger GPU."""
+    builders = (_fewer, _shorter, _smaller_cache, _split, _lower, _larger)
+    return tuple(change for build in builders for change in build(model, accelerator, layout, gpus, enough))
+
+
+def _tried(model: ModelRow, accelerator: AcceleratorRow, layout: Layout, enough: Enough) -> bool:
+    return not illegal(model, layout) and enough(fit(model, accelerator, layout))
+
+
+def _fewer(model: ModelRow, accelerator: AcceleratorRow, layout: Layout, gpus: int, enough: Enough) -> Iterator[Change]:
+    best = _largest(
+        1, layout.concurrency - 1, lambda n: _tried(model, accelerator, replace(layout, concurrency=n), enough)
+    )
+    if best:
+        yield Change(values=(("concurrency", best),))
+
+
+def _shorter(
+    model: ModelRow, accelerator: AcceleratorRow, layout: Layout, gpus: int, enough: Enough
+) -> Iterator[Change]:
+    blocks = _largest(
+        1,
+        (layout.context_tokens - 1) // LEAST_CONTEXT,
+        lambda n: _tried(model, accelerator, replace(layout, context_tokens=n * LEAST_CONTEXT), enough),
+    )
+    if blocks:
+        yield Change(values=(("context_tokens", blocks * LEAST_CONTEXT),))
+
+
+def _smaller_cache(
+    model: ModelRow, accelerator: AcceleratorRow, layout: Layout, gpus: int, enough: Enough
+) -> Iterator[Change]:
+    able = accelerator.compute_capability >= KV_FP8_CAPABILITY
+    if (
+        able
+        and layout.kv_precision == "auto"
+        and _tried(model, accelerator, replace(layout, kv_precision="fp8"), enough)
+    ):
+        yield Change(values=(("kv_precision", "fp8"),))
+
+
+def _split(model: ModelRow, accelerator: AcceleratorRow, layout: Layout, gpus: int, enough: Enough) -> Iterator[Change]:
+    """The legal split of one machine with the fewest GPUs; of equals the one that is cheapest to run."""
+    found = [c for c in ranked(fitting(model, accelerator, layout, gpus), "cost") if enough(c.fit)]
+    if found:
+        yield Change(values=_differences(layout, min(found, key=lambda c: c.layout.gpus).layout))
+
+
+def _differences(old: Layout, new: Layout) -> tuple[tuple[str, object], ...]:
+    fields = ("tensor_parallel", "pipeline_parallel", "data_parallel", "expert_parallel")
+    return tuple((name, getattr(new, name)) for name in fields if getattr(new, name) != getattr(old, name))
+
+
+def _lower(model: ModelRow, accelerator: AcceleratorRow, layout: Layout, gpus: int, enough: Enough) -> Iterator[Change]:
+    precision = layout.precision
+    while (lower := LOWER.get(precision)) is not None:
+        precision = lower
+        if runs(precision, accelerator) and _tried(model, accelerator, replace(layout, precision=precision), enough):
+            yield Change(values=(("precision", precision),))
+            return
+
+
+def _larger(
+    model: ModelRow, accelerator: AcceleratorRow, layout: Layout, gpus: int, enough: Enough
+) -> Iterator[Change]:
+    """The cheapest GPU of more memory."""
+    for row in sorted(ACCELERATORS.values(), key=lambda row: (row.usd, row.hbm_gib)):
+        larger = row.hbm_gib > accelerator.hbm_gib and runs(layout.precision, row)
+        if larger and _tried(model, row, layout, enough):
+            yield Change(values=(("accelerator", row.name),))
+            return
+
+
+def runs(precision: str, accelerator: AcceleratorRow) -> bool:
+    """True where the GPU runs kernels of this precision."""
+    row, has = PRECISIONS[precision], accelerator.compute_capability
+    return row.capability <= has and (row.until is None or has <= row.until)
+
+
+def _largest(low: int, high: int, holds: Callable[[int], bool]) -> int | None:
+    """The largest number from `low` to `high` that holds, where all below one that holds do, too."""
+    best = None
+    while low <= high:
+        middle = (low + high) // 2
+        if holds(middle):
+            best, low = middle, middle + 1
+        else:
+            high = middle - 1
+    return best
