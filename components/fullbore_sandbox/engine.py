@@ -73,16 +73,17 @@ class Engine:
 
 def open_engine(state: State, sandbox: bool, progress: Progress = lambda _: None) -> Engine:
     """The engine: one on PATH that is new enough and has its language host, else the one built here."""
-    found = on_path()
+    found = installed_engine()
     if found is not None:
         return Engine(state=state, pulumi=found, folders=(found.parent,), sandbox=sandbox)
     paths = [tool(name, progress) for name in ENGINE]
     return Engine(state=state, pulumi=paths[0], folders=tuple(p.parent for p in paths), sandbox=sandbox)
 
 
-def on_path() -> Path | None:
-    """A `pulumi` on PATH of at least the pinned version, with `pulumi-language-python` beside it."""
-    found = shutil.which("pulumi")
+def installed_engine() -> Path | None:
+    """A `pulumi` on PATH, or where the official installer puts it, of at least the pinned version, with its
+    `pulumi-language-python` beside it."""
+    found = shutil.which("pulumi") or shutil.which("pulumi", path=Path.home() / ".pulumi" / "bin")
     if found is None or not (Path(found).resolve().parent / "pulumi-language-python").exists():
         return None
     told = subprocess.run(

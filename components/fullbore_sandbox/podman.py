@@ -23,10 +23,17 @@ BUSY_S = 30.0
 
 @cache
 def binary() -> str:
-    """The container engine on PATH. Raises SandboxError where there is none."""
-    found = shutil.which("podman") or shutil.which("docker")
+    """The container engine: podman, or docker where its daemon answers. Raises SandboxError where there is neither."""
+    found = shutil.which("podman") or _docker()
     if found is None:
-        raise SandboxError("podman: neither podman nor docker is on PATH; run scripts/setup")
+        raise SandboxError("podman: neither podman nor a docker daemon is here; run scripts/setup")
+    return found
+
+
+def _docker() -> str | None:
+    found = shutil.which("docker")
+    if found is None or subprocess.run([found, "info"], capture_output=True, check=False).returncode:
+        return None
     return found
 
 
@@ -126,7 +133,7 @@ def _cgroups_unified() -> bool:
 
 def networks_in_use() -> list[IPv4Network]:
     """Networks that are routed here or belong to a container network, running or not."""
-    if not (shutil.which("podman") or shutil.which("docker")):
+    if not (shutil.which("podman") or _docker()):
         return routed_networks()
     listed = subprocess.run([binary(), "network", "ls", "--quiet"], capture_output=True, text=True, check=False)
     names = listed.stdout.split()

@@ -31,7 +31,7 @@ def repository(tmp_path: Path) -> Path:
 @pytest.fixture
 def environ(tmp_path: Path) -> Iterator[dict[str, str]]:
     """An engine on PATH, and a folder for temporary files that is empty again at the end."""
-    found = engine.on_path()
+    found = engine.installed_engine()
     folders = [found.parent] if found else [toolchain.path(name).parent for name in toolchain.ENGINE]
     temporary = tmp_path / "temporary"
     temporary.mkdir()

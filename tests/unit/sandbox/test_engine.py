@@ -115,8 +115,19 @@ def test_an_old_engine_on_path_is_not_used(tmp_path: Path, monkeypatch: pytest.M
         (tmp_path / name).write_text(f"#!/bin/sh\necho {answer}\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert engine.on_path() is None
+    assert engine.installed_engine() is None
     (tmp_path / "pulumi").write_text("#!/bin/sh\necho v3.251.0\n")
-    assert engine.on_path() == tmp_path / "pulumi"
+    assert engine.installed_engine() == tmp_path / "pulumi"
     (tmp_path / "pulumi-language-python").unlink()
-    assert engine.on_path() is None
+    assert engine.installed_engine() is None
+
+
+def test_the_official_installer_s_engine_is_found_off_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / ".pulumi" / "bin"
+    folder.mkdir(parents=True)
+    for name in ("pulumi", "pulumi-language-python"):
+        (folder / name).write_text("#!/bin/sh\necho v3.250.0\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert engine.installed_engine() == folder / "pulumi"

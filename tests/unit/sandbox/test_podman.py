@@ -1,0 +1,43 @@
+"""Which container engine is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fullbore_sandbox import podman
+from fullbore_sandbox.state import SandboxError
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that is the whole PATH."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    podman.binary.cache_clear()
+    yield tmp_path
+    podman.binary.cache_clear()
+
+
+def program(folder: Path, name: str, status: int) -> Path:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\nexit {status}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_podman_comes_first(programs: Path) -> None:
+    program(programs, "docker", 0)
+    wanted = program(programs, "podman", 0)
+    assert podman.binary() == str(wanted)
+
+
+def test_docker_where_its_daemon_answers(programs: Path) -> None:
+    assert podman.binary() == str(program(programs, "docker", 0))
+
+
+def test_docker_without_its_daemon_is_no_engine(programs: Path) -> None:
+    program(programs, "docker", 1)
+    with pytest.raises(SandboxError, match="neither podman nor a docker daemon"):
+        podman.binary()
