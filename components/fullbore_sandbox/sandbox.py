@@ -26,7 +26,7 @@ BUILD_ORDER = (
     "vc-controller-manager", "pulumi-language-python-exec", "pulumi-resource-pulumi-python", "pulumi-language-python",
     "pulumi",
 )  # fmt: skip
-"""The engine last: the clusters start while it is built."""
+"""In each lane what others wait for first."""
 
 
 def up(state: State, environment: Environment, console: Console) -> dict[str, float]:
@@ -65,8 +65,8 @@ def endpoints_file(state: State) -> Path:
 
 
 def _tool_steps() -> list[Step]:
-    """A step for each tool to be built, one at a time; another that fetches their sources meanwhile."""
-    wanted = [name for name in BUILD_ORDER if engine.on_path() is None or name not in ENGINE]
+    """A step for each tool to be built, in two lanes; another that fetches their sources meanwhile."""
+    wanted = [name for name in BUILD_ORDER if engine.installed_engine() is None or name not in ENGINE]
     with ThreadPoolExecutor(2) as pool:
         intact = list(pool.map(lambda name: toolchain.is_intact(TOOLS[name].path), wanted))
     missing = [TOOLS[name] for name, there in zip(wanted, intact, strict=True) if not there]
@@ -77,7 +77,8 @@ def _tool_steps() -> list[Step]:
             doing=f"building {row.version}" if row.package else "copying",
             estimate_s=row.seconds,
             work=lambda say, name=row.name: toolchain.tool(name),
-            lane="compiler",
+            # Two at a time: the largest packages keep one core busy each.
+            lane="engine" if row.name in ENGINE else "control plane",
         )
         for row in missing
     ]
