@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import pulumi
 
 from fullbore._component import Component
-from fullbore.plan.model import ImagePlan
+from fullbore.plan.model import BUILDABLE, ImagePlan
 from fullbore.provider.resources import Image
 
 CONTEXT = "images/runtime"
-BUILDABLE = ("cpu",)
-"""Profiles that the Containerfile builds."""
 
 
 @dataclass(frozen=True, kw_only=True)

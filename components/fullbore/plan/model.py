@@ -117,6 +117,10 @@ class ReplicationPlan:
     """Most that a run may use of the link, MiB/s; None for all of it."""
 
 
+BUILDABLE = ("cpu",)
+"""Profiles that the Containerfile of images/runtime builds."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImagePlan:
     registry: str

@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fullbore import runtime_image
 from fullbore.config import Endpoints, Environment, load_file
 from fullbore.plan import make_plan
-from fullbore.plan.checks import structure
 from fullbore.plan.network import zone_subnet
 
 STACKS = Path(__file__).parents[3] / "stacks"
@@ -87,10 +85,6 @@ def test_a_real_environment_never_takes_a_sandbox_s_endpoints() -> None:
 @pytest.mark.parametrize("name", ["dev", "local", "prod", "staging"])
 def test_the_repository_s_environments_have_no_problem(name: str) -> None:
     assert make_plan(environment(name)).problems == ()
-
-
-def test_the_plan_and_the_program_build_the_same_profiles() -> None:
-    assert structure.BUILDABLE == runtime_image.BUILDABLE
 
 
 def test_a_real_standby_takes_the_cluster_that_it_names() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fullbore.plan.checks.base import Finding, Rule, Subject
+from fullbore.plan.model import BUILDABLE
 
 NEEDS = {
     "storage": ("cloud",),
@@ -24,9 +25,6 @@ LEFT_OUT_IN_SANDBOX = {
     "gateway.address": "the name or address that clients use",
 }
 """Fields that a sandbox chooses itself and that a real environment must say."""
-
-BUILDABLE = ("cpu",)
-"""Profiles of the image that the Containerfile builds; the image of another is made elsewhere."""
 
 
 def _needs(subject: Subject) -> Iterable[Finding]:
