@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
+import signal
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import boto3
+from kubernetes import client, config
+
+from fullbore.report.scratch import copy_working_tree
+
+ROOT = Path(__file__).parents[2]
+
+SERVING = "app.kubernetes.io/instance=serving"
+"""The label of the site's pods."""
 MODEL = "deepseek-r1-distill-qwen-7b"
 """What stacks/Pulumi.local.yaml serves."""
 
@@ -112,6 +127,82 @@ class Checkout:
             argv += ["--filter", each]
         return json.loads(self.podman(*argv) or "[]")
 
+    def kube(self, cluster: str = "site") -> client.ApiClient:
+        return config.new_client_from_config(self.endpoints["clusters"][cluster]["kubeconfig"])
+
+    def ready_pods(self, selector: str = SERVING, cluster: str = "site") -> list[Any]:
+        pods = client.CoreV1Api(self.kube(cluster)).list_namespaced_pod("fullbore", label_selector=selector).items
+        return [pod for pod in pods if pod.status and _is_ready(pod.status.conditions or [])]
+
+    def aws(self, service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoints["aws"]["endpoint_url"],
+            region_name="eu-central-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    def census(self) -> Counter[str]:
+        """How many of each thing the emulated cloud holds; what a killed run must not make twice."""
+        ec2 = self.aws("ec2")
+        vpcs = [vpc for vpc in ec2.describe_vpcs()["Vpcs"] if not vpc.get("IsDefault")]
+        ours = [{"Name": "vpc-id", "Values": [vpc["VpcId"] for vpc in vpcs]}] if vpcs else []
+        return Counter(
+            vpcs=len(vpcs),
+            subnets=len(ec2.describe_subnets(Filters=ours)["Subnets"]) if ours else 0,
+            launch_templates=len(ec2.describe_launch_templates()["LaunchTemplates"]),
+            buckets=len(self.aws("s3").list_buckets()["Buckets"]),
+            clusters=len(self.aws("eks").list_clusters()["clusters"]),
+            roles=len(self.aws("iam").list_roles()["Roles"]),
+            tasks=len(self.aws("datasync").list_tasks()["Tasks"]),
+            locations=len(self.aws("datasync").list_locations()["Locations"]),
+        )
+
+    def kill_engine(self, argv: Sequence[str], moment: Callable[[str], bool], wait_s: float = 0) -> str:
+        """Run `argv` and kill -9 its engine `wait_s` after the first line at which `moment` is true of all said so far.
+
+        What was said. Where the engine ends before that, nothing is killed.
+        """
+        process = subprocess.Popen(
+            argv,
+            cwd=self.root,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        assert process.stdout
+        said = ""
+        for line in process.stdout:
+            said += line
+            if moment(said):
+                engine = self.engine()
+                if engine is not None:
+                    time.sleep(wait_s)  # The moment of a random kill is a time and nothing else.
+                    with suppress(ProcessLookupError):
+                        os.kill(engine, signal.SIGKILL)
+                break
+        said += process.stdout.read()
+        process.wait(60)
+        return said
+
+    def engine(self) -> int | None:
+        """The pid of this checkout's running `pulumi` that updates; None where none does."""
+        home = f"PULUMI_HOME={self.state / 'home'}".encode()
+        for entry in filter(lambda each: each.name.isdigit(), Path("/proc").iterdir()):
+            try:
+                argv = (entry / "cmdline").read_bytes().split(b"\0")
+                environ = (entry / "environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            updates = {b"up", b"destroy", b"refresh"} & set(argv)
+            if Path(argv[0].decode()).name == "pulumi" and updates and home in environ:
+                return int(entry.name)
+        return None
+
     def http(self, url: str, body: object | None = None, timeout: float = 30) -> Answer:
         """GET, or POST of a JSON body; an error status is an answer too."""
         data = None if body is None else json.dumps(body).encode()
@@ -136,6 +227,38 @@ class Checkout:
         if not file.exists():
             file.write_text(json.dumps(self.outputs()))
         return json.loads(file.read_text())
+
+
+@contextmanager
+def scratch_checkout() -> Iterator[Checkout]:
+    """A copy of the working tree; whatever is left running in it is taken down at the end."""
+    folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="fullbore-test-")))
+    copy_working_tree(ROOT, folder)
+    (folder / ".venv").symlink_to((ROOT / ".venv").resolve())
+    subprocess.run(["git", "init", "-q", "."], cwd=folder, check=True)
+    subprocess.run(["git", "add", "-A"], cwd=folder, check=True)
+    checkout = Checkout(folder)
+    checkout.temporary.mkdir()
+    try:
+        yield checkout
+    finally:
+        if checkout.state.exists():
+            checkout.run("scripts/down", "--force", check=False)
+        for each in (folder, checkout.temporary):
+            shutil.rmtree(each, ignore_errors=True)
+
+
+def summary(output: str) -> dict[str, int]:
+    """The engine's closing lines, e.g. {"unchanged": 40}."""
+    tail = output.rsplit("Resources:", 1)[-1]
+    return {
+        what: int(number)
+        for number, what in re.findall(r"(\d+) (created|updated|replaced|deleted|unchanged|changes)", tail)
+    }
+
+
+def _is_ready(conditions: list[Any]) -> bool:
+    return any(each.type == "Ready" and each.status == "True" for each in conditions)
 
 
 def _answer(status: int, headers: Any, raw: bytes) -> Answer:

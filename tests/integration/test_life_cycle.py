@@ -8,37 +8,22 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import boto3
 import pytest
-from kubernetes import client, config
+from kubernetes import client
 
-from checkout import Checkout, wait_for
+import kills
+from checkout import Checkout, summary, wait_for
 
 SYSCTL = "net.ipv4.tcp_ecn"
 FIRST: Counter[str] = Counter()
 """What the first `up` made in the emulated cloud."""
-
-
-def kube(checkout: Checkout, cluster: str = "site") -> client.ApiClient:
-    return config.new_client_from_config(checkout.endpoints["clusters"][cluster]["kubeconfig"])
-
-
-def aws(checkout: Checkout, service: str) -> Any:
-    return boto3.client(
-        service,
-        endpoint_url=checkout.endpoints["aws"]["endpoint_url"],
-        region_name="eu-central-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
 
 
 def left_in_memory(checkout: Checkout) -> list[str]:
@@ -51,41 +36,6 @@ def sysctl(checkout: Checkout, host: str, value: str | None = None) -> str:
     """The running value of the kernel setting on a host, after setting it by hand where a value is given."""
     change = f"sysctl -qw {SYSCTL}={value} && " if value else ""
     return checkout.ssh(host, f"{change}sysctl -n {SYSCTL}")
-
-
-def ready_pods(checkout: Checkout, selector: str, cluster: str = "site") -> list[Any]:
-    pods = client.CoreV1Api(kube(checkout, cluster)).list_namespaced_pod("fullbore", label_selector=selector).items
-    return [pod for pod in pods if pod.status and is_ready(pod.status.conditions or [])]
-
-
-def is_ready(conditions: list[Any]) -> bool:
-    return any(each.type == "Ready" and each.status == "True" for each in conditions)
-
-
-def census(checkout: Checkout) -> Counter[str]:
-    """How many of each thing the emulated cloud holds; what a killed run must not make twice."""
-    ec2 = aws(checkout, "ec2")
-    vpcs = [vpc for vpc in ec2.describe_vpcs()["Vpcs"] if not vpc.get("IsDefault")]
-    ours = [{"Name": "vpc-id", "Values": [vpc["VpcId"] for vpc in vpcs]}] if vpcs else []
-    return Counter(
-        vpcs=len(vpcs),
-        subnets=len(ec2.describe_subnets(Filters=ours)["Subnets"]) if ours else 0,
-        launch_templates=len(ec2.describe_launch_templates()["LaunchTemplates"]),
-        buckets=len(aws(checkout, "s3").list_buckets()["Buckets"]),
-        clusters=len(aws(checkout, "eks").list_clusters()["clusters"]),
-        roles=len(aws(checkout, "iam").list_roles()["Roles"]),
-        tasks=len(aws(checkout, "datasync").list_tasks()["Tasks"]),
-        locations=len(aws(checkout, "datasync").list_locations()["Locations"]),
-    )
-
-
-def summary(output: str) -> dict[str, int]:
-    """The engine's closing lines, e.g. {"unchanged": 40}."""
-    tail = output.rsplit("Resources:", 1)[-1]
-    return {
-        what: int(number)
-        for number, what in re.findall(r"(\d+) (created|updated|replaced|deleted|unchanged|changes)", tail)
-    }
 
 
 @pytest.mark.parametrize(
@@ -124,7 +74,7 @@ def refused(checkout: Checkout, path: str, extra: Mapping[str, str] = MappingPro
 
 def test_one_command_brings_everything_up(checkout: Checkout) -> None:
     done = checkout.run("scripts/up", timeout=3600)
-    FIRST.update(census(checkout))
+    FIRST.update(checkout.census())
     outputs = checkout.outputs_cached()
     assert outputs["gatewayUrl"] in done.stdout, "the closing table says where the gateway is"
     assert re.fullmatch(r".+/fullbore/runtime@sha256:[0-9a-f]{64}", outputs["imageRef"])
@@ -145,22 +95,22 @@ def test_hosts_hold_their_settings(checkout: Checkout) -> None:
 
 
 def test_cloud_exists_on_the_emulated_account(checkout: Checkout) -> None:
-    found = census(checkout)
+    found = checkout.census()
     assert found["vpcs"] == found["clusters"] == found["tasks"] == 1
     assert found["subnets"] == 2
     assert found["locations"] == 2
-    s3 = aws(checkout, "s3")
+    s3 = checkout.aws("s3")
     bucket = s3.list_buckets()["Buckets"][0]["Name"]
     assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
     assert s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
-    eks = aws(checkout, "eks")
+    eks = checkout.aws("eks")
     name = eks.list_clusters()["clusters"][0]
     group = eks.list_nodegroups(clusterName=name)["nodegroups"][0]
     assert eks.describe_nodegroup(clusterName=name, nodegroupName=group)["nodegroup"]["launchTemplate"]["id"]
 
 
 def test_every_ready_pod_is_a_running_container_of_the_image(checkout: Checkout) -> None:
-    pods = ready_pods(checkout, "app.kubernetes.io/instance=serving")
+    pods = checkout.ready_pods()
     assert len(pods) == 2
     digest = checkout.outputs_cached()["imageRef"].split("@")[1]
     for pod in pods:
@@ -171,6 +121,36 @@ def test_every_ready_pod_is_a_running_container_of_the_image(checkout: Checkout)
         inspected = json.loads(checkout.podman("inspect", running[0]["Id"]))[0]
         assert inspected["ImageDigest"] == digest
         assert pod.status.pod_ip in json.dumps(inspected["NetworkSettings"])
+
+
+def test_the_cluster_has_its_queue_and_priorities(checkout: Checkout) -> None:
+    api = checkout.kube()
+    queues = client.CustomObjectsApi(api).list_cluster_custom_object("scheduling.volcano.sh", "v1beta1", "queues")
+    assert queues["items"]
+    states = {each["metadata"]["name"]: each["status"]["state"] for each in queues["items"]}
+    group = checkout.ready_pods()[0].metadata.annotations["scheduling.k8s.io/group-name"]
+    found = client.CustomObjectsApi(api).get_namespaced_custom_object(
+        "scheduling.volcano.sh", "v1beta1", "fullbore", "podgroups", group
+    )
+    assert states[found["spec"]["queue"]] == "Open"
+    assert found["spec"]["queue"] != "default"
+    classes = {each.metadata.name: each.value for each in client.SchedulingV1Api(api).list_priority_class().items}
+    assert classes[checkout.ready_pods()[0].spec.priority_class_name] == checkout.ready_pods()[0].spec.priority > 0
+
+
+def test_prometheus_scrapes_every_host_and_has_its_rules(checkout: Checkout) -> None:
+    where = checkout.endpoints["prometheus"]
+    url = f"http://{where['address']}:{where['port']}/api/v1"
+
+    def up() -> set[str]:
+        found = checkout.http(f"{url}/query?query=up").body["data"]["result"]
+        return {each["metric"].get("host", "") for each in found if each["value"][1] == "1"} - {""}
+
+    wait_for("every host to be scraped", lambda: up() == {"gpu-01", "gpu-02", "nvme-01"})
+    groups = checkout.http(f"{url}/rules").body["data"]["groups"]
+    rules = {rule["name"]: rule["health"] for group in groups for rule in group["rules"]}
+    assert rules["FullboreHostAgentDown"] == "ok"
+    assert set(rules.values()) == {"ok"}
 
 
 def test_the_gateway_answers_a_chat_completion(checkout: Checkout) -> None:
@@ -191,11 +171,11 @@ def test_a_second_up_changes_nothing_and_says_so(checkout: Checkout) -> None:
 
 def test_drift_is_shown_by_name_and_value_and_repaired(checkout: Checkout) -> None:
     sysctl(checkout, "gpu-01", "2")
-    s3 = aws(checkout, "s3")
+    s3 = checkout.aws("s3")
     bucket = s3.list_buckets()["Buckets"][0]["Name"]
     tags = s3.get_bucket_tagging(Bucket=bucket)["TagSet"]
     s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": [tag for tag in tags if tag["Key"] != "environment"]})
-    apps = client.AppsV1Api(kube(checkout))
+    apps = client.AppsV1Api(checkout.kube())
     apps.patch_namespaced_deployment_scale("serving", "fullbore", {"spec": {"replicas": 1}})
 
     shown = checkout.pulumi("preview", "--refresh", "--diff", "--non-interactive").stdout
@@ -207,7 +187,7 @@ def test_drift_is_shown_by_name_and_value_and_repaired(checkout: Checkout) -> No
     assert sysctl(checkout, "gpu-01") == "1"
     assert {tag["Key"] for tag in s3.get_bucket_tagging(Bucket=bucket)["TagSet"]} == {tag["Key"] for tag in tags}
     assert apps.read_namespaced_deployment("serving", "fullbore").spec.replicas == 2
-    assert len(ready_pods(checkout, "app.kubernetes.io/instance=serving")) == 2
+    assert len(checkout.ready_pods()) == 2
 
 
 def test_endpoints_follow_the_pods_and_fall_back_to_the_standby(checkout: Checkout) -> None:
@@ -215,7 +195,7 @@ def test_endpoints_follow_the_pods_and_fall_back_to_the_standby(checkout: Checko
         answer = checkout.chat()
         return answer.status == 200 and answer.headers["x-fullbore-pool"] == name
 
-    apps = client.AppsV1Api(kube(checkout))
+    apps = client.AppsV1Api(checkout.kube())
     apps.patch_namespaced_deployment_scale("serving", "fullbore", {"spec": {"replicas": 0}})
     wait_for("the standby to answer", lambda: pool_is("standby"))
     apps.patch_namespaced_deployment_scale("serving", "fullbore", {"spec": {"replicas": 2}})
@@ -264,10 +244,10 @@ def test_secrets_are_nowhere_in_clear(checkout: Checkout) -> None:
 def test_destroy_leaves_an_empty_account_and_cluster(checkout: Checkout) -> None:
     checkout.pulumi("destroy", "--yes", "--non-interactive")
     assert checkout.resources() == []
-    left = census(checkout)
+    left = checkout.census()
     assert +left == {}, left
     for cluster in ("site", "cloud"):
-        namespaces: list[Any] = client.CoreV1Api(kube(checkout, cluster)).list_namespace().items
+        namespaces: list[Any] = client.CoreV1Api(checkout.kube(cluster)).list_namespace().items
         assert "fullbore" not in [each.metadata.name for each in namespaces]
     assert checkout.containers("label=fullbore.pod-uid") == []
 
@@ -289,6 +269,22 @@ def test_an_unreachable_host_is_named_and_the_rest_comes_up(checkout: Checkout) 
     assert {host for host, each in checkout.outputs()["hosts"].items() if each["failed"]} == set()
 
 
+def test_more_lost_hosts_than_allowed_fail_the_group_and_keep_what_was_done(checkout: Checkout) -> None:
+    """max_failures is 1: the group of two fails by name; the next `up` finishes it."""
+    lost = [f"fullbore-{checkout.endpoints['id']}-host-{host}" for host in ("gpu-01", "gpu-02")]
+    sysctl(checkout, "gpu-01", "2")
+    checkout.podman("pause", *lost)
+    try:
+        done = checkout.run("scripts/up", check=False)
+    finally:
+        checkout.podman("unpause", *lost)
+    assert done.returncode == 1, done.stdout
+    for host in ("gpu-01", "gpu-02"):
+        assert f"{host}: unreachable" in done.stdout + done.stderr
+    checkout.run("scripts/up")
+    assert sysctl(checkout, "gpu-01") == "1"
+
+
 @pytest.mark.parametrize(
     ("moment", "count"),
     [(" created", 4), ("HostGroup site-gpu creating", 1), ("Deployment serving-deployment creating", 1)],
@@ -297,44 +293,37 @@ def test_an_unreachable_host_is_named_and_the_rest_comes_up(checkout: Checkout) 
 def test_a_killed_up_is_completed_by_the_next(checkout: Checkout, moment: str, count: int) -> None:
     """kill -9 of the engine the `count`th time that it says `moment`, starting from an empty stack."""
     checkout.pulumi("destroy", "--yes", "--non-interactive")
-    process = subprocess.Popen(
-        ["scripts/up"],
-        cwd=checkout.root,
-        env=checkout.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    assert process.stdout
-    seen: list[str] = []
-    for line in process.stdout:
-        seen.append(line)
-        if sum(moment in each for each in seen) == count:
-            os.kill(engine_of(checkout), signal.SIGKILL)
-            break
-    rest = process.stdout.read()
-    assert process.wait(60) != 0, "".join(seen) + rest
-    done = checkout.run("scripts/up")
-    assert census(checkout) == FIRST, done.stdout + done.stderr
-    assert len(ready_pods(checkout, "app.kubernetes.io/instance=serving")) == 2
+    killed(checkout, ["scripts/up"], lambda said: said.count(moment) == count)
 
 
-def engine_of(checkout: Checkout) -> int:
-    """The pid of this checkout's running `pulumi up`."""
-    home = f"PULUMI_HOME={checkout.state / 'home'}".encode()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            argv = (entry / "cmdline").read_bytes().split(b"\0")
-            environ = (entry / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if Path(argv[0].decode()).name == "pulumi" and b"up" in argv and home in environ:
-            return int(entry.name)
-    raise AssertionError("no pulumi up runs in this checkout")
+def test_a_killed_destroy_is_made_up_for(checkout: Checkout) -> None:
+    argv = ["scripts/pulumi", "destroy", "--yes", "--non-interactive", "--stack", "local"]
+    killed(checkout, argv, lambda said: said.count(" deleted") == 12)
+
+
+def test_a_killed_refresh_loses_nothing(checkout: Checkout) -> None:
+    argv = ["scripts/pulumi", "refresh", "--yes", "--non-interactive", "--stack", "local"]
+    killed(checkout, argv, lambda said: " refreshing" in said)
+
+
+def test_a_killed_image_build_is_made_up_for(checkout: Checkout) -> None:
+    before = checkout.outputs()["imageRef"]
+    file = checkout.root / "images" / "runtime" / "pyproject.toml"
+    file.write_text(f"{file.read_text()}\n# Another image.\n")
+    killed(checkout, ["scripts/up"], lambda said: bool(re.search(r"image:Image \S+ updating", said)))
+    assert checkout.outputs()["imageRef"] != before
+
+
+@pytest.mark.parametrize("seed", json.loads(kills.FAILED.read_text()))
+def test_a_kill_that_once_was_not_made_up_for(checkout: Checkout, seed: int) -> None:
+    kills.carry_out(checkout, kills.kill_of(seed))
+    kills.assert_mended(checkout, FIRST)
+
+
+def killed(checkout: Checkout, argv: Sequence[str], moment: Callable[[str], bool]) -> None:
+    said = checkout.kill_engine(argv, moment)
+    assert "Resources:" not in said, f"the engine came to its end: {said}"
+    kills.assert_mended(checkout, FIRST)
 
 
 def test_down_leaves_nothing(checkout: Checkout) -> None:
