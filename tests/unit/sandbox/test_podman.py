@@ -34,7 +34,8 @@ def test_podman_comes_first(programs: Path) -> None:
 
 
 def test_docker_where_its_daemon_answers(programs: Path) -> None:
-    assert podman.binary() == str(program(programs, "docker", 0))
+    wanted = program(programs, "docker", 0)
+    assert podman.binary() == str(wanted)
 
 
 def test_docker_without_its_daemon_is_no_engine(programs: Path) -> None:
