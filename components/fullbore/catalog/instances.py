@@ -7,14 +7,13 @@ from dataclasses import dataclass
 _EFA = "aws-samples/awsome-distributed-training 2.gpu-cluster-healthcheck/instance-profiles.conf"
 _EC2 = "AWS EC2 user guide: accelerated instances, EFA-supported types"
 _PRICE = "AWS price list, us-east-1, Linux, on demand, read November 2026 through public copies of it"
-_BLOCK = "AWS: EC2 Capacity Blocks pricing, us-east-2, read November 2026; sold in blocks only"
 EKS_CONTROL_PLANE_USD_PER_HOUR = 0.10
 """AWS EKS pricing: a cluster on a version in standard support."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceRow:
-    """One instance type. `usd_per_hour` is None where no price is known; prices differ by region."""
+    """One instance type. `usd_per_hour`, on demand, is None where no price is known; prices differ by region."""
 
     name: str
     accelerator: str
@@ -49,8 +48,7 @@ INSTANCES = {
             accelerator="h200",
             gpus=8,
             efa_interfaces=32,
-            usd_per_hour=43.26,
-            price_source=_BLOCK,
+            usd_per_hour=None,
         ),
         InstanceRow(name="p5en.48xlarge", accelerator="h200", gpus=8, efa_interfaces=16, usd_per_hour=63.296),
         InstanceRow(name="p6-b200.48xlarge", accelerator="b200", gpus=8, efa_interfaces=8, usd_per_hour=113.9328),

@@ -231,6 +231,7 @@ _TABLE: dict[str, _Row] = {
     "model_attributes_type": _MAPPING,
     "hub_file": ("config-file", _hub_file),
     "address_type": ("config-address", _kind("an IPv4 address or network as text")),
+    "date_type": ("config-type", _kind("a day as text, e.g. 2026-03-31")),
     "ip_v4_address": ("config-address", _kind("an IPv4 address, e.g. 192.0.2.10")),
     "ip_v4_network": ("config-address", _network),
 }

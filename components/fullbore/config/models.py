@@ -1,45 +1,34 @@
 """What a person writes: one environment, strict and frozen.
 
-Every field says its unit in its name or its type. A field that is not known here is an error.
-Defaults stand here and nowhere else.
+Defaults stand here and in the modules beside it, and nowhere else.
 """
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
-from typing import Annotated, Literal
+from ipaddress import IPv4Network
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-from fullbore.config.hub_file import HubFile, read_hub_file
-
-
-def _text_only(value: object) -> object:
-    """An address is written as text: the ipaddress module would read the number 10 as 0.0.0.10."""
-    if isinstance(value, str | IPv4Address | IPv4Network):
-        return value
-    raise PydanticCustomError("address_type", "an address is text")
-
-
-Text = Annotated[str, Field(min_length=1, max_length=1024)]
-Whole = Annotated[int, Field(strict=True, le=2**53)]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Address = Annotated[IPv4Address, BeforeValidator(_text_only, json_schema_input_type=str)]
-Network = Annotated[IPv4Network, BeforeValidator(_text_only, json_schema_input_type=str)]
-Zone = Annotated[str, Field(pattern=r"^[a-p]$")]
-Port = Annotated[Whole, Field(ge=1, le=65535)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$")]
-Accelerator = Literal["t4", "v100-32", "a100-40", "a100-80", "l40s", "h100", "h200", "b200", "gb200"]
-Fabric = Literal["infiniband", "roce", "efa", "nvlink", "ethernet"]
-HubConfig = Annotated[HubFile, PlainValidator(read_hub_file, json_schema_input_type=str)]
-Precision = Literal["fp32", "fp16", "bf16", "fp8", "int8", "int4"]
-
-
-class Strict(BaseModel):
-    """Base of every config model: unknown keys are errors, values never change after parsing."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+from fullbore.config.base import (
+    Accelerator,
+    Address,
+    Date,
+    Fabric,
+    HubConfig,
+    Name,
+    Network,
+    Number,
+    Port,
+    Precision,
+    Strict,
+    Text,
+    Whole,
+    Zone,
+)
+from fullbore.config.cost import Cost
+from fullbore.config.recovery import Recovery
+from fullbore.config.sovereignty import Sovereignty
 
 
 class Host(Strict):
@@ -71,6 +60,12 @@ class HostGroup(Strict):
         default=None,
         ge=0,
         description="purchase price of one machine, US dollars; the catalog's assumption if left out",
+    )
+    watts_per_host: Number | None = Field(
+        default=None, gt=0, description="power of one machine under load, watts; the catalog's figure if left out"
+    )
+    bought: Date | None = Field(
+        default=None, description="day on which the machines were bought; cost.refresh_years follows from it"
     )
     hosts: dict[Name, Host] = Field(min_length=1, max_length=32, description="machines by host name")
 
@@ -107,6 +102,12 @@ class NodeGroup(Strict):
     )
     capacity: Literal["on-demand", "spot", "capacity-block"] = Field(
         default="on-demand", description="how it is bought"
+    )
+    committed: bool = Field(
+        default=False, description="true where a savings plan or a reservation sets the price of an on-demand group"
+    )
+    busy_s_per_day: Whole = Field(
+        default=0, ge=0, le=86_400, description="time a day in which all max_nodes run, seconds; billed by the second"
     )
 
 
@@ -258,3 +259,8 @@ class Environment(Strict):
     gateway: Gateway | None = Field(default=None, description="front door; needs serving")
     monitoring: Monitoring | None = Field(default=None, description="metrics and alerts; needs cluster")
     standby: Standby | None = Field(default=None, description="disaster recovery; needs cloud and serving")
+    cost: Cost | None = Field(default=None, description="prices and use, where they differ from the catalog's")
+    recovery: Recovery | None = Field(default=None, description="figures that RPO and RTO follow from; needs standby")
+    sovereignty: Sovereignty | None = Field(
+        default=None, description="which data may leave the site, and where to; not checked if left out"
+    )

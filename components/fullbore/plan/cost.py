@@ -1,11 +1,13 @@
-"""What an hour of the environment costs, US dollars: cloud by list price, metal by amortisation and power.
+"""What an hour of the environment costs, US dollars: cloud as it is bought, metal by amortisation and power, copies.
 
-First form: on-demand list prices of one region, a straight line for metal, no egress. The catalog names each source.
+List prices are those of one region, metal is written off in a straight line, and what leaves the cloud is not counted.
+The catalog names each source; the environment's `cost` replaces what it holds.
 """
 
 from __future__ import annotations
 
-from math import ceil
+from collections.abc import Iterator
+from datetime import date
 
 from fullbore.catalog.accelerators import ACCELERATORS
 from fullbore.catalog.instances import EKS_CONTROL_PLANE_USD_PER_HOUR, INSTANCES
@@ -17,53 +19,191 @@ from fullbore.catalog.metal import (
     STORAGE_HOST_USD,
     USD_PER_KWH,
 )
-from fullbore.config.models import Cloud, Environment, HostGroup
-from fullbore.plan.model import CostPlan
-from fullbore.plan.pools import layout_of
+from fullbore.catalog.prices import (
+    BETWEEN_REGIONS,
+    DATASYNC,
+    GB_PER_GIB,
+    HOURS_PER_MONTH,
+    S3_STANDARD,
+    S3_TIME_CONTROL,
+    instance_price,
+)
+from fullbore.config.cost import Cost
+from fullbore.config.models import Cloud, Environment, HostGroup, NodeGroup
+from fullbore.plan.fit import illegal, speed
+from fullbore.plan.model import CostPlan, MetalCost, ReplicaCost
+from fullbore.plan.pools import layout_of, model_of
+from fullbore.plan.recovery import copied_data, pods_per_node, size_gib, standby_nodes
+
+DAY_S = 86_400
+PURCHASES = ("on-demand", "reserved", "spot", "capacity-block")
+BY_THE_SECOND = ("on-demand", "spot")
+"""What is paid for only while it runs; the others are paid for all the time."""
 
 
 def cost_plan(env: Environment) -> CostPlan:
-    """US dollars an hour by the path of the part; a part whose price is unknown is left out."""
-    parts: dict[str, float] = {}
-    if env.site:
-        parts |= {f"site.groups.{name}": _metal(group) for name, group in sorted(env.site.groups.items())}
-    if env.cloud:
-        parts |= _cloud(env, env.cloud)
-    return CostPlan(parts={path: round(usd, 4) for path, usd in parts.items()})
+    """US dollars an hour by the path of the part; a part whose price is unknown is left out, and a check names it."""
+    cost = env.cost or Cost()
+    metal = tuple(_metal(cost, name, group) for name, group in sorted(env.site.groups.items())) if env.site else ()
+    copies = _copies(env)
+    parts = {item.path: item.amortised + item.power for item in metal}
+    parts |= _cloud(env, env.cloud) if env.cloud else {}
+    parts |= copies
+    replicas = tuple(_replicas(env, cost, metal))
+    return CostPlan(
+        parts={path: round(usd, 4) for path, usd in parts.items()},
+        metal=metal,
+        replicas=replicas,
+        standby=round(_standby(env), 4),
+        replication=round(sum(copies.values()), 4),
+        usd_per_million_tokens=_per_million(env, cost, replicas, sum(parts.values())),
+    )
 
 
-def _metal(group: HostGroup) -> float:
-    """Price / (years x hours) + kW x PUE x price of a kWh, for all machines of the group."""
+def _metal(cost: Cost, name: str, group: HostGroup) -> MetalCost:
+    """Price / (years x hours), and kW x PUE x price of a kWh, for all machines of the group."""
     row = ACCELERATORS.get(group.accelerator or "")
     usd = row.usd * group.gpus_per_host if row else STORAGE_HOST_USD
     kw = row.kw * group.gpus_per_host if row else STORAGE_HOST_KW
     price = usd if group.usd_per_host is None else group.usd_per_host
-    hourly = price / (AMORTISATION_YEARS * HOURS_PER_YEAR) + kw * POWER_USAGE_EFFECTIVENESS * USD_PER_KWH
-    return hourly * len(group.hosts)
+    power = kw if group.watts_per_host is None else group.watts_per_host / 1000
+    building = power * (cost.power_usage_effectiveness or POWER_USAGE_EFFECTIVENESS)
+    per_kwh = USD_PER_KWH if cost.usd_per_kwh is None else cost.usd_per_kwh
+    hosts = len(group.hosts)
+    return MetalCost(
+        path=f"site.groups.{name}",
+        hosts=hosts,
+        amortised=hosts * price / ((cost.amortisation_years or AMORTISATION_YEARS) * HOURS_PER_YEAR),
+        power=hosts * building * per_kwh,
+        end_of_life=_years_after(group.bought, cost.refresh_years) if group.bought and cost.refresh_years else "",
+    )
+
+
+def _years_after(day: date, years: int) -> str:
+    """The same day so many years later; the 29th of February becomes the 1st of March."""
+    try:
+        return day.replace(year=day.year + years).isoformat()
+    except ValueError:
+        return date(day.year + years, 3, 1).isoformat() if day.year + years <= date.max.year else ""
 
 
 def _cloud(env: Environment, cloud: Cloud) -> dict[str, float]:
+    """The control plane and each group: nodes that always run, and the others while all of them do."""
     parts = {"cloud.control_plane": EKS_CONTROL_PLANE_USD_PER_HOUR}
     first = next(iter(sorted(cloud.node_groups)), None)
     for name, group in sorted(cloud.node_groups.items()):
-        price = _hourly(group.instance_type)
+        price = price_of(env, group)
         asked = max(group.min_nodes, group.desired_nodes)
         nodes = max(asked, standby_nodes(env, group.instance_type)) if name == first else asked
+        nodes += max(0, group.max_nodes - nodes) * group.busy_s_per_day / DAY_S
         if price is not None and nodes:
             parts[f"cloud.node_groups.{name}"] = price * nodes
     return parts
 
 
-def standby_nodes(env: Environment, instance_type: str) -> int:
-    """Nodes of a type that the standby's warm replicas fill."""
-    row = INSTANCES.get(instance_type)
+def purchase_of(group: NodeGroup) -> str:
+    """How a group is bought, one of PURCHASES."""
+    return "reserved" if group.committed and group.capacity == "on-demand" else group.capacity
+
+
+def price_of(env: Environment, group: NodeGroup) -> float | None:
+    """US dollars an hour of one node of a group; None where neither the environment nor the catalog says it."""
+    return _price(env, group.instance_type, purchase_of(group))
+
+
+def _price(env: Environment, instance_type: str, purchase: str) -> float | None:
+    given = env.cost.prices.get(instance_type) if env.cost else None
+    usd: float | None = getattr(given, purchase.replace("-", "_")) if given else None
+    return instance_price(instance_type, purchase) if usd is None else usd
+
+
+def _standby(env: Environment) -> float:
+    """Of the first group, which holds the standby, the nodes that its warm replicas fill."""
+    name = next(iter(sorted(env.cloud.node_groups)), None) if env.cloud else None
+    if env.cloud is None or name is None:
+        return 0.0
+    group = env.cloud.node_groups[name]
+    return (price_of(env, group) or 0.0) * standby_nodes(env, group.instance_type)
+
+
+def _copies(env: Environment) -> dict[str, float]:
+    """What the declared copies cost: moving what changes, and keeping one whole copy in S3."""
+    parts: dict[str, float] = {}
+    for name, data in sorted(copied_data(env).items()):
+        moved = (data.change_gib_per_hour or 0.0) * GB_PER_GIB * _USD_PER_GB[data.method]
+        kept = (size_gib(env, name, data) or 0.0) * GB_PER_GIB * S3_STANDARD.usd / HOURS_PER_MONTH
+        usd = moved + (kept if data.method in _IN_S3 else 0.0)
+        if usd:
+            parts[f"recovery.data.{name}"] = usd
+    return parts
+
+
+_USD_PER_GB = {
+    "datasync": DATASYNC.usd,
+    "s3-rtc": S3_TIME_CONTROL.usd + BETWEEN_REGIONS.usd,
+    "block-sync": 0.0,
+    "continuous": 0.0,
+}
+"""Price of moving a GB. Lines between sites and the servers of AWS Elastic Disaster Recovery are not counted."""
+_IN_S3 = ("datasync", "s3-rtc")
+
+
+def _replicas(env: Environment, cost: Cost, metal: tuple[MetalCost, ...]) -> Iterator[ReplicaCost]:
+    """Both sides of keeping it on premises or bursting: one replica an hour in each place that holds one."""
+    dearest = 0.0
+    for item in metal:
+        group = env.site.groups[item.path.rpartition(".")[2]] if env.site else None
+        pods = _pods_per_host(env, group) if group else 0
+        if group and pods:
+            usd = (item.amortised + item.power) / item.hosts / pods
+            dearest = max(dearest, usd)
+            yield _replica(cost, item.path, "owned", usd, _rate(env, group.accelerator))
+    for name, group in sorted(env.cloud.node_groups.items()) if env.cloud else ():
+        pods, row = pods_per_node(env, group.instance_type), INSTANCES.get(group.instance_type)
+        for purchase in PURCHASES if pods else ():
+            price = _price(env, group.instance_type, purchase)
+            if price is not None:
+                rate = _rate(env, row.accelerator if row else None)
+                yield _replica(cost, f"cloud.node_groups.{name}", purchase, price / pods, rate, dearest)
+
+
+def _replica(
+    cost: Cost, path: str, purchase: str, usd: float, estimate: float | None, owned: float = 0.0
+) -> ReplicaCost:
+    """Owning costs `owned` all the time, this `usd` while it runs: they are equal where it runs owned / usd of it."""
+    seconds = purchase in BY_THE_SECOND
+    busy = 1.0 if seconds else cost.busy_share or 1.0
+    rate = cost.tokens_per_s or estimate
+    return ReplicaCost(
+        path=path,
+        purchase=purchase,
+        usd_per_hour=usd,
+        by_the_second=seconds,
+        tokens_per_s=rate,
+        estimated=cost.tokens_per_s is None,
+        usd_per_million_tokens=usd / (rate * 3600 * busy) * 1e6 if rate else None,
+        break_even=owned / usd if seconds and owned and usd else None,
+    )
+
+
+def _rate(env: Environment, accelerator: str | None) -> float | None:
+    """Estimated tokens a second of one replica on such GPUs; None where the model or its layout is not known."""
+    model, layout, row = model_of(env.serving), layout_of(env), ACCELERATORS.get(accelerator or "")
+    if model is None or layout is None or row is None or illegal(model, layout):
+        return None
+    return speed(model, row, layout).tokens_per_s
+
+
+def _pods_per_host(env: Environment, group: HostGroup) -> int:
     layout = layout_of(env)
-    if env.standby is None or layout is None or row is None:
-        return 0
-    pods_per_node = row.gpus // layout.gpus
-    return ceil(env.standby.replicas / pods_per_node) if pods_per_node else 0
+    return group.gpus_per_host // layout.gpus if layout and group.kind == "gpu" else 0
 
 
-def _hourly(instance_type: str) -> float | None:
-    row = INSTANCES.get(instance_type)
-    return row.usd_per_hour if row else None
+def _per_million(env: Environment, cost: Cost, replicas: tuple[ReplicaCost, ...], usd_per_hour: float) -> float | None:
+    """Everything that is paid for, over what the site's replicas serve, the slowest kind taken for all."""
+    count = env.serving.replicas if env.serving else 0
+    rates = [item.tokens_per_s for item in replicas if item.purchase == "owned" and item.tokens_per_s]
+    rate = cost.tokens_per_s or min(rates, default=0.0)
+    if not rate or not count:
+        return None
+    return usd_per_hour / (count * rate * 3600 * (cost.busy_share or 1.0)) * 1e6

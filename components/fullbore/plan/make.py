@@ -8,6 +8,8 @@ from fullbore.plan import parts
 from fullbore.plan.checks import check
 from fullbore.plan.cost import cost_plan
 from fullbore.plan.model import Plan
+from fullbore.plan.recovery import recovery_plan
+from fullbore.plan.sovereignty import data_flows
 
 
 def make_plan(env: Environment, endpoints: Endpoints | None = None) -> Plan:
@@ -32,6 +34,8 @@ def make_plan(env: Environment, endpoints: Endpoints | None = None) -> Plan:
         gateway=parts.gateway_plan(env, used),
         monitoring=parts.monitoring_plan(env, site, used),
         standby=parts.standby_plan(env, used),
+        recovery=recovery_plan(env),
+        flows=data_flows(env),
         cost=cost_plan(env),
         problems=check(env, used),
     )

@@ -201,10 +201,124 @@ class StandbyPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Term:
+    """One part of an RPO or RTO, seconds. `missing` is the path of a figure that it needs and that is not given."""
+
+    name: str
+    expected_s: float = 0.0
+    worst_s: float = 0.0
+    missing: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopyPlan:
+    """What is lost of one class of data with the site: the age of its newest whole copy."""
+
+    data: str
+    method: str
+    path: str
+    """Where the RPO that it must meet stands."""
+    rpo_s: int
+    terms: tuple[Term, ...]
+    gap_s: float = 0.0
+    """Longest time between two runs of a scheduled copy; 0 where it is not scheduled."""
+    write_delay_ms: float = 0.0
+    """What each write waits for the other side, at least; 0 where none waits."""
+
+    @property
+    def expected_s(self) -> float:
+        return sum(term.expected_s for term in self.terms)
+
+    @property
+    def worst_s(self) -> float:
+        return sum(term.worst_s for term in self.terms)
+
+    @property
+    def run_s(self) -> float:
+        """What one run of a scheduled copy takes at worst, as far as its figures are given."""
+        return self.worst_s - self.gap_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecoveryPlan:
+    """What is lost with the site, and how long until the standby serves."""
+
+    copies: tuple[CopyPlan, ...]
+    rto_s: int
+    start: tuple[Term, ...]
+    """From the loss of the site until enough replicas serve, in order."""
+    gateway: str
+
+    @property
+    def expected_s(self) -> float:
+        return sum(term.expected_s for term in self.start)
+
+    @property
+    def worst_s(self) -> float:
+        return sum(term.worst_s for term in self.start)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFlow:
+    """One class of data on one way out of the site."""
+
+    path: str
+    """What makes the way."""
+    data: str
+    to: str
+    """A region, a host, or the site itself."""
+    country: str
+    """ISO 3166-1 alpha-2; empty where nothing says it."""
+    allowed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetalCost:
+    """Machines of one group, US dollars an hour for all of them."""
+
+    path: str
+    hosts: int
+    amortised: float
+    power: float
+    """Electricity of the machines and of what cools them."""
+    end_of_life: str
+    """Day on which they are to be replaced; empty where the environment does not say when they were bought."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicaCost:
+    """One replica in one place, bought in one way."""
+
+    path: str
+    purchase: str
+    """owned, on-demand, reserved, spot or capacity-block."""
+    usd_per_hour: float
+    """While it is paid for."""
+    by_the_second: bool
+    """True where it is paid for only while it is busy."""
+    tokens_per_s: float | None
+    """Of a busy replica; None where it is neither given nor can be estimated."""
+    estimated: bool
+    """True where the rate is the plan's own estimate of decoding."""
+    usd_per_million_tokens: float | None
+    """At that rate and the planned share of busy time."""
+    break_even: float | None = None
+    """Share of the time above which owning the dearest of the site's replicas costs less; above 1 it never does."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CostPlan:
     """US dollars an hour, by part."""
 
     parts: Mapping[str, float]
+    metal: tuple[MetalCost, ...] = ()
+    replicas: tuple[ReplicaCost, ...] = ()
+    standby: float = 0.0
+    """Of `parts`, what the standby's warm replicas take."""
+    replication: float = 0.0
+    """Of `parts`, what copying and keeping the copies takes."""
+    usd_per_million_tokens: float | None = None
+    """All of `parts` over what the site's replicas serve; None where their rate is not known."""
 
     @property
     def total(self) -> float:
@@ -228,5 +342,8 @@ class Plan:
     gateway: GatewayPlan | None
     monitoring: MonitoringPlan | None
     standby: StandbyPlan | None
+    recovery: RecoveryPlan | None
+    flows: tuple[DataFlow, ...]
+    """Where data goes."""
     cost: CostPlan
     problems: tuple[Problem, ...]

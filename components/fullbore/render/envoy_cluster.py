@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fullbore.catalog.replication import HEALTH_INTERVAL_S, HEALTH_TIMEOUT_S, UNHEALTHY_THRESHOLD
 from fullbore.render.envoy_types import DNS_CLUSTER, HTTP_OPTIONS, Json, address, extension, seconds
 
 CLUSTER = "model"
@@ -13,8 +14,6 @@ CONNECT_TIMEOUT_S = 1.0
 IDLE_UPSTREAM_S = 30.0
 """Under the runtime's 75 s, so that the runtime never closes a connection that a request is just put on."""
 DNS_REFRESH_S = 2.0
-HEALTH_INTERVAL_S = 1.0
-HEALTH_TIMEOUT_S = 2.0
 OVERPROVISIONING_PERCENT = 200
 
 
@@ -86,7 +85,7 @@ def health_check() -> Json:
         "no_traffic_interval": seconds(HEALTH_INTERVAL_S),
         "no_traffic_healthy_interval": seconds(HEALTH_INTERVAL_S),
         # An answer that is not 200 counts at once (a draining pod); this is for silence, e.g. a busy machine.
-        "unhealthy_threshold": 3,
+        "unhealthy_threshold": UNHEALTHY_THRESHOLD,
         "healthy_threshold": 1,
         "http_health_check": {"path": "/health"},
     }

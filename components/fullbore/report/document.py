@@ -19,7 +19,9 @@ def plan_document(plan: Plan) -> dict[str, object]:
     """
     document = cast("dict[str, object]", _value(plan))
     document.pop("problems")
-    document["cost"] = {"usd_per_hour": dict(plan.cost.parts), "total_usd_per_hour": round(plan.cost.total, 4)}
+    cost = cast("dict[str, object]", document["cost"])
+    cost["usd_per_hour"] = cost.pop("parts")
+    cost["total_usd_per_hour"] = round(plan.cost.total, 4)
     return document
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fullbore.config.models import Environment
 from fullbore.plan.fit import Aim, Fit, active_parameters, parameters, reason
-from fullbore.plan.model import Plan
+from fullbore.plan.model import Plan, ReplicaCost, Term
 from fullbore.plan.pools import Pool, alternatives, fits, layout_of, model_of, serving_pools
-from fullbore.plan.schedule import ScheduleError, longest_gap_s
 from fullbore.plan.thumb import rules_of_thumb
 
 Value = str | int | float
@@ -144,34 +143,111 @@ def _capacity(env: Environment, plan: Plan) -> Section:
     return Section(title="cloud capacity", rows=rows, note=f"subnets: {subnets}")
 
 
-def _recovery(env: Environment, plan: Plan) -> Section:
-    standby = plan.standby
-    if standby is None:
-        return Section(title="recovery", rows=())
-    row: Row = {
-        "RPO asked (s)": standby.rpo_s,
-        "replication gap (s)": _gap(plan),
-        "RTO asked (s)": standby.rto_s,
-        "warm replicas": standby.serving.replicas,
-    }
-    return Section(
-        title="recovery", rows=(row,), note="the gap is between two starts; the copy's own time comes on top"
+def _rpo(env: Environment, plan: Plan) -> Section:
+    rows = tuple(
+        {
+            "data": copy.data,
+            "method": copy.method,
+            "term": name,
+            "expected (s)": round(expected, 1),
+            "worst (s)": round(worst, 1),
+            "asked (s)": asked,
+        }
+        for copy in (plan.recovery.copies if plan.recovery else ())
+        for name, expected, worst, asked in _sum_of(copy.terms, copy.rpo_s)
     )
+    delays = [copy for copy in (plan.recovery.copies if plan.recovery else ()) if copy.write_delay_ms]
+    waits = "".join(f"; each write of {copy.data} waits {copy.write_delay_ms:.2f} ms for the fibre" for copy in delays)
+    return Section(title="recovery: what is lost (RPO)", rows=rows, note=f"the age of the newest whole copy{waits}")
 
 
-def _gap(plan: Plan) -> Value:
-    try:
-        return longest_gap_s(plan.replication.schedule) if plan.replication else "none"
-    except ScheduleError:
-        return "unknown"
+def _rto(env: Environment, plan: Plan) -> Section:
+    if plan.recovery is None:
+        return Section(title="", rows=())
+    rows = tuple(
+        {"term": name, "expected (s)": round(expected, 1), "worst (s)": round(worst, 1), "asked (s)": asked}
+        for name, expected, worst, asked in _sum_of(plan.recovery.start, plan.recovery.rto_s)
+    )
+    return Section(title="recovery: until the standby serves (RTO)", rows=rows)
+
+
+def _sum_of(terms: Sequence[Term], asked: int) -> Iterator[tuple[str, float, float, Value]]:
+    """Terms and their sum; a term whose figure is missing says which."""
+    for term in terms:
+        name = f"{term.name} (not given: {term.missing})" if term.missing else term.name
+        yield name, term.expected_s, term.worst_s, ""
+    yield "sum", sum(term.expected_s for term in terms), sum(term.worst_s for term in terms), asked
 
 
 def _cost(env: Environment, plan: Plan) -> Section:
-    rows = [{"part": part, "US dollars an hour": round(usd, 2)} for part, usd in plan.cost.parts.items()]
+    metal = {item.path: item for item in plan.cost.metal}
+    rows: list[Row] = []
+    for part, usd in plan.cost.parts.items():
+        of_it = metal.get(part)
+        rows.append(
+            {
+                "part": part,
+                "US dollars an hour": round(usd, 2),
+                "of it power and cooling": round(of_it.power, 2) if of_it else "",
+                "end of life": of_it.end_of_life if of_it else "",
+            }
+        )
     if rows:
-        rows.append({"part": "total", "US dollars an hour": round(plan.cost.total, 2)})
-    note = "an estimate: list prices of us-east-1; for metal, assumed prices over 5 years and power (see the catalog)"
+        last: Row = {"part": "total", "US dollars an hour": round(plan.cost.total, 2)}
+        rows.append({**last, "of it power and cooling": "", "end of life": ""})
+    shares = f"of it the standby {plan.cost.standby:.2f}, replication {plan.cost.replication:.2f}; "
+    per_million = plan.cost.usd_per_million_tokens
+    tokens = "" if per_million is None else f"{per_million:.2f} US dollars a million tokens; "
+    note = f"{shares}{tokens}list prices of us-east-1, and for metal the catalog's, unless `cost` gives others"
     return Section(title="cost", rows=tuple(rows), note=note)
+
+
+def _keep_or_burst(env: Environment, plan: Plan) -> Section:
+    rows = tuple(
+        {
+            "where": replica.path,
+            "bought": replica.purchase,
+            "US dollars a replica and hour": round(replica.usd_per_hour, 2),
+            "paid for": "while it runs" if replica.by_the_second else "always",
+            "tokens a second": _rate(replica),
+            "US dollars a million tokens": _figure(replica.usd_per_million_tokens, 2),
+            "owning is cheaper above": _share(replica.break_even),
+        }
+        for replica in plan.cost.replicas
+    )
+    note = "owning is compared by the dearest group of the site; the share is of the time that the replica runs"
+    return Section(title="keep it on premises or burst", rows=rows, note=note)
+
+
+def _rate(replica: ReplicaCost) -> Value:
+    if replica.tokens_per_s is None:
+        return "not known"
+    return f"{replica.tokens_per_s:,.0f}{' (estimated)' if replica.estimated else ''}"
+
+
+def _figure(value: float | None, digits: int) -> Value:
+    return "" if value is None else round(value, digits)
+
+
+def _share(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.0%}" if value <= 1 else "never"
+
+
+def _flows(env: Environment, plan: Plan) -> Section:
+    rows = tuple(
+        {
+            "data": flow.data,
+            "by": flow.path,
+            "to": flow.to,
+            "country": flow.country or "not known",
+            "allowed": "yes" if flow.allowed else "no",
+        }
+        for flow in plan.flows
+    )
+    note = "" if env.sovereignty else "nothing says what may leave the site: add sovereignty"
+    return Section(title="where data goes", rows=rows, note=note)
 
 
 _SECTIONS: tuple[Callable[[Environment, Plan], Section], ...] = (
@@ -181,6 +257,9 @@ _SECTIONS: tuple[Callable[[Environment, Plan], Section], ...] = (
     _layouts,
     _thumb,
     _capacity,
-    _recovery,
+    _rpo,
+    _rto,
+    _flows,
     _cost,
+    _keep_or_burst,
 )

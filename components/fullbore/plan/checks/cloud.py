@@ -41,17 +41,8 @@ def _counts(subject: Subject) -> Iterable[Finding]:
             yield Finding(f"{path}.desired_nodes", message)
 
 
-def _price(subject: Subject) -> Iterable[Finding]:
-    for path, group in _groups(subject):
-        row = INSTANCES.get(group.instance_type)
-        if row and row.usd_per_hour is None:
-            message = f"no price of {row.name} is known; the estimated cost leaves it out"
-            yield Finding(f"{path}.instance_type", message)
-
-
 RULES = (
     Rule(id="unknown-instance", severity="error", summary="the catalog has no such instance type", find=_unknown),
     Rule(id="efa-too-many", severity="error", summary="more EFA interfaces than the type has", find=_efa),
     Rule(id="node-counts", severity="error", summary="min, desired and max nodes disagree", find=_counts),
-    Rule(id="price-unknown", severity="info", summary="an instance type has no known price", find=_price),
 )

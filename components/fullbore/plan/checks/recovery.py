@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address
-from urllib.parse import parse_qs, urlsplit
+from math import ceil
 
-from fullbore.config.models import Site
+from fullbore.catalog.replication import (
+    DATASYNC_AGENTS_FOR_MANY_FILES,
+    DATASYNC_MANY_FILES,
+    DATASYNC_MOST_AGENTS,
+    DATASYNC_MOST_FILES,
+    DATASYNC_SHORTEST_GAP_S,
+    DATASYNC_TASK_GBPS,
+    RTC_MOST_GBPS,
+)
 from fullbore.plan.checks.base import Finding, Rule, Subject
-from fullbore.plan.schedule import HOUR_S, ScheduleError, longest_gap_s, shortest_gap_s
+from fullbore.plan.fit import GIB
+from fullbore.plan.model import CopyPlan, RecoveryPlan, Term
+from fullbore.plan.recovery import recovery_plan
+from fullbore.plan.schedule import ScheduleError, shortest_gap_s
+from fullbore.plan.sovereignty import inside_site
 
 
 def _schedule(subject: Subject) -> Iterable[Finding]:
@@ -22,7 +33,7 @@ def _schedule(subject: Subject) -> Iterable[Finding]:
             "replication.schedule", f"{error}; allowed cron(MINUTE HOUR DAY MONTH WEEKDAY YEAR) or rate(N hours)"
         )
         return
-    if gap < HOUR_S:
+    if gap < DATASYNC_SHORTEST_GAP_S:
         message = f"runs every {gap // 60} minutes, but DataSync runs at most hourly; allowed rate(1 hour) or longer"
         yield Finding("replication.schedule", message)
 
@@ -50,24 +61,127 @@ def _source(subject: Subject) -> Iterable[Finding]:
 
 
 def _rpo(subject: Subject) -> Iterable[Finding]:
-    standby, replication = subject.env.standby, subject.env.replication
-    if standby is None or replication is None:
-        return
-    if standby.rpo_s < HOUR_S:
+    plan = recovery_plan(subject.env)
+    for copy in plan.copies if plan else ():
+        if copy.method == "datasync" and copy.rpo_s < DATASYNC_SHORTEST_GAP_S:
+            yield Finding(copy.path, _too_soon_for_a_schedule(copy))
+        elif copy.worst_s > copy.rpo_s:
+            message = (
+                f"got {copy.rpo_s} s, but at worst the newest copy of {copy.data} is {ceil(copy.worst_s)} s old "
+                f"({_sum(copy.terms)}); allowed that or more"
+            )
+            yield Finding(copy.path, f"{message}, or {_FASTER[copy.method]}")
+
+
+def _too_soon_for_a_schedule(copy: CopyPlan) -> str:
+    return (
+        f"got {copy.rpo_s} s, but scheduled DataSync alone runs at most hourly; allowed {DATASYNC_SHORTEST_GAP_S} or "
+        f"more, or add what does it as recovery.data.{copy.data}.method: s3-rtc (15 minutes, S3 to S3), continuous "
+        "(AWS Elastic Disaster Recovery, seconds) or block-sync (nothing is lost, a second site within reach)"
+    )
+
+
+_FASTER = {
+    "datasync": "replicate more often, over a faster link, or less",
+    "s3-rtc": "replicate continuously or synchronously",
+    "continuous": "replicate synchronously",
+    "block-sync": "",
+}
+"""What makes the loss smaller, by the method that is used. Nothing is lost with the last."""
+
+
+def _sum(terms: Iterable[Term]) -> str:
+    return " + ".join(f"{term.name} {term.worst_s:.0f}" for term in terms if term.worst_s)
+
+
+def _rto(subject: Subject) -> Iterable[Finding]:
+    plan = recovery_plan(subject.env)
+    if plan and plan.worst_s > plan.rto_s:
         message = (
-            f"got {standby.rpo_s} s, but scheduled DataSync alone runs at most hourly; allowed {HOUR_S} or more, "
-            "or add what does it: S3 Replication Time Control (15 minutes, S3 to S3), DataSync tasks started by "
-            "events, or AWS Elastic Disaster Recovery (seconds)"
+            f"got {plan.rto_s} s, but the standby serves after {ceil(plan.worst_s)} s at worst ({_sum(plan.start)}); "
+            "allowed that or more"
         )
-        yield Finding("standby.rpo_s", message)
+        slowest = max(plan.start, key=lambda term: term.worst_s)
+        yield Finding("standby.rto_s", f"{message}, or shorten the {slowest.name}{_hint(plan)}")
+
+
+def _hint(plan: RecoveryPlan) -> str:
+    cold = any(term.name == "weights load" for term in plan.start)
+    return ", or keep as many warm replicas as must serve" if cold else ""
+
+
+def _unknown_figure(subject: Subject) -> Iterable[Finding]:
+    """A sandbox has neither a link nor a name of its own."""
+    plan = recovery_plan(subject.env)
+    if plan is None or subject.env.sandbox:
         return
-    try:
-        gap = longest_gap_s(replication.schedule)
-    except ScheduleError:
-        return
-    if gap > standby.rpo_s:
-        message = f"got {standby.rpo_s} s, but replication.schedule runs {gap} s apart; allowed that or more"
-        yield Finding("standby.rpo_s", f"{message}, or replicate more often")
+    terms = [*(term for copy in plan.copies for term in copy.terms), *plan.start]
+    missing = {term.missing: term.name for term in terms if term.missing}
+    if missing:
+        named = ", ".join(f"{path} ({name})" for path, name in sorted(missing.items()))
+        yield Finding("recovery", f"RPO and RTO are lower bounds, give what they leave out: {named}")
+
+
+def _overrun(subject: Subject) -> Iterable[Finding]:
+    plan = recovery_plan(subject.env)
+    for copy in plan.copies if plan else ():
+        if copy.gap_s and copy.run_s > copy.gap_s:
+            message = (
+                f"a run copies {copy.data} in {copy.run_s:.0f} s at worst, but runs are {copy.gap_s:.0f} s apart, so "
+                "that it falls ever further behind; run less often, over a faster link, or copy less"
+            )
+            yield Finding("replication.schedule", message)
+
+
+def _rate(subject: Subject) -> Iterable[Finding]:
+    """A copy without a schedule must keep up with the changes."""
+    given = subject.env.recovery
+    for name, data in given.data.items() if given else ():
+        gbps = (data.change_gib_per_hour or 0) * GIB * 8 / 3600 / 1e9
+        most = RTC_MOST_GBPS if data.method == "s3-rtc" else given.link_gbps if given else None
+        if data.method != "datasync" and most is not None and gbps > most:
+            what = "S3 Replication Time Control promises" if data.method == "s3-rtc" else "recovery.link_gbps carries"
+            message = f"got {data.change_gib_per_hour:g} GiB an hour ({gbps:.3f} Gbit/s), but {what} {most:g} Gbit/s"
+            yield Finding(f"recovery.data.{name}.change_gib_per_hour", f"{message}; copy less or another way")
+
+
+def _method(subject: Subject) -> Iterable[Finding]:
+    env = subject.env
+    for name, data in env.recovery.data.items() if env.recovery else ():
+        path = f"recovery.data.{name}.method"
+        if data.method == "datasync" and env.replication is None:
+            yield Finding(path, "got datasync, but there is no replication; add replication or choose another method")
+        if data.method == "s3-rtc" and env.replication and env.replication.source != "s3":
+            message = f"got s3-rtc, which copies from S3 to S3, but replication.source is {env.replication.source}"
+            yield Finding(path, f"{message}; keep the data in S3 or choose another method")
+        if data.method == "block-sync" and env.recovery and env.recovery.distance_km is None:
+            message = "missing; each write waits for the other side, give the length of the fibre"
+            yield Finding("recovery.distance_km", message)
+
+
+def _agents(subject: Subject) -> Iterable[Finding]:
+    replication = subject.env.replication
+    if replication and len(replication.agent_arns) > DATASYNC_MOST_AGENTS:
+        message = f"got {len(replication.agent_arns)}, allowed at most {DATASYNC_MOST_AGENTS} for one location"
+        yield Finding("replication.agent_arns", f"{message}; one fills {DATASYNC_TASK_GBPS:g} Gbit/s")
+
+
+def _files(subject: Subject) -> Iterable[Finding]:
+    env = subject.env
+    for name, data in env.recovery.data.items() if env.recovery else ():
+        if data.method == "datasync" and data.files and data.files > DATASYNC_MOST_FILES:
+            message = f"got {data.files}, but a DataSync run takes at most {DATASYNC_MOST_FILES} (Basic mode)"
+            yield Finding(f"recovery.data.{name}.files", f"{message}; pack them, or split the data")
+
+
+def _few_agents(subject: Subject) -> Iterable[Finding]:
+    env = subject.env
+    agents = len(env.replication.agent_arns) if env.replication else 0
+    for name, data in env.recovery.data.items() if env.recovery else ():
+        many = data.method == "datasync" and data.files and data.files > DATASYNC_MANY_FILES
+        if many and 0 < agents < DATASYNC_AGENTS_FOR_MANY_FILES:
+            message = f"got {agents} for {data.files} files of {name}; {DATASYNC_AGENTS_FOR_MANY_FILES} are advised"
+            yield Finding("replication.agent_arns", f"{message} beyond {DATASYNC_MANY_FILES}")
 
 
 def _no_replication(subject: Subject) -> Iterable[Finding]:
@@ -80,38 +194,12 @@ def _backend(subject: Subject) -> Iterable[Finding]:
     env = subject.env
     if env.standby is None or env.site is None or env.state_backend is None:
         return
-    inside = _inside(env.site, env.state_backend)
+    inside = inside_site(env.site, env.state_backend)
     if inside:
         message = (
             f"{inside} is inside the site that the standby must survive; keep the state elsewhere, e.g. s3://BUCKET"
         )
         yield Finding("state_backend", message)
-
-
-def _inside(site: Site, url: str) -> str:
-    """The host of a backend's URL where it is one of the site's; else nothing."""
-    try:
-        parts = urlsplit(url)
-        queries = parse_qs(parts.query).get("endpoint", [])
-        endpoint = queries[0] if queries else ""
-        candidates = (parts.hostname or "", urlsplit(f"//{endpoint.rpartition('//')[2]}").hostname or "")
-    except ValueError:
-        return ""
-    names = {name for group in site.groups.values() for name in group.hosts}
-    for candidate in candidates:
-        if candidate.partition(".")[0] in names or f".{site.name}." in f".{candidate}.":
-            return candidate
-        if _is_address(candidate) and IPv4Address(candidate) in site.cidr:
-            return candidate
-    return ""
-
-
-def _is_address(text: str) -> bool:
-    try:
-        IPv4Address(text)
-    except ValueError:
-        return False
-    return True
 
 
 RULES = (
@@ -128,6 +216,41 @@ RULES = (
         find=_schedule,
     ),
     Rule(id="rpo-unreachable", severity="error", summary="replication cannot meet the RPO", find=_rpo),
+    Rule(id="rto-unreachable", severity="error", summary="the standby does not serve within the RTO", find=_rto),
+    Rule(
+        id="recovery-figure-missing",
+        severity="info",
+        summary="a figure that RPO or RTO follow from is not given",
+        find=_unknown_figure,
+    ),
+    Rule(
+        id="replication-overruns",
+        severity="error",
+        summary="a run of the replication takes longer than the time between two",
+        find=_overrun,
+    ),
+    Rule(
+        id="replication-too-slow",
+        severity="error",
+        summary="data changes faster than its copy without a schedule keeps up",
+        find=_rate,
+    ),
+    Rule(
+        id="replication-method",
+        severity="error",
+        summary="a method cannot copy from where the data is",
+        find=_method,
+    ),
+    Rule(
+        id="datasync-agents", severity="error", summary="a location has more agents than DataSync takes", find=_agents
+    ),
+    Rule(id="datasync-files", severity="error", summary="more files than a DataSync run takes", find=_files),
+    Rule(
+        id="datasync-agents-few",
+        severity="warning",
+        summary="tens of millions of files are copied by fewer agents than advised",
+        find=_few_agents,
+    ),
     Rule(
         id="standby-without-replication",
         severity="warning",

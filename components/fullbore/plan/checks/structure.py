@@ -14,6 +14,7 @@ NEEDS = {
     "gateway": ("serving",),
     "monitoring": ("cluster",),
     "standby": ("cloud", "serving"),
+    "recovery": ("standby",),
 }
 """Parts that each part is made from."""
 

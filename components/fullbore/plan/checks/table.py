@@ -2,7 +2,7 @@
 
 from fullbore.config.endpoints import Endpoints
 from fullbore.config.models import Environment
-from fullbore.plan.checks import cloud, network, recovery, serving, site, structure
+from fullbore.plan.checks import cloud, cost, network, recovery, serving, site, sovereignty, structure
 from fullbore.plan.checks.base import Rule, Subject
 from fullbore.problems import Problem
 
@@ -12,7 +12,9 @@ RULES: tuple[Rule, ...] = (
     *network.RULES,
     *serving.RULES,
     *cloud.RULES,
+    *cost.RULES,
     *recovery.RULES,
+    *sovereignty.RULES,
 )
 
 

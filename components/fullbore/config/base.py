@@ -1,0 +1,54 @@
+"""The types that fields are made of, and the base of every config model.
+
+Every field says its unit in its name or its type. A field that is not known is an error.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from fullbore.config.hub_file import HubFile, read_hub_file
+
+
+def _text_only(value: object) -> object:
+    """An address is written as text: the ipaddress module would read the number 10 as 0.0.0.10."""
+    if isinstance(value, str | IPv4Address | IPv4Network):
+        return value
+    raise PydanticCustomError("address_type", "an address is text")
+
+
+def _date(value: object) -> date:
+    """A day as text: pydantic would read a number as seconds since 1970."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    try:
+        return date.fromisoformat(value if isinstance(value, str) else "")
+    except ValueError as error:
+        raise PydanticCustomError("date_type", "a day is text") from error
+
+
+Text = Annotated[str, Field(min_length=1, max_length=1024)]
+Whole = Annotated[int, Field(strict=True, le=2**53)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Address = Annotated[IPv4Address, BeforeValidator(_text_only, json_schema_input_type=str)]
+Network = Annotated[IPv4Network, BeforeValidator(_text_only, json_schema_input_type=str)]
+Date = Annotated[date, BeforeValidator(_date), WithJsonSchema({"type": "string", "format": "date"})]
+Zone = Annotated[str, Field(pattern=r"^[a-p]$")]
+Port = Annotated[Whole, Field(ge=1, le=65535)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$")]
+Accelerator = Literal["t4", "v100-32", "a100-40", "a100-80", "l40s", "h100", "h200", "b200", "gb200"]
+Fabric = Literal["infiniband", "roce", "efa", "nvlink", "ethernet"]
+HubConfig = Annotated[HubFile, PlainValidator(read_hub_file, json_schema_input_type=str)]
+Precision = Literal["fp32", "fp16", "bf16", "fp8", "int8", "int4"]
+DataClass = Literal["weights", "checkpoints", "prompts", "dialogue-logs", "logs", "metrics", "state"]
+
+
+class Strict(BaseModel):
+    """Base of every config model: unknown keys are errors, values never change after parsing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)

@@ -1,0 +1,48 @@
+"""Rules about data that leaves the site."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fullbore.catalog.regions import REGION_COUNTRY
+from fullbore.config.sovereignty import Sovereignty
+from fullbore.plan.checks.base import Finding, Rule, Subject
+from fullbore.plan.model import DataFlow
+from fullbore.plan.sovereignty import data_flows
+
+
+def _leaves(subject: Subject) -> Iterable[Finding]:
+    given = subject.env.sovereignty
+    for flow in data_flows(subject.env) if given else ():
+        if given and not flow.allowed:
+            where = f"{flow.to} ({flow.country or 'its country is not known'})"
+            yield Finding(flow.path, f"carries {flow.data} to {where}, allowed {_allowed(given, flow)}")
+
+
+def _allowed(given: Sovereignty, flow: DataFlow) -> str:
+    """What the class may do, and what would allow this way."""
+    rules = {str(name): rule for name, rule in given.classes.items()}
+    rule = rules.get(flow.data)
+    places = ", ".join((*rule.regions, *rule.countries)) if rule else ""
+    if flow.country:
+        way_out = f"add {flow.country} to sovereignty.classes.{flow.data}.countries"
+    elif flow.to == "the second site":
+        way_out = "give sovereignty.mirror_country"
+    else:
+        way_out = f"give the country of {flow.to} in sovereignty.places"
+    return f"the site{f', {places}' if places else ' only'}; keep it there, or {way_out} if it may go"
+
+
+def _regions(subject: Subject) -> Iterable[Finding]:
+    given = subject.env.sovereignty
+    for name, rule in given.classes.items() if given else ():
+        for index, region in enumerate(rule.regions):
+            if region not in REGION_COUNTRY:
+                message = f"got {region[:60]}, which is no region of the catalog; correct its name"
+                yield Finding(f"sovereignty.classes.{name}.regions[{index}]", message)
+
+
+RULES = (
+    Rule(id="data-leaves", severity="error", summary="data of a class goes where it may not", find=_leaves),
+    Rule(id="region-unknown", severity="error", summary="the catalog has no such region", find=_regions),
+)

@@ -1,0 +1,197 @@
+"""What is lost with the site (RPO), and how long until the standby serves (RTO), each as a sum of named terms.
+
+A term is expected (the mean over when the site is lost) and worst. Its figure comes from the environment or the
+catalog; one that is not given counts as nothing and names the field that it needs, so that a sum is a lower bound.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from fullbore.catalog.instances import INSTANCES
+from fullbore.catalog.replication import (
+    CONTINUOUS_LAUNCH_S,
+    CONTINUOUS_WORST_S,
+    DATASYNC_TASK_GBPS,
+    FIBRE_S_PER_KM,
+    HEALTH_INTERVAL_S,
+    HEALTH_TIMEOUT_S,
+    RTC_WORST_S,
+    UNHEALTHY_THRESHOLD,
+)
+from fullbore.config.models import Environment, Standby
+from fullbore.config.recovery import DataSet, Recovery
+from fullbore.plan.fit import GIB, Layout
+from fullbore.plan.fit.memory import weight_bytes
+from fullbore.plan.model import CopyPlan, RecoveryPlan, Term
+from fullbore.plan.pools import layout_of, model_of
+from fullbore.plan.schedule import ScheduleError, longest_gap_s
+
+MIB = 1024 * 1024
+
+
+def recovery_plan(env: Environment) -> RecoveryPlan | None:
+    """The plan of a declared standby; None without one."""
+    if env.standby is None:
+        return None
+    given = env.recovery or Recovery()
+    return RecoveryPlan(
+        copies=tuple(_copy(env, given, name, data) for name, data in sorted(copied_data(env).items())),
+        rto_s=env.standby.rto_s,
+        start=(*_switch(given), *_launch(env, given), *_start(env, env.standby, given)),
+        gateway=given.gateway,
+    )
+
+
+def copied_data(env: Environment) -> dict[str, DataSet]:
+    """What is copied, by class: as declared, else the weights where anything copies them."""
+    if env.recovery and env.recovery.data:
+        return {str(name): data for name, data in env.recovery.data.items()}
+    return {"weights": DataSet()} if env.replication else {}
+
+
+def _copy(env: Environment, given: Recovery, name: str, data: DataSet) -> CopyPlan:
+    standby_rpo = env.standby.rpo_s if env.standby else 0
+    gap = _gap_s(env) if data.method == "datasync" else 0.0
+    delay = 2 * (given.distance_km or 0) * FIBRE_S_PER_KM * 1000 if data.method == "block-sync" else 0.0
+    return CopyPlan(
+        data=name,
+        method=data.method,
+        path="standby.rpo_s" if data.rpo_s is None else f"recovery.data.{name}.rpo_s",
+        rpo_s=standby_rpo if data.rpo_s is None else data.rpo_s,
+        terms=_loss(env, given, name, data, gap),
+        gap_s=gap,
+        write_delay_ms=delay,
+    )
+
+
+def _loss(env: Environment, given: Recovery, name: str, data: DataSet, gap: float) -> tuple[Term, ...]:
+    """What the newest whole copy lacks when the site is lost.
+
+    A scheduled run copies what changed before it began, and counts when it has ended. So the newest whole copy is at
+    least as old as a run takes, at most that and a gap between two runs; over all moments, half a gap on top.
+    """
+    if data.method == "block-sync":
+        return ()
+    if data.method == "s3-rtc":
+        return (Term(name="S3 Replication Time Control", expected_s=RTC_WORST_S, worst_s=RTC_WORST_S),)
+    if data.method == "continuous":
+        return (Term(name="continuous replication", expected_s=CONTINUOUS_WORST_S, worst_s=CONTINUOUS_WORST_S),)
+    return (
+        Term(name="time between runs", expected_s=gap / 2, worst_s=gap),
+        _given("listing", "recovery.prepare_s", given.prepare_s),
+        _moved("transfer", _needs_size(data, name), changed_gib(env, name, data, gap), link_mib_s(env)),
+        _moved("verification", "recovery.verify_mib_s", changed_gib(env, name, data, gap), given.verify_mib_s),
+    )
+
+
+def _needs_size(data: DataSet, name: str) -> str:
+    sized = data.size_gib is not None or data.change_gib_per_hour is not None or name == "weights"
+    return "recovery.link_gbps" if sized else f"recovery.data.{name}.size_gib"
+
+
+def _given(name: str, path: str, seconds: float | None) -> Term:
+    return Term(name=name, missing=path) if seconds is None else Term(name=name, expected_s=seconds, worst_s=seconds)
+
+
+def _moved(name: str, path: str, gib: float | None, mib_s: float | None) -> Term:
+    """Time to move so much at a rate."""
+    return _given(name, path, None if gib is None or mib_s is None else gib * 1024 / mib_s)
+
+
+def changed_gib(env: Environment, name: str, data: DataSet, gap_s: float) -> float | None:
+    """What one run has to copy, GiB: what changed since the one before, at most all; None where nothing says it."""
+    size = size_gib(env, name, data)
+    if data.change_gib_per_hour is None:
+        return size
+    changed = data.change_gib_per_hour * gap_s / 3600
+    return changed if size is None else min(changed, size)
+
+
+def size_gib(env: Environment, name: str, data: DataSet) -> float | None:
+    """All data of a class, GiB; None where nothing says it."""
+    if data.size_gib is None and name == "weights":
+        return weights_gib(env)
+    return data.size_gib
+
+
+def weights_gib(env: Environment) -> float | None:
+    """All weights of the served model in its precision, GiB; None for a model that is not known."""
+    model, layout = model_of(env.serving), layout_of(env)
+    if model is None or layout is None:
+        return None
+    whole = Layout(precision=layout.precision, context_tokens=1, concurrency=1)
+    return sum(weight_bytes(model, whole, 0).values()) / GIB
+
+
+def link_mib_s(env: Environment) -> float | None:
+    """What one DataSync task may move, MiB/s: the least of the link, its own limit and the limit given to it."""
+    link = env.recovery.link_gbps if env.recovery else None
+    limit = env.replication.bandwidth_mib_s if env.replication else None
+    rates = [gbps * 1e9 / 8 / MIB for gbps in (link, DATASYNC_TASK_GBPS if link else None) if gbps]
+    return min([*rates, limit] if limit else rates, default=None)
+
+
+def _gap_s(env: Environment) -> float:
+    try:
+        return longest_gap_s(env.replication.schedule) if env.replication else 0.0
+    except ScheduleError:
+        return 0.0
+
+
+def _switch(given: Recovery) -> tuple[Term, ...]:
+    """Until requests go to the standby: the gateway's health checks, or the clients' name where the gateway is lost."""
+    if given.gateway == "site":
+        ttl = given.dns_ttl_s
+        cached = Term(name="DNS cache", missing="recovery.dns_ttl_s")
+        if ttl is not None:
+            cached = Term(name="DNS cache", expected_s=ttl / 2, worst_s=ttl)
+        return (_given("change of the clients' name", "recovery.switch_s", given.switch_s), cached)
+    fast = HEALTH_INTERVAL_S * UNHEALTHY_THRESHOLD
+    slow = (HEALTH_INTERVAL_S + HEALTH_TIMEOUT_S) * UNHEALTHY_THRESHOLD
+    return (Term(name="health checks of the gateway", expected_s=fast, worst_s=slow),)
+
+
+def _launch(env: Environment, given: Recovery) -> tuple[Term, ...]:
+    if all(data.method != "continuous" for data in given.data.values()):
+        return ()
+    expected, worst = CONTINUOUS_LAUNCH_S
+    return (Term(name="launch of recovered machines", expected_s=expected, worst_s=worst),)
+
+
+def _start(env: Environment, standby: Standby, given: Recovery) -> tuple[Term, ...]:
+    """How replicas beyond the warm ones start; they start beside each other."""
+    needed = given.replicas or standby.replicas
+    if needed <= standby.replicas:
+        return ()
+    start = given.start
+    if start is None:
+        return (Term(name=f"start of {needed - standby.replicas} replicas", missing="recovery.start"),)
+    weights = weights_gib(env)
+    nodes = () if _held(env, needed) else (_given("node provisioning", "recovery.start", start.provision_s),)
+    return (
+        *nodes,
+        _moved("image pull", "recovery.start", start.image_gib, start.image_mib_s),
+        _moved("weights load", "serving.model", weights, start.weights_mib_s),
+        _given("compilation", "recovery.start", start.compile_s),
+        _given("warm-up requests", "recovery.start", start.warm_up_s),
+    )
+
+
+def _held(env: Environment, replicas: int) -> bool:
+    """True where the cloud keeps enough nodes for so many replicas at all times."""
+    groups = env.cloud.node_groups.values() if env.cloud else ()
+    room = sum(group.min_nodes * pods_per_node(env, group.instance_type) for group in groups)
+    return room >= replicas
+
+
+def pods_per_node(env: Environment, instance_type: str) -> int:
+    """Replicas that one node of a type holds; a replica lies within one node."""
+    row, layout = INSTANCES.get(instance_type), layout_of(env)
+    return row.gpus // layout.gpus if row and layout else 0
+
+
+def standby_nodes(env: Environment, instance_type: str) -> int:
+    """Nodes of a type that the standby's warm replicas fill."""
+    pods = pods_per_node(env, instance_type)
+    return ceil(env.standby.replicas / pods) if env.standby and pods else 0
