@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 EXIT_UNEXPECTED = 1
 EXIT_PROBLEMS = 2
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+# Without markup, help needs neither rich's Markdown nor its tracebacks, which take longer to import than all else.
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 Env = Annotated[
     str, typer.Argument(metavar="ENV|FILE", help="name of an environment (stacks/Pulumi.ENV.yaml), or a file")
@@ -43,9 +44,9 @@ def check(env: Env, as_json: Json = False) -> None:
     """Find everything that is wrong with an environment, before any machine is touched."""
     plan = None
     try:
-        path, environment = _load(env)
+        environment, document = _load(env)
         plan = _plan(environment)
-        problems = tuple(sorted((*plan.problems, *_passphrase(path))))
+        problems = tuple(sorted((*plan.problems, *_passphrase(document))))
     except ConfigError as error:
         problems = error.problems
     _show_check(env, plan, problems, as_json)
@@ -58,7 +59,7 @@ def explain(env: Env, as_json: Json = False) -> None:
     from fullbore.report.explain import explain as sections_of
     from fullbore.report.terminal import show_problems, show_sections
 
-    _, environment = _load(env)
+    environment, _ = _load(env)
     plan = _plan(environment)
     sections = sections_of(environment, plan)
     if as_json:
@@ -77,7 +78,7 @@ def inventory(env: Env) -> None:
     """Print Ansible's dynamic inventory of the site as JSON."""
     from fullbore.inventory import render
 
-    _, environment = _load(env)
+    environment, _ = _load(env)
     plan = _plan(environment)
     if _errors(plan.problems):
         _refuse(plan.problems)
@@ -110,12 +111,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(EXIT_UNEXPECTED)
 
 
-def _load(env: str) -> tuple[Path, Environment]:
-    """The environment's file and the environment. Raises ConfigError."""
-    from fullbore.config import find_file, load_file, repository_root
+def _load(env: str) -> tuple[Environment, Mapping[str, object]]:
+    """The environment, and all of the file that it is in. Raises ConfigError."""
+    from fullbore.config import find_file, repository_root
+    from fullbore.config.load import load_both
 
-    path = find_file(env, repository_root(Path.cwd()))
-    return path, load_file(path)
+    return load_both(find_file(env, repository_root(Path.cwd())))
 
 
 def _plan(environment: Environment) -> Plan:
@@ -127,11 +128,10 @@ def _plan(environment: Environment) -> Plan:
     return make_plan(environment, load_endpoints(chosen) if environment.sandbox else None)
 
 
-def _passphrase(path: Path) -> tuple[Problem, ...]:
+def _passphrase(document: Mapping[str, object]) -> tuple[Problem, ...]:
     from fullbore.config.passphrase import passphrase_problem
-    from fullbore.config.yaml_text import read_mapping
 
-    problem = passphrase_problem(read_mapping(path), os.environ)
+    problem = passphrase_problem(document, os.environ)
     return (problem,) if problem else ()
 
 

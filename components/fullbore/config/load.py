@@ -23,6 +23,11 @@ def load_file(path: Path, key: str = KEY) -> Environment:
     An encrypted value (`secure: ...`) reads as an unknown secret. Raises ConfigError with every problem found, also
     with those of the file around the environment.
     """
+    return load_both(path, key)[0]
+
+
+def load_both(path: Path, key: str = KEY) -> tuple[Environment, Mapping[str, object]]:
+    """The environment, and all of the stack file that it is in. Raises ConfigError."""
     raw = read_raw(path)
     document = revealed(raw)  # first: it bounds what aliases make of the file
     problems = stack_file_problems(raw, key)
@@ -32,7 +37,7 @@ def load_file(path: Path, key: str = KEY) -> Environment:
         raise ConfigError((*problems, *error.problems)) from error
     if problems:
         raise ConfigError(problems)
-    return environment
+    return environment, document
 
 
 def named(environment: Environment, path: Path) -> Environment:

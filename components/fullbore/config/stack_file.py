@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, cast
 
 from fullbore.config.errors import nearest
@@ -26,7 +26,9 @@ _Loc = tuple[str | int, ...]
 
 def stack_file_problems(raw: Mapping[object, object], key: str = KEY) -> tuple[Problem, ...]:
     """Problems of a stack file as it was read, with its encrypted values; never repeats a value."""
-    return (*_unknown_keys(raw, key), *_sealed_badly(raw), *_in_clear(raw, key))
+    sealed: list[tuple[_Loc, str]] = []
+    _find_sealed(raw.get("config"), ("config",), sealed)
+    return (*_unknown_keys(raw, key), *_sealed_badly(raw, sealed), *_in_clear(raw, key, {loc for loc, _ in sealed}))
 
 
 def _unknown_keys(raw: Mapping[object, object], key: str) -> Iterator[Problem]:
@@ -45,9 +47,8 @@ def _unknown(loc: _Loc, names: Sequence[object], allowed: Sequence[str]) -> Iter
             yield _problem((*loc, clip(name)), "config-unknown-field", message)
 
 
-def _sealed_badly(raw: Mapping[object, object]) -> Iterator[Problem]:
+def _sealed_badly(raw: Mapping[object, object], sealed: Sequence[tuple[_Loc, str]]) -> Iterator[Problem]:
     """Encrypted values that the engine could not open: of another form, or without what the key is made from."""
-    sealed = tuple(_sealed(raw.get("config"), ("config",)))
     for loc, value in sealed:
         if not _has_form(value):
             message = (
@@ -63,18 +64,20 @@ def _sealed_badly(raw: Mapping[object, object]) -> Iterator[Problem]:
         yield _problem(("encryptionsalt",), "secret-without-salt", message)
 
 
-def _sealed(value: Any, loc: _Loc) -> Iterator[tuple[_Loc, str]]:
+def _find_sealed(value: Any, loc: _Loc, found: list[tuple[_Loc, str]]) -> None:
     """Places and cipher texts of the encrypted values."""
     if isinstance(value, dict):
         items = cast("dict[object, Any]", value)
-        if list(items) == ["secure"] and isinstance(items["secure"], str):
-            yield loc, items["secure"]
+        if len(items) == 1 and isinstance(items.get("secure"), str):
+            found.append((loc, items["secure"]))
             return
         for name, item in items.items():
-            yield from _sealed(item, (*loc, str(name)))
+            if isinstance(item, dict | list):
+                _find_sealed(item, (*loc, str(name)), found)
     elif isinstance(value, list):
         for index, item in enumerate(cast("list[Any]", value)):
-            yield from _sealed(item, (*loc, index))
+            if isinstance(item, dict | list):
+                _find_sealed(item, (*loc, index), found)
 
 
 def _has_form(value: str) -> bool:
@@ -86,8 +89,7 @@ def _has_form(value: str) -> bool:
     return version == "v1" and len(nonce) == NONCE_BYTES and len(text) >= TAG_BYTES
 
 
-def _in_clear(raw: Mapping[object, object], key: str) -> Iterator[Problem]:
-    sealed = {loc for loc, _ in _sealed(raw, ())}
+def _in_clear(raw: Mapping[object, object], key: str, sealed: Set[_Loc]) -> Iterator[Problem]:
     for field in SECRETS:
         loc: _Loc = ("config", key, *field)
         if loc not in sealed and _at(raw, loc) is not None:

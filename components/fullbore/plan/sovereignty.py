@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ipaddress import AddressValueError, IPv4Address
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from fullbore.catalog.regions import REGION_COUNTRY
+from fullbore.catalog.countries import REGION_COUNTRY
 from fullbore.config.models import Environment, Site
 from fullbore.config.sovereignty import Sovereignty
 from fullbore.plan.model import DataFlow

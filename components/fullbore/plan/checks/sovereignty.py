@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fullbore.catalog.regions import REGION_COUNTRY
+from fullbore.catalog.countries import REGION_COUNTRY
 from fullbore.config.sovereignty import Sovereignty
 from fullbore.plan.checks.base import Finding, Rule, Subject
 from fullbore.plan.model import DataFlow
@@ -44,5 +44,5 @@ def _regions(subject: Subject) -> Iterable[Finding]:
 
 RULES = (
     Rule(id="data-leaves", severity="error", summary="data of a class goes where it may not", find=_leaves),
-    Rule(id="region-unknown", severity="error", summary="the catalog has no such region", find=_regions),
+    Rule(id="sovereignty-region", severity="error", summary="the catalog has no such region", find=_regions),
 )
