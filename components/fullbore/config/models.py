@@ -202,7 +202,7 @@ class Serving(Strict):
     optimise: Literal["cost", "latency"] = Field(
         default="cost", description="what the chosen layout is best at: GPU time of a token, or time to the next token"
     )
-    context_tokens: Whole = Field(default=32768, ge=128, description="longest sequence")
+    context_tokens: Whole = Field(default=32768, ge=128, description="longest sequence, tokens")
     concurrency: Whole = Field(default=8, ge=1, description="sequences in flight on a replica")
 
 

@@ -1,7 +1,7 @@
 """The schema and the reference pages, made from the models and the rules.
 
 `python -m fullbore.report.reference ROOT` writes docs/environment.schema.json, docs/reference/environment.md and
-docs/reference/rules.md below ROOT; a test fails where they differ from the code.
+docs/rules.md below ROOT; a test fails where they differ from the code.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from fullbore.config.load import KEY
 from fullbore.config.models import Environment
+from fullbore.config.rules import CONFIG_RULES
 from fullbore.plan.checks import RULES
 
 _NOTE = "<!-- Made by `python -m fullbore.report.reference .`; change the code, not this page. -->"
@@ -95,13 +96,25 @@ def _cell(text: str) -> str:
 
 
 def rules_page() -> str:
-    """Every rule of the plan, by id."""
-    lines = [_NOTE, "", "# Rules", "", "What `fullbore check` finds beyond the form of the file.", ""]
-    lines += ["| rule | severity | finds |", "|---|---|---|"]
-    lines += [
-        f"| `{rule.id}` | {rule.severity} | {_cell(rule.summary)} |" for rule in sorted(RULES, key=lambda r: r.id)
+    """Every rule, by id: those of the file's form, and those of the plan."""
+    plan = {rule.id: (rule.severity, rule.summary) for rule in RULES}
+    form = {name: ("error", summary) for name, summary in CONFIG_RULES.items()}
+    lines = [
+        _NOTE,
+        "",
+        "# Rules",
+        "",
+        "What `fullbore check` finds. An error stops a preview; a warning or an info does not.",
     ]
+    lines += ["", "## The plan", "", *_rule_rows(plan)]
+    lines += ["", "## The file", "", *_rule_rows(form)]
     return "\n".join([*lines, ""])
+
+
+def _rule_rows(rules: Mapping[str, tuple[str, str]]) -> Iterator[str]:
+    yield from ("| rule | severity | finds |", "|---|---|---|")
+    for name, (severity, summary) in sorted(rules.items()):
+        yield f"| `{name}` | {severity} | {_cell(summary)} |"
 
 
 def pages() -> dict[str, str]:
@@ -109,7 +122,7 @@ def pages() -> dict[str, str]:
     return {
         "docs/environment.schema.json": json.dumps(stack_file_schema(), indent=2, ensure_ascii=False) + "\n",
         "docs/reference/environment.md": environment_page(),
-        "docs/reference/rules.md": rules_page(),
+        "docs/rules.md": rules_page(),
     }
 
 

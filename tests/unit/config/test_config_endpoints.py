@@ -34,8 +34,9 @@ def test_a_newer_writer_may_say_more(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_read_says_what_to_do(tmp_path: Path, value: object, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=message) as raised:
         load_endpoints(write(tmp_path, value))
+    assert [problem.rule for problem in raised.value.problems] == ["sandbox-endpoints"]
 
 
 def test_half_a_file_says_what_to_do(tmp_path: Path) -> None:

@@ -121,8 +121,9 @@ def test_an_encrypted_value_is_an_unknown_secret(tmp_path: Path) -> None:
 def test_the_file_s_name_and_the_environment_s_must_agree(tmp_path: Path) -> None:
     path = tmp_path / "Pulumi.prod.yaml"
     path.write_text("config:\n  fullbore:env:\n    name: dev\n")
-    with pytest.raises(ConfigError, match="name: got dev, but the file is that of the stack prod"):
+    with pytest.raises(ConfigError, match="name: got dev, but the file is that of the stack prod") as raised:
         load_file(path)
+    assert [problem.rule for problem in raised.value.problems] == ["environment-name"]
 
 
 @pytest.mark.parametrize("env", ["nowhere", "no/such.yaml", "x" * 5000, "a\0b", "stacks"])

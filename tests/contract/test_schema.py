@@ -1,0 +1,62 @@
+"""The JSON schema describes every field, and says the unit of every number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import pytest
+
+from fullbore.report.reference import stack_file_schema
+
+COUNTS = {
+    *("max_failures", "gpus_per_host", "numa_nodes", "cpus", "port", "min_nodes", "max_nodes", "desired_nodes"),
+    *(
+        "efa_interfaces",
+        "queue_weight",
+        "replicas",
+        "tensor_parallel",
+        "pipeline_parallel",
+        "data_parallel",
+        "concurrency",
+    ),
+    *("gpu_nodes", "standby_nodes", "files", "rpo_s", "rto_s"),
+}
+"""Numbers that count things which their description names; the last two say their unit in their name."""
+UNITS = (
+    *("GiB", "Gbit/s", "MiB/s", "seconds", "hours", "days", "years", "tokens", "watts", "km", "ratio", "vCPUs"),
+    *("US dollars", "dBm", "mW", "bytes", "MHz", "percent", "NUMA"),
+)
+
+
+def fields() -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """`Model.field` and its schema."""
+    definitions = cast("Mapping[str, Mapping[str, Any]]", stack_file_schema()["$defs"])
+    for name, definition in sorted(definitions.items()):
+        for field, schema in definition.get("properties", {}).items():
+            yield f"{name}.{field}", schema
+
+
+FIELDS = dict(fields())
+
+
+def is_number(schema: Mapping[str, Any]) -> bool:
+    options = [schema, *schema.get("anyOf", ())]
+    return any(option.get("type") in ("integer", "number") for option in options)
+
+
+NUMBERS = sorted(name for name, schema in FIELDS.items() if is_number(schema))
+
+
+@pytest.mark.parametrize("name", sorted(FIELDS))
+def test_a_field_is_described(name: str) -> None:
+    description = FIELDS[name].get("description", "")
+    assert len(description.split()) >= 2, f"{name}: say what it is"
+    assert not description.endswith("."), f"{name}: no full stop"
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_says_its_unit(name: str) -> None:
+    description = FIELDS[name]["description"]
+    known = any(unit in description for unit in UNITS) or name.partition(".")[2] in COUNTS
+    assert known, f"{name}: {description!r} says no unit; add it, or count it among COUNTS"
