@@ -8,7 +8,7 @@ from pydantic import Field
 
 from fullbore.config.base import DataClass, Number, Strict, Whole
 
-Method = Literal["datasync", "s3-rtc", "block-sync", "continuous"]
+Method = Literal["datasync", "s3-rtc", "block-sync", "continuous", "backup"]
 
 
 class DataSet(Strict):
@@ -24,7 +24,13 @@ class DataSet(Strict):
     method: Method = Field(
         default="datasync",
         description="what copies it: the schedule of `replication`, S3 replication with Time Control, synchronous or "
-        "continuous block replication (AWS Elastic Disaster Recovery); this stack sets up the first only",
+        "continuous block replication (AWS Elastic Disaster Recovery), or full backups into S3; this stack sets up the "
+        "first only",
+    )
+    every_hours: Number | None = Field(
+        default=None,
+        gt=0,
+        description="time between two backups, hours (168 for one a week); with method backup only",
     )
     rpo_s: Whole | None = Field(
         default=None, ge=0, description="data of this class that may be lost, seconds; standby.rpo_s if left out"

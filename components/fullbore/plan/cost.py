@@ -130,7 +130,7 @@ def _copies(env: Environment) -> dict[str, float]:
     """What the declared copies cost: moving what changes, and keeping one whole copy in S3."""
     parts: dict[str, float] = {}
     for name, data in sorted(copied_data(env).items()):
-        moved = (data.change_gib_per_hour or 0.0) * GB_PER_GIB * _USD_PER_GB[data.method]
+        moved = (data.change_gib_per_hour or 0.0) * GB_PER_GIB * _USD_PER_GB.get(data.method, 0.0)
         kept = (size_gib(env, name, data) or 0.0) * GB_PER_GIB * S3_STANDARD.usd / HOURS_PER_MONTH
         usd = moved + (kept if data.method in _IN_S3 else 0.0)
         if usd:
@@ -141,11 +141,9 @@ def _copies(env: Environment) -> dict[str, float]:
 _USD_PER_GB = {
     "datasync": DATASYNC.usd,
     "s3-rtc": S3_TIME_CONTROL.usd + BETWEEN_REGIONS.usd,
-    "block-sync": 0.0,
-    "continuous": 0.0,
 }
 """Price of moving a GB. Lines between sites and the servers of AWS Elastic Disaster Recovery are not counted."""
-_IN_S3 = ("datasync", "s3-rtc")
+_IN_S3 = ("datasync", "s3-rtc", "backup")
 
 
 def _replicas(env: Environment, cost: Cost, metal: tuple[MetalCost, ...]) -> Iterator[ReplicaCost]:

@@ -52,7 +52,7 @@ def copied_data(env: Environment) -> dict[str, DataSet]:
 
 def _copy(env: Environment, given: Recovery, name: str, data: DataSet) -> CopyPlan:
     standby_rpo = env.standby.rpo_s if env.standby else 0
-    gap = _gap_s(env) if data.method == "datasync" else 0.0
+    gap = gap_s(env, data)
     delay = 2 * (given.distance_km or 0) * FIBRE_S_PER_KM * 1000 if data.method == "block-sync" else 0.0
     return CopyPlan(
         data=name,
@@ -77,8 +77,12 @@ def _loss(env: Environment, given: Recovery, name: str, data: DataSet, gap: floa
         return (Term(name="S3 Replication Time Control", expected_s=RTC_WORST_S, worst_s=RTC_WORST_S),)
     if data.method == "continuous":
         return (Term(name="continuous replication", expected_s=CONTINUOUS_WORST_S, worst_s=CONTINUOUS_WORST_S),)
+    between = Term(name="time between runs", expected_s=gap / 2, worst_s=gap)
+    if data.method == "backup":
+        whole = _moved("transfer", _needs_size(data, name), size_gib(env, name, data), link_mib_s(env, limited=False))
+        return (between, whole)
     return (
-        Term(name="time between runs", expected_s=gap / 2, worst_s=gap),
+        between,
         _given("listing", "recovery.prepare_s", given.prepare_s),
         _moved("transfer", _needs_size(data, name), changed_gib(env, name, data, gap), link_mib_s(env)),
         _moved("verification", "recovery.verify_mib_s", changed_gib(env, name, data, gap), given.verify_mib_s),
@@ -124,17 +128,24 @@ def weights_gib(env: Environment) -> float | None:
     return sum(weight_bytes(model, whole, 0).values()) / GIB
 
 
-def link_mib_s(env: Environment) -> float | None:
-    """What one DataSync task may move, MiB/s: the least of the link, its own limit and the limit given to it."""
+def link_mib_s(env: Environment, *, limited: bool = True) -> float | None:
+    """What a copy may move, MiB/s: the link, and where `limited`, what a DataSync task and its own limit allow."""
     link = env.recovery.link_gbps if env.recovery else None
-    limit = env.replication.bandwidth_mib_s if env.replication else None
-    rates = [gbps * 1e9 / 8 / MIB for gbps in (link, DATASYNC_TASK_GBPS if link else None) if gbps]
-    return min([*rates, limit] if limit else rates, default=None)
+    rates = [link] if link else []
+    if limited and link:
+        rates.append(DATASYNC_TASK_GBPS)
+    limit = env.replication.bandwidth_mib_s if env.replication and limited else None
+    return min([*(gbps * 1e9 / 8 / MIB for gbps in rates), *([limit] if limit else [])], default=None)
 
 
-def _gap_s(env: Environment) -> float:
+def gap_s(env: Environment, data: DataSet) -> float:
+    """Longest time between two runs of a copy, seconds; 0 where it has no schedule or none that can be read."""
+    if data.method == "backup":
+        return (data.every_hours or 0.0) * 3600
+    if data.method != "datasync" or env.replication is None:
+        return 0.0
     try:
-        return longest_gap_s(env.replication.schedule) if env.replication else 0.0
+        return longest_gap_s(env.replication.schedule)
     except ScheduleError:
         return 0.0
 

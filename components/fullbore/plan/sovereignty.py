@@ -80,9 +80,12 @@ def _place(env: Environment, given: Sovereignty | None, to: str) -> tuple[str, s
 
 
 def _country_of(given: Sovereignty | None, host: str) -> str:
-    """By the longest declared end of the host's name."""
-    fitting = [name for name in (given.places if given else ()) if f".{host}".endswith(f".{name}")]
-    return given.places[max(fitting, key=len)] if given and fitting else ""
+    return given.places.get(place_of(given, host), "") if given else ""
+
+
+def place_of(given: Sovereignty, host: str) -> str:
+    """The declared place that a host belongs to, by the longest end of its name; nothing where there is none."""
+    return max((name for name in given.places if f".{host}".endswith(f".{name}")), key=len, default="")
 
 
 def inside_site(site: Site, url: str) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from fullbore.config.models import Environment
+from fullbore.config.models import Environment, HostGroup
+from fullbore.config.sovereignty import Sovereignty
+from fullbore.plan.cost import purchase_of
 from fullbore.plan.fit import Aim, Fit, active_parameters, parameters, reason
 from fullbore.plan.model import Plan, ReplicaCost, Term
 from fullbore.plan.pools import Pool, alternatives, fits, layout_of, model_of, serving_pools
+from fullbore.plan.recovery import copied_data, size_gib
 from fullbore.plan.thumb import rules_of_thumb
 
 Value = str | int | float
@@ -37,6 +40,7 @@ def _hosts(env: Environment, plan: Plan) -> Section:
             "kind": group.kind,
             "rack": group.rack,
             "hosts": len(group.hosts),
+            "each": _machine(env.site.groups[group.name]) if env.site else "",
             "roles": ", ".join(group.roles),
             "settings a host": len(group.hosts[0].settings),
         }
@@ -44,6 +48,32 @@ def _hosts(env: Environment, plan: Plan) -> Section:
     )
     fabric = f"fabric {env.site.fabric}, {env.site.link_gbps:g} Gbit/s a link" if env.site else ""
     return Section(title="site", rows=rows, note=fabric)
+
+
+def _machine(group: HostGroup) -> str:
+    gpus = f"{group.gpus_per_host} x {group.accelerator}, " if group.accelerator else ""
+    return f"{gpus}{group.cpus} CPUs in {group.numa_nodes} NUMA nodes, {group.memory_gib:g} GiB"
+
+
+def _networks(env: Environment, plan: Plan) -> Section:
+    """Address ranges side by side, and the clusters that are joined through them."""
+    ranges = (
+        ("site", env.site.cidr if env.site else None, ""),
+        ("VPC", env.cloud.cidr if env.cloud else None, (env.cloud.kubeconfig or "") if env.cloud else ""),
+        ("pods of the site's cluster", env.cluster.pod_cidr if env.cluster else None, _kubeconfig(plan)),
+    )
+    rows = tuple(
+        {"network": name, "range": str(cidr), "addresses": cidr.num_addresses, "cluster joined by": kubeconfig}
+        for name, cidr, kubeconfig in ranges
+        if cidr
+    )
+    simulated = env.sandbox
+    nodes = f"simulated GPU nodes: {simulated.gpu_nodes}, standby {simulated.standby_nodes}" if simulated else ""
+    return Section(title="networks", rows=rows, note=nodes)
+
+
+def _kubeconfig(plan: Plan) -> str:
+    return plan.cluster.kubeconfig if plan.cluster else ""
 
 
 def _model(env: Environment, plan: Plan) -> Section:
@@ -135,12 +165,29 @@ def _capacity(env: Environment, plan: Plan) -> Section:
             "GPUs": f"{group.gpus} x {group.accelerator}",
             "EFA interfaces": group.efa_interfaces,
             "nodes (min/desired/max)": f"{group.min_nodes}/{group.desired_nodes}/{group.max_nodes}",
-            "bought": group.capacity,
+            "bought": purchase_of(env.cloud.node_groups[group.name]) if env.cloud else group.capacity,
+            "all nodes run (h a day)": round(env.cloud.node_groups[group.name].busy_s_per_day / 3600, 2)
+            if env.cloud
+            else 0,
         }
         for group in (plan.cloud.node_groups if plan.cloud else ())
     )
     subnets = ", ".join(f"{subnet.zone} {subnet.cidr}" for subnet in plan.cloud.subnets) if plan.cloud else ""
     return Section(title="cloud capacity", rows=rows, note=f"subnets: {subnets}")
+
+
+def _survives(env: Environment, plan: Plan) -> Section:
+    rows = tuple(
+        {
+            "data": name,
+            "copied by": data.method,
+            "all of it (GiB)": _figure(size_gib(env, name, data), 1),
+            "changes (GiB an hour)": _figure(data.change_gib_per_hour, 1),
+            "files": data.files or "",
+        }
+        for name, data in sorted(copied_data(env).items())
+    )
+    return Section(title="recovery: what must survive", rows=rows)
 
 
 def _rpo(env: Environment, plan: Plan) -> Section:
@@ -246,17 +293,27 @@ def _flows(env: Environment, plan: Plan) -> Section:
         }
         for flow in plan.flows
     )
-    note = "" if env.sovereignty else "nothing says what may leave the site: add sovereignty"
+    note = "nothing says what may leave the site: add sovereignty"
+    if env.sovereignty:
+        note = f"the site stands in {env.sovereignty.country}; besides the site, {_policy(env.sovereignty)}"
     return Section(title="where data goes", rows=rows, note=note)
+
+
+def _policy(given: Sovereignty) -> str:
+    """`weights may go to DE; all else stays`."""
+    rules = [f"{name} may go to {', '.join((*rule.regions, *rule.countries))}" for name, rule in given.classes.items()]
+    return "; ".join([*sorted(rules), "all else stays"])
 
 
 _SECTIONS: tuple[Callable[[Environment, Plan], Section], ...] = (
     _hosts,
+    _networks,
     _model,
     _fit,
     _layouts,
     _thumb,
     _capacity,
+    _survives,
     _rpo,
     _rto,
     _flows,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fullbore.catalog.instances import INSTANCES
+from fullbore.config.paths import dotted
 from fullbore.plan.checks.base import Finding, Rule, Subject
 from fullbore.plan.cost import price_of, purchase_of
 
@@ -27,7 +28,24 @@ def _unused(subject: Subject) -> Iterable[Finding]:
     used = {group.instance_type for group in env.cloud.node_groups.values()} if env.cloud else set[str]()
     for name in env.cost.prices if env.cost else ():
         if name not in used:
-            yield Finding(f'cost.prices["{name[:60]}"]', "no node group is of this type; correct the name or remove it")
+            yield Finding(dotted(("cost", "prices", name)), "no node group is of this type; correct or remove it")
+
+
+def _unused_figure(subject: Subject) -> Iterable[Finding]:
+    env, cost = subject.env, subject.env.cost
+    if cost is None:
+        return
+    for part, fields in _FIGURES_OF.items():
+        for field in fields if getattr(env, part) is None else ():
+            if getattr(cost, field) is not None:
+                yield Finding(f"cost.{field}", f"given, but there is no {part} that it belongs to; remove it")
+
+
+_FIGURES_OF = {
+    "site": ("amortisation_years", "usd_per_kwh", "power_usage_effectiveness"),
+    "serving": ("tokens_per_s", "busy_share"),
+}
+"""Parts, and the figures of `cost` that concern them alone."""
 
 
 def _purchase(subject: Subject) -> Iterable[Finding]:
@@ -58,6 +76,12 @@ def _refresh(subject: Subject) -> Iterable[Finding]:
 RULES = (
     Rule(id="price-unknown", severity="info", summary="an instance type has no known price", find=_unknown),
     Rule(id="price-unused", severity="warning", summary="a price of an instance type that nothing uses", find=_unused),
+    Rule(
+        id="cost-figure-unused",
+        severity="warning",
+        summary="a figure of the cost belongs to a part that is not declared",
+        find=_unused_figure,
+    ),
     Rule(id="purchase-unclear", severity="error", summary="two ways of buying contradict each other", find=_purchase),
     Rule(
         id="refresh-incomplete",

@@ -17,7 +17,7 @@ from fullbore.catalog.replication import (
 from fullbore.plan.checks.base import Finding, Rule, Subject
 from fullbore.plan.fit import GIB
 from fullbore.plan.model import CopyPlan, RecoveryPlan, Term
-from fullbore.plan.recovery import recovery_plan
+from fullbore.plan.recovery import copied_data, recovery_plan
 from fullbore.plan.schedule import ScheduleError, shortest_gap_s
 from fullbore.plan.sovereignty import inside_site
 
@@ -85,6 +85,7 @@ _FASTER = {
     "datasync": "replicate more often, over a faster link, or less",
     "s3-rtc": "replicate continuously or synchronously",
     "continuous": "replicate synchronously",
+    "backup": "back up more often, or replicate",
     "block-sync": "",
 }
 """What makes the loss smaller, by the method that is used. Nothing is lost with the last."""
@@ -130,7 +131,29 @@ def _overrun(subject: Subject) -> Iterable[Finding]:
                 f"a run copies {copy.data} in {copy.run_s:.0f} s at worst, but runs are {copy.gap_s:.0f} s apart, so "
                 "that it falls ever further behind; run less often, over a faster link, or copy less"
             )
-            yield Finding("replication.schedule", message)
+            where = "replication.schedule" if copy.method == "datasync" else f"recovery.data.{copy.data}.every_hours"
+            yield Finding(where, message)
+
+
+def _unused_figure(subject: Subject) -> Iterable[Finding]:
+    """Figures of another way to copy, or to move clients, than the one that is planned."""
+    env, given = subject.env, subject.env.recovery
+    if given is None or env.standby is None:
+        return
+    methods = {data.method for data in copied_data(env).values()}
+    cold = (given.replicas or env.standby.replicas) > env.standby.replicas
+    needs = {
+        "link_gbps": (bool(methods), "nothing is copied"),
+        "prepare_s": ("datasync" in methods, "nothing is copied by datasync"),
+        "verify_mib_s": ("datasync" in methods, "nothing is copied by datasync"),
+        "distance_km": ("block-sync" in methods, "nothing is copied by block-sync"),
+        "switch_s": (given.gateway == "site", "the gateway stands elsewhere and moves clients itself"),
+        "dns_ttl_s": (given.gateway == "site", "the gateway stands elsewhere and moves clients itself"),
+        "start": (cold, "as many replicas are warm as must serve"),
+    }
+    for field, (used, why) in needs.items():
+        if not used and getattr(given, field) is not None:
+            yield Finding(f"recovery.{field}", f"given, but {why}; remove it, or correct what it belongs to")
 
 
 def _rate(subject: Subject) -> Iterable[Finding]:
@@ -139,7 +162,7 @@ def _rate(subject: Subject) -> Iterable[Finding]:
     for name, data in given.data.items() if given else ():
         gbps = (data.change_gib_per_hour or 0) * GIB * 8 / 3600 / 1e9
         most = RTC_MOST_GBPS if data.method == "s3-rtc" else given.link_gbps if given else None
-        if data.method != "datasync" and most is not None and gbps > most:
+        if data.method not in ("datasync", "backup") and most is not None and gbps > most:
             what = "S3 Replication Time Control promises" if data.method == "s3-rtc" else "recovery.link_gbps carries"
             message = f"got {data.change_gib_per_hour:g} GiB an hour ({gbps:.3f} Gbit/s), but {what} {most:g} Gbit/s"
             yield Finding(f"recovery.data.{name}.change_gib_per_hour", f"{message}; copy less or another way")
@@ -154,6 +177,9 @@ def _method(subject: Subject) -> Iterable[Finding]:
         if data.method == "s3-rtc" and env.replication and env.replication.source != "s3":
             message = f"got s3-rtc, which copies from S3 to S3, but replication.source is {env.replication.source}"
             yield Finding(path, f"{message}; keep the data in S3 or choose another method")
+        if (data.method == "backup") != (data.every_hours is not None):
+            message = f"must be given with method backup and no other; got {data.every_hours} with {data.method}"
+            yield Finding(f"recovery.data.{name}.every_hours", message)
         if data.method == "block-sync" and env.recovery and env.recovery.distance_km is None:
             message = "missing; each write waits for the other side, give the length of the fibre"
             yield Finding("recovery.distance_km", message)
@@ -222,6 +248,12 @@ RULES = (
         severity="info",
         summary="a figure that RPO or RTO follow from is not given",
         find=_unknown_figure,
+    ),
+    Rule(
+        id="recovery-figure-unused",
+        severity="warning",
+        summary="a figure is given that no RPO or RTO follows from",
+        find=_unused_figure,
     ),
     Rule(
         id="replication-overruns",

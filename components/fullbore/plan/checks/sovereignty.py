@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fullbore.catalog.countries import REGION_COUNTRY
+from fullbore.config.paths import dotted
 from fullbore.config.sovereignty import Sovereignty
 from fullbore.plan.checks.base import Finding, Rule, Subject
 from fullbore.plan.model import DataFlow
-from fullbore.plan.sovereignty import data_flows
+from fullbore.plan.recovery import copied_data
+from fullbore.plan.sovereignty import data_flows, place_of
 
 
 def _leaves(subject: Subject) -> Iterable[Finding]:
@@ -42,7 +44,23 @@ def _regions(subject: Subject) -> Iterable[Finding]:
                 yield Finding(f"sovereignty.classes.{name}.regions[{index}]", message)
 
 
+def _unused(subject: Subject) -> Iterable[Finding]:
+    """Places that no data goes to. Classes may be declared before anything carries them."""
+    given = subject.env.sovereignty
+    if given is None:
+        return
+    used = {place_of(given, flow.to) for flow in data_flows(subject.env)}
+    for name in given.places:
+        if name not in used:
+            yield Finding(dotted(("sovereignty", "places", name)), "no data goes there; correct the name or remove it")
+    mirrored = any(data.method == "block-sync" for data in copied_data(subject.env).values())
+    if given.mirror_country and not mirrored:
+        message = "given, but nothing is copied by block-sync; remove it"
+        yield Finding("sovereignty.mirror_country", message)
+
+
 RULES = (
     Rule(id="data-leaves", severity="error", summary="data of a class goes where it may not", find=_leaves),
     Rule(id="sovereignty-region", severity="error", summary="the catalog has no such region", find=_regions),
+    Rule(id="place-unused", severity="warning", summary="a place that no data goes to", find=_unused),
 )

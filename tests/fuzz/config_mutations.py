@@ -1,0 +1,266 @@
+"""Random changes of valid environments, and what must come of each.
+
+A change is seen where it was made: its path is among the problems, or the plan is another one, or the environment is
+the same as before in meaning (a default written out). Whatever else happens is a defect, as is an exception.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fullbore.config import KEY, ConfigError, Environment, parse
+from fullbore.config.paths import dotted
+from fullbore.config.yaml_text import read_mapping
+from fullbore.plan import make_plan
+from fullbore.problems import Problem
+from fullbore.report.explain import explain
+
+ROOT = Path(__file__).parents[2]
+PLAN_FIXTURES = ROOT / "tests/fixtures/plan"
+Path_ = tuple[str | int, ...]
+STRANGE: tuple[Any, ...] = (
+    *(None, True, False, 0, 1, -1, 2, 7, 64, 2**53, 2**53 + 1, 10**30, 0.5, -0.5, 1e308, float("inf"), float("nan")),
+    *("", " ", "x", "0", "no", "1:30", "\0", "\u202e", "é" * 40, "x" * 1025, "[secret]", "../..", "10.0.0.0/8", "::1"),
+    *({}, [], [{}], {"": None}, {"secure": "v1:A:B"}, {"a.b": {"c d": 1}}),
+)
+"""Values that any field may be given by mistake."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """`kind` is set, remove or rename; `value` is the new value, or the new name of the last key of `path`."""
+
+    base: str
+    kind: str
+    path: Path_
+    value: Any = None
+
+    def document(self) -> dict[str, Any]:
+        return {"base": self.base, "kind": self.kind, "path": list(self.path), "value": self.value}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an environment comes to; `environment` and `shown` are None where it is refused."""
+
+    environment: Environment | None
+    problems: frozenset[Problem]
+    shown: Any
+    """The plan without its problems, and what `fullbore explain` shows of it."""
+
+
+@cache
+def bases() -> dict[str, dict[str, Any]]:
+    """Environments without an error, by stack or fixture."""
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted((ROOT / "stacks").glob("Pulumi.*.yaml")):
+        found[path.name] = read_mapping(path)["config"][KEY]  # type: ignore[index]
+    for folder in sorted(PLAN_FIXTURES.iterdir()):
+        problems = yaml.safe_load((folder / "out.yaml").read_text())
+        hub = (folder / "config.json").exists()
+        if not hub and not any(problem["severity"] == "error" for problem in problems):
+            found[folder.name] = read_mapping(folder / "in.yaml")
+    return {name: env for name, env in found.items() if outcome_of(env).shown is not None}
+
+
+def outcome_of(env: Mapping[str, Any]) -> Outcome:
+    try:
+        environment = parse(env)
+    except ConfigError as error:
+        return Outcome(None, frozenset(error.problems), None)
+    plan = make_plan(environment)
+    shown = (replace(plan, problems=()), explain(environment, plan))
+    return Outcome(environment, frozenset(plan.problems), shown)
+
+
+@cache
+def base_outcome(name: str) -> Outcome:
+    return outcome_of(bases()[name])
+
+
+@cache
+def values_seen() -> dict[str, list[Any]]:
+    """Values that each field's name has anywhere in the bases: what a person may write there."""
+    seen: dict[str, list[Any]] = {}
+    for env in bases().values():
+        for path, value in places(env):
+            values = seen.setdefault(str(path[-1]) if isinstance(path[-1], str) else "", [])
+            if value not in values and len(values) < 40:
+                values.append(value)
+    return seen
+
+
+@cache
+def schema() -> dict[str, Any]:
+    return Environment.model_json_schema(ref_template="{model}")
+
+
+def fields_at(env_schema: Mapping[str, Any], path: Path_) -> Mapping[str, Any]:
+    """Fields that the mapping at `path` may have; none where its keys are free."""
+    node: Mapping[str, Any] = env_schema
+    for part in path:
+        node = _below(_resolved(node), part)
+    return _resolved(node).get("properties", {})
+
+
+def _below(node: Mapping[str, Any], part: str | int) -> Mapping[str, Any]:
+    if isinstance(part, int):
+        return node.get("items", {})
+    patterns = node.get("patternProperties") or {"": node.get("additionalProperties") or {}}
+    below = node.get("properties", {}).get(part) or next(iter(patterns.values()))
+    return below if isinstance(below, dict) else {}
+
+
+def _resolved(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    for option in node.get("anyOf", ()):
+        if option.get("type") != "null":
+            return _resolved(option)
+    return schema()["$defs"][node["$ref"]] if "$ref" in node else node
+
+
+def places(value: Any, before: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
+    """Every place in a nested value, and what stands there."""
+    items: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield (*before, key), item
+        yield from places(item, (*before, key))
+
+
+def change_of(seed: int) -> Change:
+    """The change that a seed stands for."""
+    chance = random.Random(seed)
+    base = chance.choice(sorted(bases()))
+    env = bases()[base]
+    if chance.random() < 0.25:
+        added = _addition(chance, env)
+        if added:
+            return Change(base, "set", *added)
+    path, value = chance.choice(list(places(env)))
+    roll = chance.random()
+    if roll < 0.12:
+        return Change(base, "remove", path)
+    if roll < 0.24 and isinstance(path[-1], str):
+        return Change(base, "rename", path, _slip(chance, path[-1]))
+    return Change(base, "set", path, _another(chance, path, value))
+
+
+def _addition(chance: random.Random, env: Mapping[str, Any]) -> tuple[Path_, Any] | None:
+    """A field that is not there yet, with a value that it has elsewhere or a strange one."""
+    mappings = [(), *(path for path, value in places(env) if isinstance(value, dict))]
+    path = chance.choice(mappings)
+    absent = sorted(set(fields_at(schema(), path)) - set(_at(env, path)))
+    if not absent:
+        return None
+    name = chance.choice(absent)
+    choices = _resolved(fields_at(schema(), path)[name]).get("enum") or values_seen().get(name) or STRANGE
+    return (*path, name), chance.choice(choices)
+
+
+def _at(value: Any, path: Path_) -> Any:
+    for part in path:
+        value = value[part]
+    return value
+
+
+def _slip(chance: random.Random, word: str) -> str:
+    """The word with a letter left out, doubled, swapped or in capitals."""
+    index = chance.randrange(len(word)) if word else 0
+    return chance.choice(
+        (
+            word[:index] + word[index + 1 :],
+            word[:index] + word[index : index + 1] + word[index:],
+            word[: max(0, index - 1)] + word[index : index + 1] + word[max(0, index - 1) : index] + word[index + 1 :],
+            word.upper(),
+            word + "_s",
+        )
+    )
+
+
+def _another(chance: random.Random, path: Path_, value: Any) -> Any:
+    """Another value of the same kind, one that stands elsewhere, or a strange one."""
+    roll = chance.random()
+    if roll < 0.3:
+        return chance.choice(STRANGE)
+    if roll < 0.6:
+        name = next((part for part in reversed(path) if isinstance(part, str)), "")
+        return chance.choice(values_seen().get(name) or STRANGE)
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return chance.choice((value + 1, value - 1, value * 2, value // 2, -value, value * 1000, str(value)))
+    if isinstance(value, str):
+        return _slip(chance, value)
+    if isinstance(value, list):
+        return chance.choice((value[1:], [*value, *value[:1]], value[::-1], [*value, chance.choice(STRANGE)]))
+    if isinstance(value, dict) and value:
+        gone = chance.choice(sorted(value, key=str))
+        return {key: item for key, item in value.items() if key != gone}
+    return chance.choice(STRANGE)
+
+
+def changed(value: Any, change: Change, path: Path_ | None = None) -> Any:
+    """A copy of the environment with the change made."""
+    path = change.path if path is None else path
+    key = path[0]
+    if len(path) > 1:
+        inner = changed(value[key], change, path[1:])
+        return _replaced(value, key, inner)
+    if change.kind == "set":
+        return _replaced(value, key, change.value)
+    if isinstance(value, list):
+        return [item for index, item in enumerate(value) if index != key]
+    if change.kind == "rename":
+        return {change.value if name == key else name: item for name, item in value.items()}
+    return {name: item for name, item in value.items() if name != key}
+
+
+def _replaced(value: Any, key: Any, new: Any) -> Any:
+    if isinstance(value, list):
+        return [new if index == key else item for index, item in enumerate(value)]
+    return {**value, key: new}
+
+
+def verdict(change: Change) -> str:
+    """What came of a change: problem, plan or meaning; anything else is a defect, said in words."""
+    try:
+        before = base_outcome(change.base)
+        after = outcome_of(changed(bases()[change.base], change))
+    except Exception as error:  # noqa: BLE001 (that nothing is raised is what is tested)
+        return f"raised {type(error).__name__}: {error}"
+    if any(_told(problem, change) for problem in after.problems - before.problems):
+        return "problem"
+    if any(_unused(problem, change) for problem in after.problems):
+        return "problem"
+    if after.environment is None:
+        return f"refused elsewhere: {sorted(map(str, after.problems))[:2]}"
+    if after.shown != before.shown:
+        return "plan"
+    if after.environment == before.environment:
+        return "meaning"
+    return "no effect, and no reason why"
+
+
+def _told(problem: Problem, change: Change) -> bool:
+    """True where the problem names the place of the change, one around it, or one within it."""
+    own = [dotted(change.path)]
+    if change.kind == "rename":
+        own.append(dotted((*change.path[:-1], str(change.value))))
+    return any(_related(problem.path, path) or f"{path} " in f"{problem.message} " for path in own)
+
+
+def _unused(problem: Problem, change: Change) -> bool:
+    """True where the place of the change, or what it is within, is told to be of no use, before as after."""
+    path = dotted(change.path)
+    return problem.rule.endswith("-unused") and (path == problem.path or path.startswith(f"{problem.path}."))
+
+
+def _related(one: str, other: str) -> bool:
+    short, long = sorted((one, other), key=len)
+    return long == short or (long.startswith(short) and long[len(short)] in ".[")
