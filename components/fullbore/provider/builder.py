@@ -60,7 +60,15 @@ def _arguments(build: Build) -> list[str]:
 
 def _storage(folder: Path) -> list[str]:
     """A store of this build's own: nothing of it stays on the machine, and nothing of the user's is touched."""
-    return ["--root", str(folder / "root"), "--runroot", str(folder / "run")]
+    # An overlay cannot lie on another one, as where this runs in a container.
+    driver = ["--storage-driver", "vfs"] if _file_system(folder) == "overlay" else []
+    return ["--root", str(folder / "root"), "--runroot", str(folder / "run"), *driver]
+
+
+def _file_system(folder: Path) -> str:
+    """The type of the file system that `folder` lies on, e.g. ext4."""
+    mounts = [line.split()[1:3] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return max((len(at), kind) for at, kind in mounts if folder.resolve().is_relative_to(at))[1]
 
 
 def _buildah(build: Build, context: Path, folder: Path) -> list[list[str]]:

@@ -95,16 +95,18 @@ def inventory(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _inventory(job: dict[str, Any], folder: Path) -> Path:
-    """An inventory script that hands over what this process writes to a pipe."""
-    pipe, script = folder / "inventory.pipe", folder / "inventory.sh"
+    """The inventory script, which hands over what this process writes to a pipe."""
+    pipe = _pipe(folder)
     os.mkfifo(pipe, 0o600)
-    script.write_text(f'#!/bin/sh\nexec cat "{pipe}"\n')
-    script.chmod(0o700)
     text = json.dumps(inventory(job))
 
     # Opening blocks until the script reads. Ansible runs it once: `_meta` saves it the rest.
     threading.Thread(target=pipe.write_text, args=(text,), daemon=True).start()
-    return script
+    return PLAYS / "inventory"
+
+
+def _pipe(folder: Path) -> Path:
+    return folder / "inventory.pipe"
 
 
 def _ansible_environment(folder: Path, root: Path, hosts: int) -> dict[str, str]:
@@ -119,6 +121,8 @@ def _ansible_environment(folder: Path, root: Path, hosts: int) -> dict[str, str]
         "ANSIBLE_TIMEOUT": str(CONNECT_S),
         "ANSIBLE_FORKS": str(min(hosts, MAX_FORKS)),
         "ANSIBLE_INVENTORY_ENABLED": "script",
+        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
+        "FULLBORE_INVENTORY_PIPE": str(_pipe(folder)),
         "ANSIBLE_LOCALHOST_WARNING": "False",
     }
 
