@@ -234,7 +234,7 @@ def verdict(change: Change) -> str:
         after = outcome_of(changed(bases()[change.base], change))
     except Exception as error:  # noqa: BLE001 (that nothing is raised is what is tested)
         return f"raised {type(error).__name__}: {error}"
-    if any(_told(problem, change) for problem in after.problems - before.problems):
+    if any(_told(problem, change) for problem in after.problems ^ before.problems):
         return "problem"
     if any(_unused(problem, change) for problem in after.problems):
         return "problem"
@@ -242,9 +242,22 @@ def verdict(change: Change) -> str:
         return f"refused elsewhere: {sorted(map(str, after.problems))[:2]}"
     if after.shown != before.shown:
         return "plan"
-    if after.environment == before.environment:
+    if after.environment == before.environment or _alive(change):
         return "meaning"
     return "no effect, and no reason why"
+
+
+def _alive(change: Change) -> bool:
+    """True where another value at the same place makes another plan or another problem: then this one means the same
+    as what it replaces (what a field is taken for when it is left out, or a setting that the profile has anyway)."""
+    before = base_outcome(change.base)
+    name = next((part for part in reversed(change.path) if isinstance(part, str)), "")
+    values = (*values_seen().get(name, ()), 1, 2, 3, 64, 0.5, "other", "vm.other", {"vm.other": 1}, [], {})
+    for value in values:
+        after = outcome_of(changed(bases()[change.base], Change(change.base, "set", change.path, value)))
+        if after.environment and (after.shown != before.shown or after.problems != before.problems):
+            return True
+    return False
 
 
 def _told(problem: Problem, change: Change) -> bool:

@@ -108,10 +108,11 @@ def purchase_of(group: NodeGroup) -> str:
 
 def price_of(env: Environment, group: NodeGroup) -> float | None:
     """US dollars an hour of one node of a group; None where neither the environment nor the catalog says it."""
-    return _price(env, group.instance_type, purchase_of(group))
+    return usd_per_hour(env, group.instance_type, purchase_of(group))
 
 
-def _price(env: Environment, instance_type: str, purchase: str) -> float | None:
+def usd_per_hour(env: Environment, instance_type: str, purchase: str) -> float | None:
+    """US dollars an hour of an instance type as it is bought, one of PURCHASES; None where nothing says it."""
     given = env.cost.prices.get(instance_type) if env.cost else None
     usd: float | None = getattr(given, purchase.replace("-", "_")) if given else None
     return instance_price(instance_type, purchase) if usd is None else usd
@@ -159,7 +160,7 @@ def _replicas(env: Environment, cost: Cost, metal: tuple[MetalCost, ...]) -> Ite
     for name, group in sorted(env.cloud.node_groups.items()) if env.cloud else ():
         pods, row = pods_per_node(env, group.instance_type), INSTANCES.get(group.instance_type)
         for purchase in PURCHASES if pods else ():
-            price = _price(env, group.instance_type, purchase)
+            price = usd_per_hour(env, group.instance_type, purchase)
             if price is not None:
                 rate = _rate(env, row.accelerator if row else None)
                 yield _replica(cost, f"cloud.node_groups.{name}", purchase, price / pods, rate, dearest)

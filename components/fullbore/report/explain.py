@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fullbore.config.models import Environment, HostGroup
-from fullbore.config.sovereignty import Sovereignty
-from fullbore.plan.cost import purchase_of
+from fullbore.plan.cost import PURCHASES, purchase_of, usd_per_hour
 from fullbore.plan.fit import Aim, Fit, active_parameters, parameters, reason
 from fullbore.plan.model import Plan, ReplicaCost, Term
 from fullbore.plan.pools import Pool, alternatives, fits, layout_of, model_of, serving_pools
@@ -249,6 +248,15 @@ def _cost(env: Environment, plan: Plan) -> Section:
     return Section(title="cost", rows=tuple(rows), note=note)
 
 
+def _prices(env: Environment, plan: Plan) -> Section:
+    types = sorted({group.instance_type for group in env.cloud.node_groups.values()}) if env.cloud else []
+    rows = tuple(
+        {"instance type": name, **{purchase: _figure(usd_per_hour(env, name, purchase), 2) for purchase in PURCHASES}}
+        for name in types
+    )
+    return Section(title="prices of cloud nodes (US dollars an hour)", rows=rows)
+
+
 def _keep_or_burst(env: Environment, plan: Plan) -> Section:
     rows = tuple(
         {
@@ -294,15 +302,19 @@ def _flows(env: Environment, plan: Plan) -> Section:
         for flow in plan.flows
     )
     note = "nothing says what may leave the site: add sovereignty"
-    if env.sovereignty:
-        note = f"the site stands in {env.sovereignty.country}; besides the site, {_policy(env.sovereignty)}"
-    return Section(title="where data goes", rows=rows, note=note)
+    return Section(title="where data goes", rows=rows, note="" if env.sovereignty else note)
 
 
-def _policy(given: Sovereignty) -> str:
-    """`weights may go to DE; all else stays`."""
-    rules = [f"{name} may go to {', '.join((*rule.regions, *rule.countries))}" for name, rule in given.classes.items()]
-    return "; ".join([*sorted(rules), "all else stays"])
+def _policy(env: Environment, plan: Plan) -> Section:
+    given = env.sovereignty
+    if given is None:
+        return Section(title="", rows=())
+    first: Row = {"data": "all that is not named", "may go to": "the site", "countries": given.country}
+    rows = [
+        {"data": name, "may go to": ", ".join(("the site", *rule.regions)), "countries": ", ".join(rule.countries)}
+        for name, rule in sorted(given.classes.items())
+    ]
+    return Section(title="what may leave the site", rows=(first, *rows))
 
 
 _SECTIONS: tuple[Callable[[Environment, Plan], Section], ...] = (
@@ -316,7 +328,9 @@ _SECTIONS: tuple[Callable[[Environment, Plan], Section], ...] = (
     _survives,
     _rpo,
     _rto,
+    _policy,
     _flows,
     _cost,
+    _prices,
     _keep_or_burst,
 )

@@ -216,6 +216,19 @@ def _no_replication(subject: Subject) -> Iterable[Finding]:
         yield Finding("replication", message)
 
 
+STATE_SCHEMES = ("file", "s3", "gs", "azblob", "postgres", "postgresql", "http", "https")
+"""Where the engine can keep state (https://www.pulumi.com/docs/iac/concepts/state-and-backends/)."""
+
+
+def _scheme(subject: Subject) -> Iterable[Finding]:
+    given = subject.env.state_backend
+    scheme, found, _ = (given or "").partition("://")
+    if given and scheme not in STATE_SCHEMES:
+        what = f"got {scheme[:20]}://" if found else "got no URL"
+        allowed = ", ".join(f"{name}://" for name in STATE_SCHEMES)
+        yield Finding("state_backend", f"{what}, which the engine has no state in; allowed {allowed}")
+
+
 def _backend(subject: Subject) -> Iterable[Finding]:
     env = subject.env
     if env.standby is None or env.site is None or env.state_backend is None:
@@ -289,6 +302,7 @@ RULES = (
         summary="nothing copies weights to the standby",
         find=_no_replication,
     ),
+    Rule(id="state-backend", severity="error", summary="the engine cannot keep its state there", find=_scheme),
     Rule(
         id="state-inside-site",
         severity="error",
