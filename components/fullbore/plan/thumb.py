@@ -1,6 +1,6 @@
-"""Published rules of thumb for sizing, and whether each is looser or tighter than what is computed for an environment.
+"""Rules of thumb for sizing that go round, and whether each is looser or tighter than what is computed.
 
-The rules are those of the articles that this project was made from (systems S02 and S05).
+docs/fit.md discusses them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from fullbore.plan.fit import GIB, Layout, fit, illegal, parameters
 from fullbore.plan.pools import fits, layout_of, model_of
 
 A100_PARAMETERS = 5e9
-"""At most so many parameters a GPU: A100 40 GB, FP16 (article 000)."""
+"""At most so many parameters a GPU: A100 40 GB, FP16."""
 MEMORY_FACTOR = 3.0
-"""Memory of the server over the size of the model, at least (article 002)."""
+"""Memory of the server over the size of the model, at least."""
 CPUS_A_LAYER = 2
-"""CPUs of the server over the layers of the model, at least (article 002)."""
+"""CPUs of the server over the layers of the model, at least."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ def _compared(rule: float, computed: float) -> str:
 
 
 def _a100_80(layout: Layout) -> Iterator[Thumb]:
-    """70B on A100 80 GB with tensor parallelism, or H100 with NVLink (article 001): from how many GPUs on."""
+    """70B on A100 80 GB with tensor parallelism, or H100 with NVLink: from how many GPUs on."""
     for name in ("a100-80", "h100"):
         row, model = ACCELERATORS[name], MODELS["llama-3.1-70b"]
         asked = replace(layout, precision="bf16", pipeline_parallel=1, data_parallel=1, expert_parallel=False)

@@ -9,7 +9,7 @@ from fullbore.config.models import Environment
 from fullbore.config.yaml_text import read_mapping
 from fullbore.plan import make_plan
 from fullbore.plan.checks import Subject
-from fullbore.plan.checks.serving import applied, verified
+from fullbore.plan.checks.memory import applied, verified
 from fullbore.plan.fit import Fit
 from fullbore.plan.pools import fits
 

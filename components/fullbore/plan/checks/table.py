@@ -2,7 +2,7 @@
 
 from fullbore.config.endpoints import Endpoints
 from fullbore.config.models import Environment
-from fullbore.plan.checks import cloud, cost, network, recovery, serving, site, sovereignty, structure
+from fullbore.plan.checks import cloud, cost, memory, model, network, recovery, serving, site, sovereignty, structure
 from fullbore.plan.checks.base import Rule, Subject
 from fullbore.problems import Problem
 
@@ -10,6 +10,8 @@ RULES: tuple[Rule, ...] = (
     *structure.RULES,
     *site.RULES,
     *network.RULES,
+    *model.RULES,
+    *memory.RULES,
     *serving.RULES,
     *cloud.RULES,
     *cost.RULES,

@@ -116,7 +116,7 @@ def held_by_rank(model: ModelRow, layout: Layout, stage: int) -> Iterator[Held]:
     The sum of parameters x share / copies over all ranks of the replica is the model.
     """
     layers = stage_layers(model, layout)[stage]
-    dense = sum(index < model.dense_layers for index in layers)
+    dense = max(0, min(layers.stop, model.dense_layers) - layers.start)
     for index, count in ((0, dense), (model.layers - 1, len(layers) - dense)):
         for part in layer_parts(model, index) if count else ():
             yield _held(replace(part, parameters=part.parameters * count), model, layout)

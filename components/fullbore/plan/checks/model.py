@@ -1,0 +1,114 @@
+"""Rules about the model and how it is split: is it known, is the split legal, do the GPUs run its precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from fullbore.catalog.architecture import ModelRow
+from fullbore.catalog.hub import HubConfigError, model_row
+from fullbore.catalog.models import MODELS
+from fullbore.catalog.precisions import KV_FP8_CAPABILITY, PRECISIONS
+from fullbore.config.models import Serving
+from fullbore.plan.checks.base import Finding, Rule, Subject, counted
+from fullbore.plan.fit import illegal, runs
+from fullbore.plan.pools import layout_of, model_of, serving_pools
+
+
+def _unknown_model(subject: Subject) -> Iterable[Finding]:
+    serving = subject.env.serving
+    if serving and serving.hub_config is None and serving.model not in MODELS:
+        near = get_close_matches(serving.model, MODELS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        known = f"{hint}; name its config.json in hub_config, or take one of {', '.join(sorted(MODELS))}"
+        yield Finding("serving.model", f"{serving.model[:60]} is not in the catalog{known}")
+
+
+def _hub_config(subject: Subject) -> Iterable[Finding]:
+    serving = subject.env.serving
+    if serving and serving.hub_config:
+        try:
+            model_row(serving.model, serving.hub_config.path, serving.hub_config.content)
+        except HubConfigError as error:
+            for reason in error.reasons:
+                yield Finding("serving.hub_config", f"{serving.hub_config.path[:60]}: {reason}")
+
+
+def _known(subject: Subject) -> tuple[Serving, ModelRow] | None:
+    serving, model = subject.env.serving, model_of(subject.env.serving)
+    return (serving, model) if serving and model else None
+
+
+def split(subject: Subject) -> Iterable[Finding]:
+    known = _known(subject)
+    layout = layout_of(subject.env)
+    if known and layout:
+        for field, reason in illegal(known[1], layout):
+            yield Finding(f"serving.{field}", reason)
+
+
+def context(subject: Subject) -> Iterable[Finding]:
+    known = _known(subject)
+    if known and known[0].context_tokens > known[1].max_context_tokens:
+        serving, model = known
+        message = f"got {serving.context_tokens}, but {model.name} was trained for {model.max_context_tokens} tokens"
+        yield Finding("serving.context_tokens", f"{message}; allowed at most that")
+
+
+def precision(subject: Subject) -> Iterable[Finding]:
+    serving = subject.env.serving
+    for pool in serving_pools(subject.env) if serving else ():
+        if serving and not runs(serving.precision, pool.accelerator):
+            row, (major, minor) = PRECISIONS[serving.precision], pool.accelerator.compute_capability
+            allowed = ", ".join(name for name in PRECISIONS if runs(name, pool.accelerator))
+            newest = f" to {row.until[0]}.{row.until[1]}" if row.until else ""
+            message = (
+                f"got {serving.precision}, which needs compute capability {row.capability[0]}.{row.capability[1]}"
+                f"{newest or ' or newer'}, but {pool.accelerator.name} of {pool.path} has {major}.{minor}"
+            )
+            yield Finding("serving.precision", f"{message}; allowed there {allowed}")
+        if serving and serving.kv_precision == "fp8" and pool.accelerator.compute_capability < KV_FP8_CAPABILITY:
+            major, minor = pool.accelerator.compute_capability
+            message = (
+                f"got fp8, which needs compute capability {KV_FP8_CAPABILITY[0]}.{KV_FP8_CAPABILITY[1]} or newer, "
+                f"but {pool.accelerator.name} of {pool.path} has {major}.{minor}; allowed there auto"
+            )
+            yield Finding("serving.kv_precision", message)
+
+
+def _slow_link(subject: Subject) -> Iterable[Finding]:
+    layout = layout_of(subject.env)
+    for pool in serving_pools(subject.env) if layout else ():
+        if layout and layout.tensor_parallel > pool.accelerator.link_domain:
+            row = pool.accelerator
+            message = (
+                f"{layout.tensor_parallel} ranks of {row.name} in {pool.path} exchange two sums a layer, but "
+                f"NVLink joins {counted(row.link_domain, 'of them' if row.nvlink else 'GPU')}, so that they go at "
+                f"{row.link_gbps:g} GB/s; lower tensor_parallel, or expect each token to take longer"
+            )
+            yield Finding("serving.tensor_parallel", message)
+
+
+RULES = (
+    Rule(id="unknown-model", severity="error", summary="the catalog has no such model", find=_unknown_model),
+    Rule(
+        id="hub-config-unusable",
+        severity="error",
+        summary="a config.json of an unknown architecture, or with a field missing or wrong",
+        find=_hub_config,
+    ),
+    Rule(id="layout-illegal", severity="error", summary="the model cannot be split so", find=split),
+    Rule(id="context-too-long", severity="error", summary="the model was not trained for this context", find=context),
+    Rule(
+        id="precision-unsupported",
+        severity="error",
+        summary="the GPU runs no kernels of this precision",
+        find=precision,
+    ),
+    Rule(
+        id="tensor-parallel-slow-link",
+        severity="warning",
+        summary="tensor ranks that NVLink does not join",
+        find=_slow_link,
+    ),
+)

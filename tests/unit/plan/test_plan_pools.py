@@ -1,0 +1,118 @@
+"""The layout that every part of the plan goes by, and what the pods are told of it."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fullbore.catalog.accelerators import ACCELERATORS
+from fullbore.catalog.hub import HubConfigError, model_row
+from fullbore.catalog.precisions import PRECISIONS, arithmetic
+from fullbore.config import Environment, load_file, parse
+from fullbore.config.models import Accelerator, Precision
+from fullbore.plan import make_plan
+from fullbore.plan.pools import alternatives, fits, layout_of, serving_pools, site_pools
+
+ROOT = Path(__file__).parents[3]
+
+
+def environment(name: str, **serving: object) -> Environment:
+    env = load_file(ROOT / "stacks" / f"Pulumi.{name}.yaml")
+    assert env.serving
+    return env.model_copy(update={"serving": env.serving.model_copy(update=serving)})
+
+
+@pytest.mark.parametrize("name", ["local", "staging", "prod"])
+@pytest.mark.parametrize("tensor", [None, "as given"])
+def test_pods_are_told_the_layout_and_memory_that_were_planned(name: str, tensor: str | None) -> None:
+    env = environment(name) if tensor else environment(name, tensor_parallel=None)
+    plan, layout = make_plan(env), layout_of(env)
+    assert plan.serving
+    assert layout
+    document = plan.serving.document
+    assert plan.serving.gpus == layout.gpus
+    for part in ("tensor_parallel", "pipeline_parallel", "data_parallel", "expert_parallel", "kv_precision"):
+        assert document[part] == getattr(layout, part)
+    site = [result for pool, result in fits(env) if pool.at_site]
+    assert document["kv_tokens"] == min(result.kv_tokens for result in site) > 0
+    assert document["memory_fraction"] == 0.9
+
+
+def test_a_standby_is_told_the_memory_of_its_own_gpus() -> None:
+    env = environment("local")
+    assert env.site
+    groups = {
+        name: group.model_copy(update={"accelerator": "h200"}) if group.kind == "gpu" else group
+        for name, group in env.site.groups.items()
+    }
+    plan = make_plan(env.model_copy(update={"site": env.site.model_copy(update={"groups": groups})}))
+    assert plan.serving
+    assert plan.standby
+    assert plan.serving.document["kv_tokens"] > plan.standby.serving.document["kv_tokens"]  # type: ignore[operator]
+
+
+def test_the_chosen_layout_leaves_room_for_every_replica() -> None:
+    """Of two machines of eight GPUs, three replicas of a 70B model can have four GPUs each and not eight."""
+    env = environment("staging", tensor_parallel=None, optimise="latency", replicas=3)
+    layout = layout_of(env)
+    assert layout
+    assert layout.gpus <= 4
+    assert not [problem for problem in make_plan(env).problems if problem.severity == "error"]
+
+
+def test_a_part_of_the_layout_can_be_given() -> None:
+    layout = layout_of(environment("prod", tensor_parallel=None, pipeline_parallel=2))
+    assert layout
+    assert (layout.pipeline_parallel, layout.gpus) == (2, 8)
+
+
+def test_alternatives_are_ranked_by_what_is_asked_for() -> None:
+    env = environment("prod")
+    (pool,) = site_pools(env)
+    cost, latency = alternatives(env, pool, "cost"), alternatives(env, pool, "latency")
+    assert set(cost) == set(latency)
+    assert latency[0].speed.step_s <= cost[0].speed.step_s
+    assert len(cost) > 3
+
+
+def test_equal_groups_are_one_pool() -> None:
+    pools = serving_pools(environment("prod"))
+    assert [(pool.machines, len(pool.paths), pool.at_site) for pool in pools] == [(8, 2, True), (4, 1, False)]
+    assert pools[0].path == "site.groups.gpu-r01 and 1 more"
+
+
+def test_every_gpu_and_precision_of_a_stack_file_has_a_row() -> None:
+    assert set(Accelerator.__args__) == set(ACCELERATORS)
+    assert set(Precision.__args__) == set(PRECISIONS)
+    assert all(arithmetic(name, row.tflops) in row.tflops for name in PRECISIONS for row in ACCELERATORS.values())
+
+
+def test_every_gpu_has_its_figures_and_their_sources() -> None:
+    for row in ACCELERATORS.values():
+        assert row.source
+        assert row.hbm_source
+        assert row.hbm_gib > 0
+        assert row.nvlink == (row.link_domain > 1)
+        assert row.tflops.get("fp16", 0) > row.tflops["fp32"]
+
+
+def test_a_configuration_tells_every_reason_at_once() -> None:
+    config = {"model_type": "deepseek_v3", "num_hidden_layers": 4, "hidden_size": True, "num_attention_heads": 6}
+    with pytest.raises(HubConfigError) as error:
+        model_row("m", "config.json", config | {"num_key_value_heads": 4, "first_k_dense_replace": 9})
+    reasons = " ".join(error.value.reasons)
+    for field in ("hidden_size", "kv_lora_rank", "n_routed_experts", "num_key_value_heads", "first_k_dense_replace"):
+        assert field in reasons
+
+
+def test_a_model_of_one_s_own_is_planned_like_one_of_the_catalog(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(
+        '{"model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "intermediate_size": 14336,'
+        ' "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256, "max_position_embeddings": 8192}'
+    )
+    case = ROOT / "tests" / "fixtures" / "plan" / "kv-cache-short"
+
+    values = yaml.safe_load((case / "in.yaml").read_text())
+    known = parse(values)
+    own = parse(values | {"serving": values["serving"] | {"model": "mine", "hub_config": "config.json"}}, tmp_path)
+    assert [result for _, result in fits(own)] == [result for _, result in fits(known)]
