@@ -76,6 +76,13 @@ def precision(subject: Subject) -> Iterable[Finding]:
             yield Finding("serving.kv_precision", message)
 
 
+def _optimise(subject: Subject) -> Iterable[Finding]:
+    serving = subject.env.serving
+    if serving and serving.optimise != "cost" and serving.tensor_parallel is not None:
+        message = f"got {serving.optimise}, but tensor_parallel {serving.tensor_parallel} gives the layout"
+        yield Finding("serving.optimise", f"{message}, so that none is chosen; remove one of the two")
+
+
 def _slow_link(subject: Subject) -> Iterable[Finding]:
     layout = layout_of(subject.env)
     for pool in serving_pools(subject.env) if layout else ():
@@ -104,6 +111,12 @@ RULES = (
         severity="error",
         summary="the GPU runs no kernels of this precision",
         find=precision,
+    ),
+    Rule(
+        id="optimise-unused",
+        severity="warning",
+        summary="an aim for choosing a layout, where the layout is given",
+        find=_optimise,
     ),
     Rule(
         id="tensor-parallel-slow-link",
