@@ -13,6 +13,7 @@ from fullbore_runtime.tokenizer import VOCABULARY
 
 VERSION = 1
 MANIFEST = "manifest.json"
+BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,20 @@ class Shape:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What the weights are: a name, the sizes, and the digest of each shard."""
+    """What the weights are: a name, the digest of each shard, and the sizes where they are this runtime's own model."""
 
     name: str
-    shape: Shape
+    sizes: Shape | None
     shards: Mapping[str, str]
     sha256: str
     """Digest of the manifest's own text: stands for the whole set."""
+
+    @property
+    def shape(self) -> Shape:
+        """The sizes. Raises WeightsError for weights of another engine, whose sizes are in their config.json."""
+        if self.sizes is None:
+            raise WeightsError(f"{self.name}: its manifest has no sizes for the CPU profile; deploy the cuda image")
+        return self.sizes
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -57,7 +65,16 @@ def read_manifest(directory: Path) -> Manifest:
         value = json.loads(data)
         if value["version"] != VERSION:
             raise WeightsError(f"{path}: version: got {value['version']!r}, but this image reads {VERSION}")
-        shape = Shape(**value["shape"])
-        return Manifest(value["name"], shape, dict(value["shards"]), hashlib.sha256(data).hexdigest())
+        sizes = Shape(**value["shape"]) if "shape" in value else None
+        return Manifest(str(value["name"]), sizes, dict(value["shards"]), hashlib.sha256(data).hexdigest())
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{path}: is no manifest of weights ({error!r}); build the image again") from error
+
+
+def file_sha256(path: Path) -> str:
+    """The digest that a manifest holds of a shard."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

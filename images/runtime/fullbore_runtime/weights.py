@@ -7,7 +7,6 @@ the same numpy the same bytes.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullbore_runtime.errors import WeightsError
-from fullbore_runtime.manifest import MANIFEST, VERSION, Manifest, Shape, read_manifest
+from fullbore_runtime.manifest import MANIFEST, VERSION, Manifest, Shape, file_sha256, read_manifest
 
 LAYERS_PER_SHARD = 2
 Tensor = NDArray[np.floating[Any]]
@@ -112,14 +111,6 @@ def check_shard(path: Path, want: str) -> None:
             f"shard {path.name}: sha256 is {got}, but the manifest says {want}; "
             "the file is damaged, build the image again"
         )
-
-
-def file_sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def main() -> None:

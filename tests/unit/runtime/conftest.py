@@ -10,7 +10,8 @@ import httpx
 import pytest
 from small_server import SMALL, client_of, serving
 
-from fullbore_runtime import weights
+from fullbore_runtime import document, weights
+from fullbore_runtime.document import Document
 from fullbore_runtime.facts import Facts, gather
 from fullbore_runtime.model import Model
 from fullbore_runtime.server import Server
@@ -42,16 +43,19 @@ def client(server: Server) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def machine(tmp_path: Path, model_directory: Path) -> Callable[..., Facts]:
-    """Facts of a container described by files; a mapping is written as the plan's document."""
+def machine(tmp_path: Path, model_directory: Path) -> Callable[..., tuple[Facts, Document | None]]:
+    """Facts and plan of a container described by files; a mapping is written as the plan's document."""
 
-    def describe(files: Mapping[str, str] = {}, plan: Mapping[str, object] | None = None, **env: str) -> Facts:
+    def describe(
+        files: Mapping[str, str] = {}, plan: Mapping[str, object] | None = None, **env: str
+    ) -> tuple[Facts, Document | None]:
         content = dict(files)
         if plan is not None:
             content["etc/fullbore/plan.json"] = json.dumps(plan)
         for name, text in content.items():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(text)
-        return gather(tmp_path, {"FULLBORE_MODEL_DIRECTORY": str(model_directory), **env})
+        facts = gather(tmp_path, {"FULLBORE_MODEL_DIRECTORY": str(model_directory), **env})
+        return facts, document.read(tmp_path / document.PATH)
 
     return describe

@@ -13,13 +13,14 @@ import pytest
 
 from fullbore.plan.hosts import document_text
 from fullbore_runtime import weights
-from fullbore_runtime.document import canonical_sha256
+from fullbore_runtime.document import Document, canonical_sha256
 from fullbore_runtime.errors import DocumentError, RuntimeRefusal, WeightsError
+from fullbore_runtime.explain import explain
 from fullbore_runtime.facts import Facts
-from fullbore_runtime.launch import command, explain
+from fullbore_runtime.launch import command
 from fullbore_runtime.tune import tune
 
-Machine = Callable[..., Facts]
+Machine = Callable[..., tuple[Facts, Document | None]]
 PACKAGE = Path(sys.modules["fullbore_runtime"].__file__ or "").parent.parent
 PLAN = {
     "version": 1,
@@ -33,14 +34,14 @@ MEMINFO = {"proc/meminfo": "MemTotal:       16384000 kB\nMemFree: 1 kB\n"}
 
 
 def test_without_a_plan_defaults_are_used_and_said(machine: Machine) -> None:
-    tuned = tune(machine(MEMINFO))
+    tuned = tune(*machine(MEMINFO))
     assert tuned.args["served-model-name"].startswith("fullbore-bytes-")
     assert (tuned.args["max-model-len"], tuned.args["max-num-seqs"], tuned.args["port"]) == ("512", "8", "8000")
     assert tuned.warnings == ("no /etc/fullbore/plan.json: defaults are used",)
 
 
 def test_the_plan_decides_what_is_served(machine: Machine) -> None:
-    tuned = tune(machine(MEMINFO, plan={**PLAN, "port": 8123}, FULLBORE_POOL="standby", POD_NAME="pod-a"))
+    tuned = tune(*machine(MEMINFO, plan={**PLAN, "port": 8123}, FULLBORE_POOL="standby", POD_NAME="pod-a"))
     got = {
         name: tuned.args[name] for name in ("served-model-name", "max-model-len", "max-num-seqs", "port", "pool", "pod")
     }
@@ -55,14 +56,14 @@ def test_the_plan_decides_what_is_served(machine: Machine) -> None:
 
 
 def test_the_document_that_the_plan_writes_is_the_one_that_is_read(machine: Machine) -> None:
-    facts = machine({**MEMINFO, "etc/fullbore/plan.json": document_text(PLAN)})
-    assert facts.document is not None
-    assert facts.document.model == "deepseek-r1"
+    _, document = machine({**MEMINFO, "etc/fullbore/plan.json": document_text(PLAN)})
+    assert document is not None
+    assert document.model == "deepseek-r1"
 
 
 def test_less_memory_means_fewer_sequences(machine: Machine) -> None:
     limit = (96 << 20) + 2 * 512 * 2 * 3 * 2 * 8 * 4 + 1
-    tuned = tune(machine({**MEMINFO, "sys/fs/cgroup/memory.max": f"{limit}\n"}))
+    tuned = tune(*machine({**MEMINFO, "sys/fs/cgroup/memory.max": f"{limit}\n"}))
     assert tuned.args["max-num-seqs"] == "2"
     assert tuned.args["max-waiting"] == "8"
 
@@ -86,9 +87,9 @@ CGROUPS: dict[str, tuple[dict[str, str], float]] = {
 @pytest.mark.parametrize("case", CGROUPS)
 def test_cpus_are_what_the_container_may_use(machine: Machine, case: str) -> None:
     files, cpus = CGROUPS[case]
-    facts = machine({**MEMINFO, **files})
+    facts, plan = machine({**MEMINFO, **files})
     assert facts.cpus == cpus
-    assert tune(facts).env["OMP_NUM_THREADS"] == str(max(1, int(cpus)))
+    assert tune(facts, plan).env["OMP_NUM_THREADS"] == str(max(1, int(cpus)))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def test_cpus_are_what_the_container_may_use(machine: Machine, case: str) -> Non
     ],
 )
 def test_memory_is_what_the_container_may_use(machine: Machine, file: str, text: str, want: int) -> None:
-    assert machine({**MEMINFO, file: text}).memory_bytes == want
+    assert machine({**MEMINFO, file: text})[0].memory_bytes == want
 
 
 REFUSED: dict[str, tuple[dict[str, object], str]] = {
@@ -127,13 +128,13 @@ REFUSED: dict[str, tuple[dict[str, object], str]] = {
 def test_a_plan_that_contradicts_is_refused_with_the_reason(machine: Machine, case: str) -> None:
     plan, message = REFUSED[case]
     with pytest.raises(RuntimeRefusal) as refused:
-        tune(machine(MEMINFO, plan=plan))
+        tune(*machine(MEMINFO, plan=plan)).check()
     assert message in str(refused.value)
 
 
 def test_all_contradictions_are_said_at_once(machine: Machine) -> None:
     with pytest.raises(RuntimeRefusal) as refused:
-        tune(machine({**MEMINFO, "sys/fs/cgroup/memory.max": "1000\n"}, plan={**PLAN, "profile": "cuda"}))
+        tune(*machine({**MEMINFO, "sys/fs/cgroup/memory.max": "1000\n"}, plan={**PLAN, "profile": "cuda"})).check()
     assert "profile:" in str(refused.value)
     assert "memory: the container may use 0 MiB" in str(refused.value)
 
@@ -144,15 +145,16 @@ def test_a_plan_that_is_no_json_is_refused(machine: Machine) -> None:
 
 
 def test_explain_gives_every_setting_with_why(machine: Machine) -> None:
-    tuned = tune(machine(MEMINFO, plan=PLAN))
-    lines = explain(tuned).splitlines()
-    assert len(lines) == len(tuned.settings)
-    assert all(line.endswith(setting.why) for line, setting in zip(lines, tuned.settings, strict=True))
+    facts, plan = machine(MEMINFO, plan=PLAN)
+    tuned = tune(facts, plan)
+    blocks = [block.splitlines() for block in explain(facts, tuned).split("\n\n")]
+    assert [block[0] for block in blocks] == ["facts", "settings of fullbore", "warnings"]
+    assert all(line.endswith(setting.why) for line, setting in zip(blocks[1][1:], tuned.settings, strict=True))
     assert all(setting.why for setting in tuned.settings)
 
 
 def test_the_engine_understands_every_argument_that_tune_yields(machine: Machine) -> None:
-    argv = command(tune(machine(MEMINFO, FULLBORE_POOL="serving", POD_NAME="p")))
+    argv = command(tune(*machine(MEMINFO, FULLBORE_POOL="serving", POD_NAME="p")))
     done = subprocess.run([*argv, "--help"], env=environment(), capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0
     assert all(arg.split("=")[0] in done.stdout for arg in argv[3:])

@@ -1,0 +1,58 @@
+"""Shards of weights against their manifest, which names each with its sha256."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from fullbore_runtime.errors import WeightsError
+from fullbore_runtime.facts.model import Shard, Weights
+from fullbore_runtime.manifest import MANIFEST, file_sha256, read_manifest
+
+SUFFIX = ".safetensors"
+"""Files that vLLM and SGLang load from a folder, whether or not a manifest names them."""
+
+
+def weights(directory: Path, *, check: bool, threads: int = 1) -> Weights:
+    """The weights of a folder; `check` reads every shard, several at a time: hashing lets other threads run.
+
+    A folder without a manifest has only the files that it holds. Raises WeightsError where the manifest is none.
+    """
+    manifest = read_manifest(directory) if (directory / MANIFEST).exists() else None
+    named = dict(manifest.shards) if manifest else {}
+    found = {path.name for path in directory.glob(f"*{SUFFIX}")}
+    names = sorted(named.keys() | found)
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        shards = pool.map(lambda name: _shard(directory / name, named.get(name), check), names)
+    return Weights(
+        directory=directory,
+        name=manifest.name if manifest else None,
+        manifest_sha256=manifest.sha256 if manifest else None,
+        positions=manifest.sizes.positions if manifest and manifest.sizes else None,
+        kv_bytes_per_token=manifest.sizes.kv_bytes_per_token if manifest and manifest.sizes else None,
+        quantization=quantization(directory),
+        shards=tuple(shards),
+        checked=check,
+    )
+
+
+def quantization(directory: Path) -> str | None:
+    """How a Hugging Face checkpoint says that it is quantised. Raises WeightsError where its config.json is none."""
+    path = directory / "config.json"
+    if not path.exists():
+        return None
+    try:
+        given = json.loads(path.read_bytes()).get("quantization_config")
+        return str(given["quant_method"]) if given else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{path}: cannot be read ({error!r}); copy it again") from error
+
+
+def _shard(path: Path, want: str | None, check: bool) -> Shard:
+    try:
+        size = path.stat().st_size
+        got = file_sha256(path) if check and want else None
+    except OSError:
+        return Shard(name=path.name, want=want)
+    return Shard(name=path.name, want=want, got=got, bytes=size)
