@@ -79,7 +79,7 @@ def pod_template(
 
 
 def _container(plan: ServingPlan, image: pulumi.Input[str]) -> ContainerArgs:
-    gpus = {GPU: str(plan.gpus)}
+    resources = _resources(plan)
     health = HTTPGetActionArgs(path="/health", port=plan.port)
     return ContainerArgs(
         name="runtime",
@@ -90,7 +90,7 @@ def _container(plan: ServingPlan, image: pulumi.Input[str]) -> ContainerArgs:
             EnvVarArgs(name="FULLBORE_POOL", value=plan.name),
             EnvVarArgs(name="POD_NAME", value_from=_field("metadata.name")),
         ],
-        resources=ResourceRequirementsArgs(limits=gpus, requests=gpus),
+        resources=ResourceRequirementsArgs(limits=resources, requests=resources),
         startup_probe=ProbeArgs(http_get=health, period_seconds=PROBE_S, failure_threshold=LOAD_S // PROBE_S),
         readiness_probe=ProbeArgs(http_get=health, period_seconds=PROBE_S, timeout_seconds=2, failure_threshold=3),
         security_context=SecurityContextArgs(
@@ -103,6 +103,12 @@ def _container(plan: ServingPlan, image: pulumi.Input[str]) -> ContainerArgs:
             VolumeMountArgs(name="tmp", mount_path="/tmp"),
         ],
     )
+
+
+def _resources(plan: ServingPlan) -> dict[str, str]:
+    """Requests and limits alike: the kubelet pins CPUs only for pods that ask for CPUs and memory so."""
+    asked = {"cpu": plan.cpus, "memory": f"{plan.memory_gib}Gi" if plan.memory_gib else None, GPU: plan.gpus}
+    return {name: str(amount) for name, amount in asked.items() if amount is not None}
 
 
 def _field(path: str) -> EnvVarSourceArgs:

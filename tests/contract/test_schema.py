@@ -20,9 +20,15 @@ COUNTS = {
         "data_parallel",
         "concurrency",
     ),
+    *("sockets", "cores_per_socket", "threads_per_core", "hugepages_2mib", "expert_hosts", "qps_per_connection"),
     *("gpu_nodes", "standby_nodes", "files", "rpo_s", "rto_s"),
 }
 """Numbers that count things which their description names; the last two say their unit in their name."""
+CODES = {
+    *("dscp", "cnp_dscp", "priority", "cnp_priority", "gid_index"),
+    *("traffic_class", "control_traffic_class", "host_traffic_class"),
+}
+"""Numbers of a standard that stand for something and measure nothing."""
 UNITS = (
     *("GiB", "Gbit/s", "MiB/s", "seconds", "hours", "days", "years", "tokens", "watts", "km", "ratio", "vCPUs"),
     *("US dollars", "dBm", "mW", "bytes", "MHz", "percent", "NUMA"),
@@ -58,5 +64,5 @@ def test_a_field_is_described(name: str) -> None:
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_number_says_its_unit(name: str) -> None:
     description = FIELDS[name]["description"]
-    known = any(unit in description for unit in UNITS) or name.partition(".")[2] in COUNTS
+    known = any(unit in description for unit in UNITS) or name.partition(".")[2] in COUNTS | CODES
     assert known, f"{name}: {description!r} says no unit; add it, or count it among COUNTS"

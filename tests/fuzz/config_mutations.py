@@ -236,7 +236,7 @@ def verdict(change: Change) -> str:
         return f"raised {type(error).__name__}: {error}"
     if any(_told(problem, change) for problem in after.problems ^ before.problems):
         return "problem"
-    if any(_unused(problem, change) for problem in after.problems):
+    if any(_unused(problem, change) for problem in after.problems | before.problems):
         return "problem"
     if after.environment is None:
         return f"refused elsewhere: {sorted(map(str, after.problems))[:2]}"
@@ -269,9 +269,8 @@ def _told(problem: Problem, change: Change) -> bool:
 
 
 def _unused(problem: Problem, change: Change) -> bool:
-    """True where the place of the change, or what it is within, is told to be of no use, before as after."""
-    path = dotted(change.path)
-    return problem.rule.endswith("-unused") and (path == problem.path or path.startswith(f"{problem.path}."))
+    """True where the place of the change, what it is within, or what is within it is told to be of no use."""
+    return problem.rule.endswith("-unused") and _related(problem.path, dotted(change.path))
 
 
 def _related(one: str, other: str) -> bool:

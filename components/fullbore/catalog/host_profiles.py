@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-DSCP = 26
-"""DSCP of RoCE traffic. With the default DSCP-to-priority map, priority is DSCP >> 3, so this is priority 3."""
-ECN_CAPABLE = 2
-TRAFFIC_CLASS = DSCP << 2 | ECN_CAPABLE
-PFC_MASK = ",".join("1" if priority == DSCP >> 3 else "0" for priority in range(8))
+HUGEPAGES_2MIB = {"h100": 8192, "h200": 8192, "gb200": 5128}
+"""{accelerator: pages}: nvidia-tuned os/common/nvidia-h100-inference (H200 as H100: our inference) and
+nvidia-gb200-performance, whose two pages of 1 GiB only the kernel's command line can give."""
 
 ROLES = ("baseline", "node_agent", "rdma", "numa")
 """In the order that they run: the boot-time units of `rdma` and `numa` call the program that `node_agent` installs."""
@@ -55,6 +53,10 @@ def _sysctl(key: str, want: str, source: str, **only: tuple[str, ...]) -> Row:
     return Row(id=f"sysctl.{key}", want=want, role="baseline", source=source, **only)
 
 
+def _kubelet(key: str, want: str) -> Row:
+    return Row(id=f"kubelet.{key}", want=want, role="numa", source=_KUBELET, kinds=("gpu",))
+
+
 BASELINE = (
     _sysctl("net.ipv4.conf.all.arp_announce", "2", _NVIDIA_BASE),
     _sysctl("net.ipv4.conf.all.arp_ignore", "1", _NVIDIA_BASE),
@@ -71,6 +73,7 @@ BASELINE = (
     # TCP that shares the fabric's queues must answer ECN marks as RoCE does.
     _sysctl("net.ipv4.tcp_ecn", "1", _IMPERIAL, fabrics=("roce",)),
     _sysctl("vm.swappiness", "1", _H100_INFERENCE),
+    _sysctl("vm.nr_hugepages", "{hugepages_2mib}", f"{_H100_INFERENCE}; {_GB200}"),
     _sysctl("vm.min_free_kbytes", "65536", _GB200, accelerators=("gb200",)),
     _sysctl("kernel.numa_balancing", "0", _GB200, accelerators=("gb200",)),
     _sysctl("fs.inotify.max_user_instances", "65535", _GB200),
@@ -85,14 +88,11 @@ BASELINE = (
 RDMA = (
     Row(
         id="nccl.NCCL_IB_HCA",
-        want="={hcas}",  # the leading = asks for exact names: mlx5_1 must not match mlx5_10
+        want="{hca_list}",
         role="rdma",
         source=_OCI_NCCL,
         kinds=("gpu",),
         fabrics=("infiniband", "roce"),
-    ),
-    Row(
-        id="nccl.NCCL_IB_TC", want=str(TRAFFIC_CLASS), role="rdma", source=_IMPERIAL, kinds=("gpu",), fabrics=("roce",)
     ),
     Row(
         id="nccl.NCCL_SOCKET_IFNAME",
@@ -102,33 +102,29 @@ RDMA = (
         kinds=("gpu",),
     ),
     Row(id="unit.fullbore-fabric.service", want="enabled,active", role="rdma", source=_FULLBORE, fabrics=("roce",)),
-    Row(id="qos.{interface}.trust", want="dscp", role="rdma", source=_IMPERIAL, fabrics=("roce",)),
-    Row(id="qos.{interface}.pfc", want=PFC_MASK, role="rdma", source=_NIC_OPERATOR, fabrics=("roce",)),
-    Row(id="tos.{hca}", want=str(TRAFFIC_CLASS), role="rdma", source=_IMPERIAL, fabrics=("roce",)),
+    Row(id="qos.{interface}.trust", want="{trust}", role="rdma", source=_IMPERIAL, fabrics=("roce",)),
+    Row(id="qos.{interface}.pfc", want="{pfc_mask}", role="rdma", source=_NIC_OPERATOR, fabrics=("roce",)),
+    Row(id="tos.{hca}", want="{traffic_class}", role="rdma", source=_IMPERIAL, fabrics=("roce",)),
+    Row(id="tclass.{hca}", want="{host_traffic_class}", role="rdma", source=_IMPERIAL, fabrics=("roce",)),
 )
 
 NUMA = (
     Row(id="governor.all", want="performance", role="numa", source=_NVIDIA_BASE),
-    Row(id="irq.{interface}", want="local", role="numa", source="our inference: interrupts on the NIC's NUMA node"),
+    Row(
+        id="irq.{interface}",
+        want="{irq_cpus}",
+        role="numa",
+        source="our inference: interrupts on the NIC's NUMA node, and where its tree is known on the reserved CPUs",
+    ),
     Row(id="unit.fullbore-numa.service", want="enabled,active", role="numa", source=_FULLBORE),
-    Row(id="kubelet.cpuManagerPolicy", want="static", role="numa", source=_KUBELET, kinds=("gpu",)),
-    Row(
-        id="kubelet.cpuManagerPolicyOptions.full-pcpus-only",
-        want="true",
-        role="numa",
-        source=_KUBELET,
-        kinds=("gpu",),
-    ),
-    Row(id="kubelet.topologyManagerPolicy", want="{topology_policy}", role="numa", source=_KUBELET, kinds=("gpu",)),
-    Row(id="kubelet.topologyManagerScope", want="container", role="numa", source=_KUBELET, kinds=("gpu",)),
-    Row(
-        id="kubelet.topologyManagerPolicyOptions.max-allowable-numa-nodes",
-        want="{many_numa_nodes}",
-        role="numa",
-        source=_KUBELET,
-        kinds=("gpu",),
-    ),
-    Row(id="kubelet.reservedSystemCPUs", want="{reserved_cpus}", role="numa", source=_KUBELET, kinds=("gpu",)),
+    _kubelet("cpuManagerPolicy", "{cpu_manager}"),
+    _kubelet("cpuManagerPolicyOptions.full-pcpus-only", "{full_cores}"),
+    _kubelet("cpuManagerPolicyOptions.distribute-cpus-across-numa", "{cpus_across_nodes}"),
+    _kubelet("topologyManagerPolicy", "{topology_policy}"),
+    _kubelet("topologyManagerScope", "container"),
+    _kubelet("topologyManagerPolicyOptions.max-allowable-numa-nodes", "{many_numa_nodes}"),
+    _kubelet("topologyManagerPolicyOptions.prefer-closest-numa-nodes", "{closest_nodes}"),
+    _kubelet("reservedSystemCPUs", "{reserved_cpus}"),
 )
 
 NODE_AGENT = (Row(id="unit.fullbore-agent.service", want="enabled,active", role="node_agent", source=_FULLBORE),)

@@ -27,6 +27,8 @@ from fullbore.config.base import (
     Zone,
 )
 from fullbore.config.cost import Cost
+from fullbore.config.fabric import Load, Qos, Runtimes, Switch
+from fullbore.config.machine import Machine, TopologyPolicy
 from fullbore.config.recovery import Recovery
 from fullbore.config.sovereignty import Sovereignty
 
@@ -56,6 +58,20 @@ class HostGroup(Strict):
     memory_gib: Number = Field(default=1024, gt=0, description="memory of each machine, GiB")
     interfaces: tuple[Text, ...] = Field(default=(), description="network interfaces on the fabric, e.g. ens1np0")
     hcas: tuple[Text, ...] = Field(default=(), description="RDMA devices of the fabric, e.g. mlx5_0")
+    profile: Text | None = Field(default=None, description="a machine of the catalog, e.g. dgx-h100")
+    machine: Machine | None = Field(
+        default=None, description="how the machine is built, where the catalog has no profile of it"
+    )
+    reserved_cores: Whole = Field(
+        default=2, ge=1, le=64, description="physical cores of each NUMA node that are kept for the system"
+    )
+    topology_policy: TopologyPolicy | None = Field(
+        default=None,
+        description="the kubelet's topology manager policy; the strictest that admits the planned pods if left out",
+    )
+    hugepages_2mib: Whole | None = Field(
+        default=None, ge=0, description="huge pages of 2 MiB on each machine; the profile's number if left out"
+    )
     usd_per_host: Number | None = Field(
         default=None,
         ge=0,
@@ -87,6 +103,21 @@ class Site(Strict):
     ssh: Ssh = Field(default=Ssh(), description="how the machines are reached")
     max_failures: Whole = Field(default=0, ge=0, description="hosts that may fail without failing the update")
     sysctl: dict[Text, Text | Whole] = Field(default={}, description="kernel settings that override the profile's")
+    mtu_bytes: Whole | None = Field(
+        default=None, ge=1280, le=9978, description="IP MTU of the fabric's interfaces, bytes; not checked if left out"
+    )
+    gid_index: Whole | None = Field(
+        default=None, ge=0, le=255, description="RoCE GID index; found by NCCL 2.21 and later themselves if left out"
+    )
+    qos: Qos = Field(default=Qos(), description="how hosts of a RoCE fabric mark and queue their traffic")
+    switch: Switch | None = Field(default=None, description="what the switches of a RoCE fabric hold")
+    runtimes: Runtimes = Field(default=Runtimes(), description="libraries that send over the fabric")
+    load: Load = Field(
+        default=Load(), description="what replicas do at their peak, which the links between hosts must carry"
+    )
+    nccl_conf: dict[Text, Text | Whole] = Field(
+        default={}, description="further NCCL variables for /etc/nccl.conf, of those for system configuration"
+    )
     groups: dict[Name, HostGroup] = Field(min_length=1, description="machines by kind and rack")
 
 
@@ -204,6 +235,14 @@ class Serving(Strict):
     )
     context_tokens: Whole = Field(default=32768, ge=128, description="longest sequence, tokens")
     concurrency: Whole = Field(default=8, ge=1, description="sequences in flight on a replica")
+    cpus: Whole | None = Field(
+        default=None,
+        ge=1,
+        description="logical CPUs that a pod of the site asks for and gets to itself; none are pinned if left out",
+    )
+    memory_gib: Whole | None = Field(
+        default=None, ge=1, description="host memory that a pod of the site asks for, GiB; pinned CPUs need it"
+    )
 
 
 class Gateway(Strict):

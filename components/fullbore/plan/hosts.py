@@ -7,9 +7,11 @@ Kinds of setting, and how each is read back on the host:
     nccl.VARIABLE           line of /etc/nccl.conf
     qos.IF.trust            what mlnx_qos shows: "dscp" or "pcp"
     qos.IF.pfc              eight comma-separated 0 or 1, one a priority, as mlnx_qos takes them
-    tos.HCA                 default RoCE type of service, decimal, as cma_roce_tos shows it
+    tos.HCA                 default RoCE type of service of RDMA CM connections, decimal, as cma_roce_tos shows it
+    tclass.HCA              traffic class that the kernel puts over every application's (tc/1/traffic_class), decimal
     governor.all            the cpufreq governor that all CPUs share, else "mixed: ..."
-    irq.IF                  "local" where every interrupt of the interface stays on its NUMA node, else "remote: N of M"
+    irq.IF                  "local" where every interrupt of the interface stays on its NUMA node, or the CPU list that
+                            they are wanted on where they all stay on it; else "remote: N of M"
     kubelet.KEY             dotted key of /etc/fullbore/kubelet.yaml
     unit.NAME               "enabled,active" as systemd says it
     file.PATH               sha256 of the file's content
@@ -23,29 +25,109 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 
-from fullbore.catalog.host_profiles import PFC_MASK, ROLES, ROWS, TRAFFIC_CLASS, Row
+from fullbore.catalog.host_profiles import ROLES, ROWS, Row
 from fullbore.config.models import HostGroup, Site
-from fullbore.plan.model import Setting
+from fullbore.plan.fabric import HostQueues, group_environment, hca_list, host_queues, system_environment
+from fullbore.plan.model import NumaPlan, Setting
+from fullbore.plan.numa import NODES_BY_DEFAULT, PodShape, numa_plan
 
 AGENT_PORT = 9101
 """TCP port on which a host's agent serves metrics."""
 DOCUMENT_VERSION = 1
 DOCUMENT_PATH = "/etc/fullbore/plan.json"
-NUMA_NODES_BY_DEFAULT = 8
-"""The topology manager refuses more NUMA nodes than this unless told to allow them."""
-RESERVED_CORES = 2
-"""Physical cores of each NUMA node kept for the system: our inference (static CPU management needs at least one)."""
+_ITEM = {"interface": "interfaces", "hca": "hcas"}
+"""What a row may be repeated for, and the group's list of it."""
 
 
-def settings_for(site: Site, group: HostGroup, host: str) -> tuple[Setting, ...]:
-    """All settings of one host, in the order of the roles that write them.
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What all hosts of a group have in common."""
+
+    group: HostGroup
+    numa: NumaPlan
+    environment: Mapping[str, Mapping[str, str]]
+    """{runtime: {variable: value}} of processes that use the fabric."""
+    settings: tuple[Setting, ...]
+    """All but the plan file's own checksum, which differs by host."""
+    document: Mapping[str, object]
+    """The plan file without what differs by host."""
+    texts: Mapping[str, str]
+    """{key of the document: its value as canonical JSON}: written once a group, for sites of thousands of hosts."""
+
+
+def shared_plan(site: Site, group: HostGroup, pod: PodShape | None = None) -> Shared:
+    """Decided once a group. `pod` is the serving pod that its hosts run, where one is planned.
 
     `site.sysctl` wins over a profile's row, and adds the keys that no row has.
     """
-    document = document_for(site, group, host)
-    plan_file = Setting(id=f"file.{DOCUMENT_PATH}", role="node_agent", want=_sha256(document_text(document)))
-    return _in_role_order((*_profile(site, group), plan_file))
+    numa = numa_plan(group, pod)
+    rows = [row for row in ROWS if row.applies(group.kind, site.fabric, group.accelerator)]
+    queues = host_queues(site)
+    values = group_values(group, numa, queues)
+    settings = {s.id: s for row in rows for s in _fill(row, group, values)}
+    if group.kind == "gpu":
+        nccl = (Setting(id=f"nccl.{name}", role="rdma", want=want) for name, want in system_environment(site).items())
+        settings |= {setting.id: setting for setting in nccl}
+    for key, value in site.sysctl.items():
+        row_id = f"sysctl.{key}"
+        settings[row_id] = Setting(id=row_id, role="baseline", want=" ".join(str(value).split()))
+    in_order = _in_role_order(tuple(settings.values()))
+    environment = group_environment(site, group, numa.ranks) if group.kind == "gpu" else {}
+    document = _document(site, group, numa, environment, in_order)
+    return Shared(
+        group=group,
+        numa=numa,
+        environment=environment,
+        settings=in_order,
+        document=document,
+        texts={key: _canonical(value) for key, value in document.items()},
+    )
+
+
+def _document(
+    site: Site,
+    group: HostGroup,
+    numa: NumaPlan,
+    environment: Mapping[str, Mapping[str, str]],
+    settings: tuple[Setting, ...],
+) -> dict[str, object]:
+    return {
+        "version": DOCUMENT_VERSION,
+        "site": site.name,
+        "rack": group.rack,
+        "kind": group.kind,
+        "agent": {"port": AGENT_PORT},
+        "gpus": group.gpus_per_host,
+        "accelerator": group.accelerator,
+        "fabric": _fabric(site, group, environment),
+        "numa": {
+            "ranks": [asdict(rank) for rank in numa.ranks],
+            "reserved_cpus": numa.reserved_cpus,
+            "interrupts": dict(numa.interrupts),
+        },
+        "settings": [{"id": s.id, "role": s.role, "want": s.want, "reboot": s.reboot} for s in settings],
+    }
+
+
+def _fabric(site: Site, group: HostGroup, environment: Mapping[str, Mapping[str, str]]) -> dict[str, object]:
+    queues = host_queues(site)
+    return {
+        "kind": site.fabric,
+        "interfaces": list(group.interfaces),
+        "hcas": list(group.hcas),
+        "trust": queues.trust if queues else None,
+        "pfc": pfc_mask(queues) if queues else None,
+        "tos": queues.traffic_class if queues else None,
+        "environment": {runtime: dict(lines) for runtime, lines in environment.items()},
+    }
+
+
+def settings_for(shared: Shared, host: str) -> tuple[Setting, ...]:
+    """All settings of one host, in the order of the roles that write them."""
+    plan_file = Setting(id=f"file.{DOCUMENT_PATH}", role="node_agent", want=_sha256(_text(shared, host)))
+    return _in_role_order((*shared.settings, plan_file))
 
 
 def roles_for(settings: tuple[Setting, ...]) -> tuple[str, ...]:
@@ -54,34 +136,28 @@ def roles_for(settings: tuple[Setting, ...]) -> tuple[str, ...]:
     return tuple(role for role in ROLES if role in used)
 
 
-def document_for(site: Site, group: HostGroup, host: str) -> dict[str, object]:
+def document_for(shared: Shared, host: str) -> dict[str, object]:
     """`/etc/fullbore/plan.json` of one host, without its checksum: what its agent and boot-time unit read.
 
     Shape: {version, host, serial, site, rack, kind, agent: {port}, gpus, accelerator,
-    fabric: {kind, interfaces, hcas, trust, pfc, tos}, settings: [{id, role, want, reboot}]}.
-    The last three of `fabric` are None where the fabric has no such thing.
+    fabric: {kind, interfaces, hcas, trust, pfc, tos, environment: {runtime: {variable: value}}},
+    numa: {ranks: [{gpu, numa_node, hca, distance, cpus}], reserved_cpus, interrupts: {hca: cpus}},
+    settings: [{id, role, want, reboot}]}.
+    `trust`, `pfc` and `tos` are None where the fabric has no such thing.
     """
-    lossless = site.fabric == "roce"
-    return {
-        "version": DOCUMENT_VERSION,
-        "host": host,
-        "serial": group.hosts[host].serial,
-        "site": site.name,
-        "rack": group.rack,
-        "kind": group.kind,
-        "agent": {"port": AGENT_PORT},
-        "gpus": group.gpus_per_host,
-        "accelerator": group.accelerator,
-        "fabric": {
-            "kind": site.fabric,
-            "interfaces": list(group.interfaces),
-            "hcas": list(group.hcas),
-            "trust": "dscp" if lossless else None,
-            "pfc": PFC_MASK if lossless else None,
-            "tos": TRAFFIC_CLASS if lossless else None,
-        },
-        "settings": [{"id": s.id, "role": s.role, "want": s.want, "reboot": s.reboot} for s in _profile(site, group)],
-    }
+    return {**shared.document, "host": host, "serial": shared.group.hosts[host].serial}
+
+
+def _text(shared: Shared, host: str) -> str:
+    """`document_text` of the host's document, put together from the group's pieces."""
+    own = {"host": _canonical(host), "serial": _canonical(shared.group.hosts[host].serial)}
+    body = {**shared.texts, **own}
+    return _joined({**body, "checksum": _canonical(f"sha256:{_sha256(_joined(body))}")})
+
+
+def _joined(texts: Mapping[str, str]) -> str:
+    """Canonical JSON of an object from that of its values."""
+    return "{" + ",".join(f"{_canonical(key)}:{texts[key]}" for key in sorted(texts)) + "}"
 
 
 def document_text(document: Mapping[str, object]) -> str:
@@ -90,71 +166,60 @@ def document_text(document: Mapping[str, object]) -> str:
     return _canonical({**body, "checksum": f"sha256:{_sha256(_canonical(body))}"})
 
 
-def group_values(site: Site, group: HostGroup) -> dict[str, str]:
+def pfc_mask(queues: HostQueues) -> str:
+    """Eight 0 or 1, one a priority, as mlnx_qos takes them."""
+    return ",".join("1" if priority in queues.pfc else "0" for priority in range(8))
+
+
+def group_values(group: HostGroup, numa: NumaPlan, queues: HostQueues | None) -> dict[str, str]:
     """What rows may name in braces. An empty value leaves the row out."""
+    forced = queues.host_traffic_class if queues else None
     return {
-        "hcas": ",".join(group.hcas),
-        "topology_policy": _topology_policy(group),
-        "reserved_cpus": reserved_cpus(group.cpus, group.numa_nodes),
-        "many_numa_nodes": str(group.numa_nodes) if group.numa_nodes > NUMA_NODES_BY_DEFAULT else "",
+        "hca_list": hca_list(group.hcas),
+        "trust": queues.trust if queues else "",
+        "pfc_mask": pfc_mask(queues) if queues else "",
+        "traffic_class": str(queues.traffic_class) if queues else "",
+        "host_traffic_class": "" if forced is None else str(forced),
+        "topology_policy": numa.topology_policy,
+        # The kubelet refuses to start with static CPU management and no reserved CPU.
+        "cpu_manager": "static" if numa.reserved_cpus else "",
+        "full_cores": "true" if numa.reserved_cpus else "",
+        "cpus_across_nodes": "true" if numa.reserved_cpus and numa.cpus_across_nodes else "",
+        "reserved_cpus": numa.reserved_cpus,
+        "many_numa_nodes": str(numa.numa_nodes) if numa.numa_nodes > NODES_BY_DEFAULT else "",
+        "closest_nodes": "true" if numa.numa_nodes > 2 and numa.topology_policy in _MERGING else "",
+        "hugepages_2mib": str(numa.hugepages_2mib) if numa.hugepages_2mib else "",
+        **{f"irq_cpus {name}": cpus for name, cpus in _irq_cpus(group, numa).items()},
     }
 
 
-def reserved_cpus(cpus: int, numa_nodes: int) -> str:
-    """CPUs kept for the system: the first two physical cores of each NUMA node, both threads, as a CPU list.
-
-    Presumes how Linux numbers x86 CPUs: one thread of every core first, node after node, then the siblings
-    in the same order. Empty for a machine too small to reserve from.
-    """
-    cores = cpus // 2
-    per_node = cores // numa_nodes
-    if per_node <= RESERVED_CORES:
-        return ""
-    first = [node * per_node + core for node in range(numa_nodes) for core in range(RESERVED_CORES)]
-    return _cpu_list(sorted([*first, *(cpu + cores for cpu in first)]))
+_MERGING = ("best-effort", "restricted")
+"""Policies that may choose several NUMA nodes, and so can prefer close ones."""
 
 
-def _topology_policy(group: HostGroup) -> str:
-    """best-effort where GPUs lie on several NUMA nodes: `restricted` would refuse a pod that takes all of them."""
-    return "best-effort" if group.numa_nodes > 1 and group.gpus_per_host > 1 else "single-numa-node"
-
-
-def _profile(site: Site, group: HostGroup) -> tuple[Setting, ...]:
-    """The rows that apply, filled in, with the site's overrides; without the plan file's own checksum."""
-    values = group_values(site, group)
-    rows = [row for row in ROWS if row.applies(group.kind, site.fabric, group.accelerator)]
-    settings = {s.id: s for row in rows for s in _fill(row, group, values)}
-    for key, value in site.sysctl.items():
-        row_id = f"sysctl.{key}"
-        settings[row_id] = Setting(id=row_id, role="baseline", want=" ".join(str(value).split()))
-    return _in_role_order(tuple(settings.values()))
+def _irq_cpus(group: HostGroup, numa: NumaPlan) -> dict[str, str]:
+    """{interface: CPU list of its interrupts, or "local"}; interfaces and HCAs are listed in the same order."""
+    hcas = dict(zip(group.interfaces, group.hcas, strict=False))
+    return {name: numa.interrupts.get(hcas.get(name, ""), "local") for name in group.interfaces}
 
 
 def _fill(row: Row, group: HostGroup, values: Mapping[str, str]) -> Iterator[Setting]:
-    """The settings of a row: one, or one for each interface or HCA; none where a value that it names is empty."""
-    repeats = {"interface": group.interfaces, "hca": group.hcas}
+    """The settings of a row: one, or one for each interface or HCA; none where a value that it names is empty.
+
+    A value may differ by item: `values` has it as "NAME ITEM".
+    """
     named = set(re.findall(r"{(\w+)}", row.id + row.want))
-    if any(name not in repeats and not values[name] for name in named):
-        return
-    repeated = next((name for name in repeats if name in named), None)
-    for item in repeats[repeated] if repeated else ("",):
-        fill = {**values, repeated: item} if repeated else values
-        yield Setting(id=row.id.format_map(fill), role=row.role, want=row.want.format_map(fill))
+    repeated = next((name for name in _ITEM if name in named), None)
+    items: tuple[str, ...] = getattr(group, _ITEM[repeated]) if repeated else ("",)
+    for item in items:
+        fill = {name: values.get(f"{name} {item}", values.get(name, "")) for name in named - {repeated}}
+        if all(fill.values()):
+            fill |= {repeated: item} if repeated else {}
+            yield Setting(id=row.id.format_map(fill), role=row.role, want=row.want.format_map(fill))
 
 
 def _in_role_order(settings: tuple[Setting, ...]) -> tuple[Setting, ...]:
     return tuple(sorted(settings, key=lambda setting: ROLES.index(setting.role)))
-
-
-def _cpu_list(cpus: list[int]) -> str:
-    """[0, 1, 32, 33] -> "0-1,32-33"."""
-    spans: list[list[int]] = []
-    for cpu in cpus:
-        if spans and cpu == spans[-1][1] + 1:
-            spans[-1][1] = cpu
-        else:
-            spans.append([cpu, cpu])
-    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in spans)
 
 
 def _canonical(value: object) -> str:

@@ -18,7 +18,7 @@ def make_plan(env: Environment, endpoints: Endpoints | None = None) -> Plan:
     Problems are in `plan.problems`, sorted by path; a plan that holds an error must not be carried out.
     """
     used = endpoints if env.sandbox else None
-    site = parts.site_plan(env.site, used) if env.site else None
+    site = parts.site_plan(env, env.site, used) if env.site else None
     replicas = env.serving.replicas if env.serving else 0
     return Plan(
         environment=env.name,

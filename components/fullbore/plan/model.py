@@ -32,6 +32,43 @@ class Setting:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RankPlan:
+    """One GPU of a host with what lies near it."""
+
+    gpu: int
+    """Index that nvidia-smi shows."""
+    numa_node: int
+    hca: str
+    """The nearest RDMA device of the fabric; empty where the host has none."""
+    distance: str
+    """From GPU to HCA as nvidia-smi topo -m names it: PIX, PXB, PHB, NODE or SYS; empty without an HCA."""
+    cpus: str
+    """CPU list for the rank's process: whole cores of the GPU's NUMA node."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumaPlan:
+    """How the machines of a group are divided between ranks, interrupts and the system."""
+
+    origin: str
+    """The catalog's profile, "described" by the environment, or "assumed" from the group's figures."""
+    numa_nodes: int
+    """All of them, with those that hold GPU memory only."""
+    reserved_cpus: str
+    """CPU list kept for the system and for interrupts; empty for a machine too small to reserve from."""
+    topology_policy: str
+    cpus_across_nodes: bool
+    """True where a pod's CPUs need several NUMA nodes, and are to be taken evenly from them."""
+    ranks: tuple[RankPlan, ...]
+    interrupts: Mapping[str, str]
+    """{HCA: CPU list that its interrupts stay on}; empty where the PCIe tree is only assumed."""
+    nvme: Mapping[str, int]
+    """{NVMe drive: its NUMA node}."""
+    hugepages_2mib: int
+    """Huge pages of 2 MiB on each machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class HostPlan:
     """One machine: how it is reached and every value it must hold."""
 
@@ -54,6 +91,85 @@ class GroupPlan:
     rack: str
     roles: tuple[str, ...]
     hosts: tuple[HostPlan, ...]
+    numa: NumaPlan | None = None
+    """How each machine of the group is divided."""
+    environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+    """{runtime: {variable: value}} of the group's processes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LandingPlan:
+    """Where one kind of a runtime's traffic lands on a RoCE fabric. Priorities are 0 to 7."""
+
+    runtime: str
+    variable: str
+    asked: int
+    """Traffic class that the runtime is told."""
+    traffic_class: int
+    """Traffic class that its packets have."""
+    decided_by: str
+    dscp: int
+    ecn_capable: bool
+    priority: int
+    """On the host."""
+    switch_priority: int | None
+    """On the switch; None where the switch is not described."""
+    paused_by_host: bool
+    paused_by_switch: bool | None
+    marked: bool
+    """True where congestion on its priority is marked and answered, as far as is known."""
+
+    @property
+    def lossless(self) -> bool:
+        """True where host and switch pause the same priority; a switch that is not described is taken to agree."""
+        known = self.paused_by_switch is not None
+        return self.paused_by_host and (not known or (bool(self.paused_by_switch) and self.same_priority))
+
+    @property
+    def same_priority(self) -> bool:
+        return self.switch_priority in (None, self.priority)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwitchLine:
+    """One value that the switch must hold towards the hosts, for whoever runs the network."""
+
+    item: str
+    value: str
+    holds: str
+    """What the description of the switch says it holds; empty where there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowPlan:
+    """One kind of traffic between hosts, at a replica's planned rate."""
+
+    what: str
+    bytes_per_token: float
+    """That leave one host for each token."""
+    tokens_per_s: float
+    gbps: float
+    """What leaves one host, Gbit/s."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FabricPlan:
+    """What carries traffic between the site's hosts."""
+
+    kind: str
+    traffic_class: int | None
+    """Type of service of RoCE traffic; None on other fabrics, as the next ones."""
+    trust: str | None
+    pfc: tuple[int, ...] | None
+    host_traffic_class: int | None
+    mtu_bytes: int | None
+    system: Mapping[str, str]
+    """Lines of /etc/nccl.conf that are the same on every host."""
+    applications: Mapping[str, Mapping[str, str]]
+    """{runtime: {variable: value}} for the environment of processes."""
+    landings: tuple[LandingPlan, ...]
+    switch: tuple[SwitchLine, ...]
+    flows: tuple[FlowPlan, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +180,7 @@ class SitePlan:
     max_failures: int
     groups: tuple[GroupPlan, ...]
     agent_port: int
+    fabric: FabricPlan | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +271,10 @@ class ServingPlan:
     replicas: int
     gpus: int
     """GPUs of one pod."""
+    cpus: int | None = None
+    """Logical CPUs that a pod gets to itself; None where none are pinned."""
+    memory_gib: int | None = None
+    """Host memory of a pod, GiB; None where it asks for none."""
     port: int
     document: Mapping[str, object]
     """`/etc/fullbore/plan.json` of the pod: what the runtime's launcher reads."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from fullbore.catalog.instances import INSTANCES
 from fullbore.config.endpoints import ClusterEndpoint, Endpoints
 from fullbore.config.models import Cloud, Environment, HostGroup, NodeGroup, Site
+from fullbore.plan.fabric import fabric_plan
 from fullbore.plan.fit.memory import MEMORY_FRACTION
-from fullbore.plan.hosts import AGENT_PORT, document_for, roles_for, settings_for
+from fullbore.plan.hosts import AGENT_PORT, Shared, document_for, roles_for, settings_for, shared_plan
 from fullbore.plan.model import (
     CloudPlan,
     ClusterPlan,
@@ -25,6 +26,7 @@ from fullbore.plan.model import (
     SubnetPlan,
 )
 from fullbore.plan.network import zone_subnet
+from fullbore.plan.numa import PodShape, planned_pod
 from fullbore.plan.pools import fits, layout_of
 
 SERVING_PORT = 8000
@@ -37,28 +39,40 @@ LOOPBACK = "127.0.0.1"
 SERVICE_SUFFIX = "svc.cluster.local"
 PRIORITY_CLASSES = {"fullbore-serving": 100_000, "fullbore-batch": 1_000}
 SITE_QUEUE = "serving"
+SITE_POOL = "serving"
 
 
-def site_plan(site: Site, endpoints: Endpoints | None) -> SitePlan:
+def site_plan(env: Environment, site: Site, endpoints: Endpoints | None) -> SitePlan:
     """Groups in the order of their names, and in each its hosts."""
+    pod = planned_pod(env)
     ssh = endpoints.ssh if endpoints else None
     return SitePlan(
         name=site.name,
         ssh_user=ssh.user if ssh else site.ssh.user,
         ssh_private_key_file=ssh.private_key_file if ssh else site.ssh.private_key_file or "",
         max_failures=site.max_failures,
-        groups=tuple(_group(site, name, site.groups[name], endpoints) for name in sorted(site.groups)),
+        groups=tuple(_group(site, name, site.groups[name], endpoints, pod) for name in sorted(site.groups)),
         agent_port=AGENT_PORT,
+        fabric=fabric_plan(env, site),
     )
 
 
-def _group(site: Site, name: str, group: HostGroup, endpoints: Endpoints | None) -> GroupPlan:
-    hosts = tuple(_host(site, group, host, endpoints) for host in sorted(group.hosts))
-    return GroupPlan(name=name, kind=group.kind, rack=group.rack, roles=roles_for(hosts[0].settings), hosts=hosts)
+def _group(site: Site, name: str, group: HostGroup, endpoints: Endpoints | None, pod: PodShape | None) -> GroupPlan:
+    shared = shared_plan(site, group, pod)
+    hosts = tuple(_host(shared, host, endpoints) for host in sorted(group.hosts))
+    return GroupPlan(
+        name=name,
+        kind=group.kind,
+        rack=group.rack,
+        roles=roles_for(hosts[0].settings),
+        hosts=hosts,
+        numa=shared.numa,
+        environment=shared.environment,
+    )
 
 
-def _host(site: Site, group: HostGroup, name: str, endpoints: Endpoints | None) -> HostPlan:
-    host = group.hosts[name]
+def _host(shared: Shared, name: str, endpoints: Endpoints | None) -> HostPlan:
+    host = shared.group.hosts[name]
     real = endpoints.hosts.get(name) if endpoints else None
     return HostPlan(
         name=name,
@@ -66,8 +80,8 @@ def _host(site: Site, group: HostGroup, name: str, endpoints: Endpoints | None) 
         address=real.address if real else str(host.address or LOOPBACK),
         port=real.port if real else host.port,
         host_key=real.host_key if real else host.host_key or "",
-        settings=settings_for(site, group, name),
-        document=document_for(site, group, name),
+        settings=settings_for(shared, name),
+        document=document_for(shared, name),
     )
 
 
@@ -178,6 +192,9 @@ def serving_plan(env: Environment, name: str, replicas: int) -> ServingPlan | No
         model=serving.model,
         replicas=replicas,
         gpus=layout.gpus,
+        # The kubelets of the cloud's nodes are not configured here: nothing is pinned there.
+        cpus=serving.cpus if name == SITE_POOL else None,
+        memory_gib=serving.memory_gib if name == SITE_POOL else None,
         port=SERVING_PORT,
         document={
             "version": DOCUMENT_VERSION,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 
 from fullbore.config.models import Environment, HostGroup
 from fullbore.plan.cost import PURCHASES, purchase_of, usd_per_hour
@@ -12,18 +11,14 @@ from fullbore.plan.model import Plan, ReplicaCost, Term
 from fullbore.plan.pools import Pool, alternatives, fits, layout_of, model_of, serving_pools
 from fullbore.plan.recovery import copied_data, size_gib
 from fullbore.plan.thumb import rules_of_thumb
-
-Value = str | int | float
-Row = Mapping[str, Value]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """One table: a title, and rows whose keys are the columns; a unit stands in the column's name."""
-
-    title: str
-    rows: tuple[Row, ...]
-    note: str = ""
+from fullbore.report.explain_site import (
+    environment_section,
+    fabric_section,
+    links_section,
+    numa_section,
+    switch_section,
+)
+from fullbore.report.section import Row, Section, Value
 
 
 def explain(env: Environment, plan: Plan) -> tuple[Section, ...]:
@@ -42,6 +37,7 @@ def _hosts(env: Environment, plan: Plan) -> Section:
             "each": _machine(env.site.groups[group.name]) if env.site else "",
             "roles": ", ".join(group.roles),
             "settings a host": len(group.hosts[0].settings),
+            "sysctl of the site's own": len(env.site.sysctl) if env.site else 0,
         }
         for group in (plan.site.groups if plan.site else ())
     )
@@ -324,6 +320,11 @@ _SECTIONS: tuple[Callable[[Environment, Plan], Section], ...] = (
     _fit,
     _layouts,
     _thumb,
+    numa_section,
+    fabric_section,
+    environment_section,
+    switch_section,
+    links_section,
     _capacity,
     _survives,
     _rpo,

@@ -11,7 +11,7 @@ from rich.text import Text
 from fullbore.plan.checks.base import counted
 from fullbore.plan.model import Plan
 from fullbore.problems import Problem
-from fullbore.report.explain import Section
+from fullbore.report.section import Section
 
 _STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 _PIPE_WIDTH = 160

@@ -192,6 +192,7 @@ def _nics(machine: Machine) -> Iterator[tuple[str, str]]:
         if hca:
             yield from _port(f"{folder}/infiniband/{hca}", machine, index)
             yield f"sys/kernel/config/rdma_cm/{hca}/ports/1/default_roce_tos", "0"
+            yield f"{folder}/infiniband/{hca}/tc/1/traffic_class", ""
 
 
 def _interface(folder: str, machine: Machine, index: int) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from .settings import interface_irqs, irq_cpus, read_all, sysctl_path
+from .settings import TCLASS, interface_irqs, irq_cpus, read_all, sysctl_path, wanted_cpus
 from .system import System, ToolError
 
 Applier = Callable[[System, str, str], None]
@@ -62,6 +62,10 @@ def _tos(system: System, key: str, want: str) -> None:
     system.change("cma_roce_tos", "-d", key, "-t", want)
 
 
+def _tclass(system: System, key: str, want: str) -> None:
+    system.hardware(TCLASS.format(key)).write_text(want + "\n")
+
+
 def _governor(system: System, key: str, want: str) -> None:
     del key
     for file in system.hardware("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor"):
@@ -69,15 +73,22 @@ def _governor(system: System, key: str, want: str) -> None:
 
 
 def _irq(system: System, key: str, want: str) -> None:
-    """Spread the interrupts that left their NUMA node over its CPUs, one each in turn."""
-    del want
+    """Spread the interrupts that are elsewhere over the wanted CPUs, one each in turn."""
     numbers, local = interface_irqs(system, key)
-    if not local:
+    wanted = wanted_cpus(want, local)
+    if not wanted:
         raise ValueError(f"{key}: the kernel names no CPU near it")
     for turn, number in enumerate(numbers):
-        if not irq_cpus(system, number) <= local:
-            cpu = sorted(local)[turn % len(local)]
+        if not irq_cpus(system, number) <= wanted:
+            cpu = sorted(wanted)[turn % len(wanted)]
             system.hardware(f"/proc/irq/{number}/smp_affinity_list").write_text(f"{cpu}\n")
 
 
-APPLIERS: dict[str, Applier] = {"sysctl": _sysctl, "qos": _qos, "tos": _tos, "governor": _governor, "irq": _irq}
+APPLIERS: dict[str, Applier] = {
+    "sysctl": _sysctl,
+    "qos": _qos,
+    "tos": _tos,
+    "tclass": _tclass,
+    "governor": _governor,
+    "irq": _irq,
+}

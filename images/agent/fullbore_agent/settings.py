@@ -21,6 +21,8 @@ LIMITS_FILE = "/etc/security/limits.d/90-fullbore.conf"
 NCCL_FILE = "/etc/nccl.conf"
 KUBELET_FILE = "/etc/fullbore/kubelet.yaml"
 
+TCLASS = "/sys/class/infiniband/{}/tc/1/traffic_class"
+
 Reader = Callable[[System, str, str], str]
 """(system, key, want) -> what the host holds."""
 
@@ -139,6 +141,13 @@ def _tos(system: System, key: str, want: str) -> str:
     return system.run("cma_roce_tos", "-d", key).split()[-1]
 
 
+def _tclass(system: System, key: str, want: str) -> str:
+    """The kernel shows "Global tclass=106" where one is set, and nothing where none is."""
+    del want
+    found = re.search(r"(\d+)\s*$", system.hardware(TCLASS.format(key)).read_text().partition("\n")[0])
+    return found[1] if found else "unset"
+
+
 def _governor(system: System, key: str, want: str) -> str:
     del key, want
     files = system.hardware("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor")
@@ -149,10 +158,15 @@ def _governor(system: System, key: str, want: str) -> str:
 
 
 def _irq(system: System, key: str, want: str) -> str:
-    del want
     numbers, local = interface_irqs(system, key)
-    remote = [n for n in numbers if not irq_cpus(system, n) <= local]
-    return f"remote: {len(remote)} of {len(numbers)}" if remote else "local"
+    wanted = wanted_cpus(want, local)
+    remote = [n for n in numbers if not irq_cpus(system, n) <= wanted]
+    return f"remote: {len(remote)} of {len(numbers)}" if remote else want
+
+
+def wanted_cpus(want: str, local: set[int]) -> set[int]:
+    """The CPUs that interrupts are wanted on: a CPU list, or "local" for those of the NIC's NUMA node."""
+    return local if want == "local" else parse_cpu_list(want)
 
 
 def interface_irqs(system: System, interface: str) -> tuple[list[int], set[int]]:
@@ -193,6 +207,7 @@ READERS: dict[str, Reader] = {
     "nccl": _nccl,
     "qos": _qos,
     "tos": _tos,
+    "tclass": _tclass,
     "governor": _governor,
     "irq": _irq,
     "kubelet": _kubelet,

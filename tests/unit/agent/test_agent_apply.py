@@ -12,6 +12,7 @@ WANTED = [
     {"id": "qos.ens1np0.trust", "role": "rdma", "want": "dscp"},
     {"id": "qos.ens1np0.pfc", "role": "rdma", "want": "0,0,0,1,0,0,0,0"},
     {"id": "tos.mlx5_0", "role": "rdma", "want": "106"},
+    {"id": "tclass.mlx5_1", "role": "rdma", "want": "106"},
     {"id": "governor.all", "role": "numa", "want": "performance"},
     {"id": "irq.ens2np0", "role": "numa", "want": "local"},
     {"id": "sysctl.vm.swappiness", "role": "baseline", "want": "1"},
@@ -50,5 +51,5 @@ def test_what_cannot_be_set_is_named_and_the_rest_is_set(system: System) -> None
 
 
 def test_a_value_that_would_be_lost_at_boot_is_a_failure(system: System) -> None:
-    applied = apply(system, WANTED[5:6])
+    applied = apply(system, WANTED[6:7])
     assert applied.failures == ["sysctl.vm.swappiness: is 1; at boot: unset, want 1"]

@@ -68,6 +68,13 @@ def test_nic_settings_come_from_the_tools(system: System) -> None:
     assert list(settings.read_all(system, wants).values()) == ["dscp", "0,0,0,1,0,0,0,0", "pcp", "0", "106"]
 
 
+def test_a_host_wide_traffic_class_is_read_as_the_kernel_shows_it(system: System) -> None:
+    assert value(system, "tclass.mlx5_0") == "unset"
+    system.hardware("/sys/class/infiniband/mlx5_0/tc/1/traffic_class").write_text("Global tclass=106\n")
+    assert value(system, "tclass.mlx5_0") == "106"
+    assert value(system, "tclass.mlx5_9") == "absent"
+
+
 def test_a_tool_that_fails_or_is_missing_says_why(system: System) -> None:
     assert value(system, "qos.ens9.trust") == "error: mlnx_qos: Interface ens9 doesn't exist"
     system.hardware("/usr/bin/cma_roce_tos").unlink()
@@ -81,12 +88,14 @@ def test_governors_that_differ_are_counted(system: System) -> None:
 
 
 def test_interrupts_that_may_leave_their_numa_node_are_remote(system: System) -> None:
-    assert value(system, "irq.ens2np0") == "remote: 8 of 8"
+    assert value(system, "irq.ens2np0", "local") == "remote: 8 of 8"
     numbers, local = settings.interface_irqs(system, "ens2np0")
     for number in numbers[1:]:
         system.hardware(f"/proc/irq/{number}/smp_affinity_list").write_text(f"{min(local)}\n")
-    assert value(system, "irq.ens2np0") == "remote: 1 of 8"
-    assert value(system, "irq.ens9") == "absent"
+    assert value(system, "irq.ens2np0", "local") == "remote: 1 of 8"
+    assert value(system, "irq.ens9", "local") == "absent"
+    assert value(system, "irq.ens2np0", f"{min(local)}") == "remote: 1 of 8"
+    assert value(system, "irq.ens2np0", "0-7") == "0-7"
 
 
 def test_kubelet_keys_are_dotted(system: System) -> None:

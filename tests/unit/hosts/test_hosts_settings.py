@@ -6,12 +6,10 @@ import hashlib
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from fullbore.catalog.host_profiles import PFC_MASK, ROLES, ROWS, TRAFFIC_CLASS
+from fullbore.catalog.host_profiles import ROLES, ROWS
 from fullbore.config.models import HostGroup, Site
-from fullbore.plan.hosts import document_for, document_text, reserved_cpus, roles_for, settings_for
+from fullbore.plan.hosts import document_for, document_text, roles_for, settings_for, shared_plan
 from fullbore_agent.apply import APPLIERS
 from fullbore_agent.document import checksum
 from fullbore_agent.settings import READERS
@@ -33,16 +31,16 @@ def group(**changes: object) -> HostGroup:
 def wants(fabric: str = "roce", sysctl: dict[str, str | int] | None = None, **changes: object) -> dict[str, str]:
     chosen = group(**changes)
     content = {"name": "lab", "cidr": "10.0.0.0/8", "fabric": fabric, "sysctl": sysctl or {}, "groups": {"gpu": chosen}}
-    return {s.id: s.want for s in settings_for(Site.model_validate(content), chosen, "gpu-01")}
+    return {s.id: s.want for s in settings_for(shared_plan(Site.model_validate(content), chosen), "gpu-01")}
 
 
 def test_lossless_ethernet_agrees_from_nccl_to_the_switch_port() -> None:
     settings = wants("roce")
     priority = (int(settings["nccl.NCCL_IB_TC"]) >> 2) >> 3
-    assert settings["nccl.NCCL_IB_TC"] == settings["tos.mlx5_0"] == str(TRAFFIC_CLASS) == "106"
+    assert settings["nccl.NCCL_IB_TC"] == settings["tos.mlx5_0"] == "106"
     assert settings["qos.ens2np0.pfc"].split(",").index("1") == priority == 3
     assert settings["qos.ens2np0.trust"] == "dscp"
-    assert settings["qos.ens1np0.pfc"] == PFC_MASK
+    assert settings["qos.ens1np0.pfc"] == "0,0,0,1,0,0,0,0"
 
 
 @pytest.mark.parametrize("fabric", ["infiniband", "efa", "nvlink", "ethernet"])
@@ -54,7 +52,7 @@ def test_other_fabrics_get_no_ethernet_qos(fabric: str) -> None:
 
 @pytest.mark.parametrize(("fabric", "named"), [("roce", True), ("infiniband", True), ("efa", False)])
 def test_hcas_are_named_exactly_where_verbs_use_them(fabric: str, named: bool) -> None:
-    assert wants(fabric).get("nccl.NCCL_IB_HCA") == ("=mlx5_0,mlx5_1" if named else None)
+    assert wants(fabric).get("nccl.NCCL_IB_HCA") == ("=mlx5_0:1,mlx5_1:1" if named else None)
     assert "nccl.NCCL_IB_HCA" not in wants(fabric, hcas=[])
 
 
@@ -87,7 +85,7 @@ def test_many_numa_nodes_are_allowed_where_there_are_many() -> None:
 
 def test_settings_come_in_the_order_of_their_roles() -> None:
     content = {"name": "lab", "cidr": "10.0.0.0/8", "fabric": "roce", "groups": {"gpu": group()}}
-    settings = settings_for(Site.model_validate(content), group(), "gpu-01")
+    settings = settings_for(shared_plan(Site.model_validate(content), group()), "gpu-01")
     assert roles_for(settings) == ROLES
     order = [ROLES.index(setting.role) for setting in settings]
     assert order == sorted(order)
@@ -96,27 +94,14 @@ def test_settings_come_in_the_order_of_their_roles() -> None:
 
 def test_the_plan_file_carries_its_own_checksum_and_is_a_setting() -> None:
     content = {"name": "lab", "cidr": "10.0.0.0/8", "fabric": "roce", "groups": {"gpu": group()}}
-    site = Site.model_validate(content)
-    text = document_text(document_for(site, group(), "gpu-01"))
+    shared = shared_plan(Site.model_validate(content), group())
+    text = document_text(document_for(shared, "gpu-01"))
     document = json.loads(text)
     assert document["checksum"] == checksum(document)
-    settings = {s.id: s.want for s in settings_for(site, group(), "gpu-01")}
+    assert document["host"] == "gpu-01"
+    settings = {s.id: s.want for s in settings_for(shared, "gpu-01")}
     assert settings["file./etc/fullbore/plan.json"] == hashlib.sha256(text.encode()).hexdigest()
     assert "file./etc/fullbore/plan.json" not in {s["id"] for s in document["settings"]}
-
-
-@pytest.mark.parametrize(
-    ("cpus", "nodes", "expected"),
-    [(128, 2, "0-1,32-33,64-65,96-97"), (16, 1, "0-1,8-9"), (8, 2, ""), (2, 1, ""), (72, 34, "")],
-)
-def test_two_cores_of_each_node_are_kept_for_the_system(cpus: int, nodes: int, expected: str) -> None:
-    assert reserved_cpus(cpus, nodes) == expected
-
-
-@given(st.integers(1, 512), st.integers(1, 64))
-def test_reserved_cpus_are_cpus_that_exist(cpus: int, nodes: int) -> None:
-    spans = [span.split("-") for span in reserved_cpus(cpus, nodes).split(",") if span]
-    assert all(0 <= int(span[0]) <= int(span[-1]) < cpus for span in spans)
 
 
 def test_every_row_can_be_read_back_and_has_a_source_and_a_role() -> None:

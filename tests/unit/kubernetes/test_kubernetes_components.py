@@ -151,6 +151,13 @@ class TestServing:
         assert container["resources"] == {"limits": {"nvidia.com/gpu": "8"}, "requests": {"nvidia.com/gpu": "8"}}
         assert container["readinessProbe"]["httpGet"] == {"path": "/health", "port": 8000}
 
+    def test_pods_that_get_cpus_to_themselves_ask_for_them_and_for_memory_alike(self, deploy: Deploy) -> None:
+        made = deploy(serving(plan=dataclasses.replace(POOL, cpus=104, memory_gib=512)))
+        [container] = self.pod(made)["spec"]["containers"]
+
+        asked = {"cpu": "104", "memory": "512Gi", "nvidia.com/gpu": "8"}
+        assert container["resources"] == {"limits": asked, "requests": asked}
+
     def test_volcano_finds_its_queue_on_the_pod(self, deploy: Deploy) -> None:
         pod = self.pod(deploy(serving()))
 

@@ -93,6 +93,14 @@ def test_a_real_standby_takes_the_cluster_that_it_names() -> None:
     assert standby.cluster.kubeconfig == "/etc/fullbore/kubeconfig/prod-cloud.yaml"
 
 
+def test_only_the_site_s_pods_get_cpus_to_themselves() -> None:
+    plan = make_plan(environment("prod"))
+    assert plan.serving
+    assert plan.standby
+    assert (plan.serving.cpus, plan.serving.memory_gib) == (208, 1024)
+    assert (plan.standby.serving.cpus, plan.standby.serving.memory_gib) == (None, None)
+
+
 def test_a_zone_s_subnet_does_not_move_when_another_is_added() -> None:
     vpc = IPv4Network("10.64.0.0/16")
     assert [str(zone_subnet(vpc, zone)) for zone in "ac"] == ["10.64.0.0/20", "10.64.32.0/20"]

@@ -2,7 +2,20 @@
 
 from fullbore.config.endpoints import Endpoints
 from fullbore.config.models import Environment
-from fullbore.plan.checks import cloud, cost, memory, model, network, recovery, serving, site, sovereignty, structure
+from fullbore.plan.checks import (
+    cloud,
+    cost,
+    fabric,
+    memory,
+    model,
+    network,
+    numa,
+    recovery,
+    serving,
+    site,
+    sovereignty,
+    structure,
+)
 from fullbore.plan.checks.base import Rule, Subject
 from fullbore.problems import Problem
 
@@ -12,6 +25,8 @@ RULES: tuple[Rule, ...] = (
     *network.RULES,
     *model.RULES,
     *memory.RULES,
+    *numa.RULES,
+    *fabric.RULES,
     *serving.RULES,
     *cloud.RULES,
     *cost.RULES,

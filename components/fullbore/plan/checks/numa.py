@@ -1,0 +1,257 @@
+"""Rules about the inside of machines: what is known of them, and whether planned pods can have what they ask for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+
+from fullbore.catalog.machines import MACHINES
+from fullbore.config.models import Environment, HostGroup
+from fullbore.plan.checks.base import Finding, Rule, Subject, counted
+from fullbore.plan.numa import (
+    Machine,
+    PodShape,
+    admits,
+    machine_of,
+    numa_plan,
+    planned_pod,
+    reserved_by_node,
+    strictest_policy,
+)
+
+HUGE_PAGES_A_GIB = 512
+"""Huge pages of 2 MiB in one GiB."""
+
+
+def _groups(env: Environment) -> Iterator[tuple[str, HostGroup]]:
+    for name, group in env.site.groups.items() if env.site else ():
+        yield f"site.groups.{name}", group
+
+
+def _unknown_profile(subject: Subject) -> Iterable[Finding]:
+    for path, group in _groups(subject.env):
+        if group.profile and group.profile not in MACHINES:
+            near = get_close_matches(group.profile, MACHINES, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            message = f"{group.profile[:60]} is not in the catalog; {hint}known: {', '.join(sorted(MACHINES))}; "
+            yield Finding(f"{path}.profile", f"{message}describe another machine in {path}.machine instead")
+
+
+def _invalid(subject: Subject) -> Iterable[Finding]:
+    for path, group in _groups(subject.env):
+        if group.profile and group.machine:
+            yield Finding(f"{path}.machine", f"the catalog knows {group.profile[:60]}; remove machine or profile")
+        for field, message in _faults(group):
+            yield Finding(f"{path}.machine.{field}", message)
+
+
+def _faults(group: HostGroup) -> Iterator[tuple[str, str]]:
+    """(field, message) of what a description cannot mean."""
+    given = group.machine
+    if given is None:
+        return
+    cores = given.sockets * given.cores_per_socket
+    if cores % given.numa_nodes:
+        yield "numa_nodes", f"{cores} cores cannot be split evenly over {given.numa_nodes} nodes; count those with CPUs"
+    for index, slot in enumerate(given.pcie):
+        if slot.numa_node >= given.numa_nodes:
+            message = f"got {slot.numa_node}, allowed 0 to {given.numa_nodes - 1}, the nodes that hold CPUs"
+            yield f"pcie[{index}].numa_node", message
+    devices = Counter(str(name) for slot in given.pcie for name in (*slot.gpus, *slot.hcas, *slot.nvme))
+    for name, times in devices.items():
+        if times > 1:
+            yield "pcie", f"{name} is at {times} places; list each device once"
+    bridges: dict[str, set[int]] = {}
+    for slot in given.pcie:
+        bridges.setdefault(slot.at.split("/")[0], set()).add(slot.numa_node)
+    for bridge, nodes in bridges.items():
+        if len(nodes) > 1:
+            yield "pcie", f"host bridge {bridge} is on NUMA nodes {sorted(nodes)}; a bridge belongs to one, rename one"
+
+
+def _differs(subject: Subject) -> Iterable[Finding]:
+    for path, group in _groups(subject.env):
+        machine = machine_of(group)
+        if not machine.known:
+            continue
+        source = f"profile {machine.origin}" if group.profile else "machine"
+        for field, got, has in _figures(group, machine):
+            if got != has:
+                yield Finding(f"{path}.{field}", f"got {got}, but {source} has {has}; write {has} or correct {source}")
+        missing = [hca for hca in group.hcas if hca not in machine.hca_slots]
+        if missing:
+            known = ", ".join(machine.hca_slots) or "none"
+            message = f"{', '.join(missing)}: not in {source}, which has {known}; name those or correct {source}"
+            yield Finding(f"{path}.hcas", message)
+        row = MACHINES.get(group.profile or "")
+        if row and group.accelerator and group.accelerator not in row.accelerators:
+            allowed = " or ".join(row.accelerators)
+            yield Finding(f"{path}.accelerator", f"got {group.accelerator}, but {source} comes with {allowed}")
+
+
+def _figures(group: HostGroup, machine: Machine) -> tuple[tuple[str, int, int], ...]:
+    return (
+        ("cpus", group.cpus, machine.cpus),
+        ("numa_nodes", group.numa_nodes, machine.all_nodes),
+        ("gpus_per_host", group.gpus_per_host, len(machine.gpu_slots)),
+    )
+
+
+def _far(subject: Subject) -> Iterable[Finding]:
+    for path, group in _groups(subject.env):
+        machine = machine_of(group)
+        if not machine.known:
+            continue
+        places = machine.hca_slots
+        far = [
+            f"GPU {rank.gpu} to {rank.hca}"
+            for rank in numa_plan(group).ranks
+            if rank.hca and machine.socket_of(places[rank.hca].numa_node) != machine.socket_of(rank.numa_node)
+        ]
+        if far:
+            message = f"{', '.join(far)}: the fabric's traffic of these GPUs crosses between sockets"
+            yield Finding(f"{path}.hcas", f"{message}; list an HCA of each GPU's socket")
+
+
+def _no_reserved(subject: Subject) -> Iterable[Finding]:
+    for path, group in _groups(subject.env):
+        machine = machine_of(group)
+        if group.kind == "gpu" and not reserved_by_node(machine, group.reserved_cores):
+            share = machine.cores // machine.numa_nodes
+            message = f"got {group.reserved_cores}, but a NUMA node has {counted(share, 'core')}, so that none can be "
+            fix = f"lower it to {share - 1} or less" if share > 1 else "correct cpus or numa_nodes"
+            yield Finding(f"{path}.reserved_cores", f"{message}kept and the kubelet pins no CPU; {fix}")
+
+
+def _hosting(env: Environment) -> Iterator[tuple[str, HostGroup, Machine, PodShape, int]]:
+    """Groups that hold the serving pods: path, group, machine, pod, and how many such pods a host has GPUs for."""
+    pod = planned_pod(env)
+    if pod is None:
+        return
+    for path, group in _groups(env):
+        if group.kind == "gpu" and group.gpus_per_host >= pod.gpus:
+            yield path, group, machine_of(group), pod, group.gpus_per_host // pod.gpus
+
+
+def _policy_refuses(subject: Subject) -> Iterable[Finding]:
+    for path, group, machine, pod, pods in _hosting(subject.env):
+        asked = group.topology_policy
+        if asked is None or admits(asked, machine, pod, reserved_cores=group.reserved_cores, pods=pods):
+            continue
+        better = strictest_policy(machine, (pod,), reserved_cores=group.reserved_cores)
+        cpus = f" and {pod.cpus} CPUs" if pod.cpus else ""
+        message = (
+            f"got {asked}, which refuses a pod of {counted(pod.gpus, 'GPU')}{cpus} on this machine of "
+            f"{counted(machine.numa_nodes, 'NUMA node')}: {_why(asked, machine, pod)}; take {better}"
+            f"{_more_cpus(asked, group, machine, pod)}"
+        )
+        yield Finding(f"{path}.topology_policy", message)
+
+
+def _why(policy: str, machine: Machine, pod: PodShape) -> str:
+    held = Counter(slot.numa_node for slot in machine.gpu_slots.values())
+    most = max(held.values(), default=0)
+    if policy == "single-numa-node" and pod.gpus > most:
+        return f"a node has {counted(most, 'GPU')} at most"
+    return "its CPUs and its GPUs do not come from the same, fewest nodes"
+
+
+def _more_cpus(policy: str, group: HostGroup, machine: Machine, pod: PodShape) -> str:
+    """The other way out: the smallest number of CPUs with which the policy admits the pod, where there is one."""
+    for cpus in range(pod.cpus, machine.cpus, machine.threads_per_core) if pod.cpus else ():
+        if admits(policy, machine, PodShape(gpus=pod.gpus, cpus=cpus), reserved_cores=group.reserved_cores):
+            return f", or ask for {cpus} CPUs in serving.cpus"
+    return ""
+
+
+def _pod_cpus(subject: Subject) -> Iterable[Finding]:
+    serving = subject.env.serving
+    if serving is None or serving.cpus is None:
+        return
+    if serving.memory_gib is None:
+        message = "set without memory_gib; only a pod that asks for both gets CPUs to itself, add memory_gib"
+        yield Finding("serving.cpus", message)
+    for path, group, machine, pod, pods in _hosting(subject.env):
+        threads = machine.threads_per_core
+        if pod.cpus % threads:
+            message = f"got {pod.cpus}, but the kubelet hands out whole cores of {threads} threads on {path}"
+            whole = max(threads, pod.cpus - pod.cpus % threads)
+            yield Finding("serving.cpus", f"{message} (full-pcpus-only); take {whole}")
+        kept = sum(map(len, reserved_by_node(machine, group.reserved_cores).values()))
+        most = (machine.cpus - kept) // pods // threads * threads
+        if pod.cpus > most:
+            message = f"{counted(pods, 'pod')} of {pod.cpus} CPUs need {pods * pod.cpus}, but a host of {path} has"
+            left = f"{machine.cpus - kept} besides {kept} reserved"
+            yield Finding("serving.cpus", f"{message} {left}; take {most} at most")
+
+
+def _memory(subject: Subject) -> Iterable[Finding]:
+    serving = subject.env.serving
+    for path, group in _groups(subject.env):
+        huge = numa_plan(group).hugepages_2mib / HUGE_PAGES_A_GIB
+        if huge >= group.memory_gib:
+            most = int(group.memory_gib * HUGE_PAGES_A_GIB) - 1
+            message = f"huge pages take {huge:g} GiB, but a host has {group.memory_gib:g} GiB"
+            yield Finding(f"{path}.hugepages_2mib", f"{message}; take fewer than {most + 1} pages, best far fewer")
+    for path, group, _, _, pods in _hosting(subject.env):
+        huge = numa_plan(group).hugepages_2mib / HUGE_PAGES_A_GIB
+        left = group.memory_gib - huge
+        if serving and serving.memory_gib and 0 < left < pods * serving.memory_gib:
+            message = (
+                f"{counted(pods, 'pod')} of {serving.memory_gib} GiB need {pods * serving.memory_gib} GiB, but a host "
+                f"of {path} has {left:g} GiB besides {huge:g} GiB of huge pages; take {int(left / pods)} at most"
+            )
+            yield Finding("serving.memory_gib", message)
+
+
+RULES = (
+    Rule(
+        id="host-profile-unknown",
+        severity="error",
+        summary="the catalog has no such machine",
+        find=_unknown_profile,
+    ),
+    Rule(
+        id="machine-invalid",
+        severity="error",
+        summary="the description of a machine contradicts itself",
+        find=_invalid,
+    ),
+    Rule(
+        id="machine-differs",
+        severity="error",
+        summary="a group's figures are not those of its machine",
+        find=_differs,
+    ),
+    Rule(
+        id="gpu-far-from-hca",
+        severity="warning",
+        summary="a GPU's nearest RDMA device is on another socket",
+        find=_far,
+    ),
+    Rule(
+        id="reserved-cpus-none",
+        severity="warning",
+        summary="no CPU can be kept for the system, so the kubelet pins none",
+        find=_no_reserved,
+    ),
+    Rule(
+        id="topology-policy-refuses",
+        severity="error",
+        summary="the kubelet's topology manager would refuse the planned pods",
+        find=_policy_refuses,
+    ),
+    Rule(
+        id="pod-cpus-refused",
+        severity="error",
+        summary="a pod cannot have the CPUs that it asks for",
+        find=_pod_cpus,
+    ),
+    Rule(
+        id="host-memory-short",
+        severity="error",
+        summary="huge pages and pods need more memory than a host has",
+        find=_memory,
+    ),
+)

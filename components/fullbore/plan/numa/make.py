@@ -1,0 +1,75 @@
+"""The NUMA plan of a group of machines."""
+
+from __future__ import annotations
+
+from fullbore.catalog.host_profiles import HUGEPAGES_2MIB
+from fullbore.config.models import Environment, HostGroup
+from fullbore.plan.model import NumaPlan, RankPlan
+from fullbore.plan.numa.cpus import cpu_list, rank_cpus, reserved_by_node, reserved_cpus
+from fullbore.plan.numa.kubelet import PodShape, strictest_policy
+from fullbore.plan.numa.machine import Machine, machine_of
+from fullbore.plan.numa.pairs import nearest_hca
+from fullbore.plan.pools import layout_of
+
+
+def planned_pod(env: Environment) -> PodShape | None:
+    """What a serving pod asks of its host; None where nothing is served."""
+    layout = layout_of(env)
+    return PodShape(gpus=layout.gpus, cpus=env.serving.cpus or 0) if env.serving and layout else None
+
+
+def numa_plan(group: HostGroup, pod: PodShape | None = None) -> NumaPlan:
+    """`pod` is what the hosts run; where it is not known, pods of one GPU or of all, with one CPU, are presumed."""
+    machine = machine_of(group)
+    return NumaPlan(
+        origin=machine.origin,
+        numa_nodes=machine.all_nodes,
+        reserved_cpus=reserved_cpus(machine, group.reserved_cores),
+        topology_policy=group.topology_policy or _policy(group, machine, pod),
+        cpus_across_nodes=pod is not None and pod.cpus * machine.numa_nodes > machine.cpus,
+        ranks=_ranks(group, machine),
+        interrupts=_interrupts(group, machine),
+        nvme={drive: slot.numa_node for slot in machine.slots for drive in slot.nvme},
+        hugepages_2mib=_hugepages(group),
+    )
+
+
+def _ranks(group: HostGroup, machine: Machine) -> tuple[RankPlan, ...]:
+    pairs = nearest_hca(machine, group.hcas)
+    cpus = rank_cpus(machine, group.reserved_cores)
+    return tuple(
+        RankPlan(
+            gpu=gpu,
+            numa_node=slot.numa_node,
+            hca=pairs[gpu][0] if gpu in pairs else "",
+            distance=pairs[gpu][1] if gpu in pairs else "",
+            cpus=cpu_list(cpus[gpu]),
+        )
+        for gpu, slot in sorted(machine.gpu_slots.items())
+    )
+
+
+def _interrupts(group: HostGroup, machine: Machine) -> dict[str, str]:
+    """On the reserved CPUs of the HCA's node, so that none runs on a rank's core. Not from an assumed tree: a wrong
+    node would be worse than what the kernel knows by itself."""
+    kept = reserved_by_node(machine, group.reserved_cores)
+    if not machine.known or not kept:
+        return {}
+    places = machine.hca_slots
+    return {hca: cpu_list(kept[places[hca].numa_node]) for hca in group.hcas if hca in places}
+
+
+def _policy(group: HostGroup, machine: Machine, pod: PodShape | None) -> str:
+    """A pod larger than the host is told by another check, and does not decide here."""
+    gpus = len(machine.gpu_slots)
+    if pod is None or pod.gpus > gpus:
+        pods = tuple(PodShape(gpus=count, cpus=1) for count in {min(1, gpus), gpus})
+    else:
+        pods = (pod,)
+    return strictest_policy(machine, pods, reserved_cores=group.reserved_cores)
+
+
+def _hugepages(group: HostGroup) -> int:
+    if group.hugepages_2mib is not None:
+        return group.hugepages_2mib
+    return HUGEPAGES_2MIB.get(group.accelerator or "", 0) if group.kind == "gpu" else 0

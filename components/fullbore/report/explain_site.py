@@ -1,0 +1,107 @@
+"""The site's part of an explanation: what lies near each GPU, where traffic lands, what the links carry. Pure."""
+
+from __future__ import annotations
+
+from fullbore.catalog.runtimes import LINE_SHARE
+from fullbore.config.models import Environment
+from fullbore.plan.fabric import links, narrowest_group
+from fullbore.plan.model import LandingPlan, Plan
+from fullbore.report.section import Section
+
+ARTICLE_GBPS = 100
+"""Above it, all-reduce is said to slow down steeply: the first of the articles that this project answers."""
+
+
+def numa_section(env: Environment, plan: Plan) -> Section:
+    """One row for each GPU of a group; the machines of a group are alike."""
+    groups = [(group.name, group.numa) for group in (plan.site.groups if plan.site else ()) if group.numa]
+    rows = tuple(
+        {
+            "group": name,
+            "GPU": rank.gpu,
+            "NUMA node": rank.numa_node,
+            "HCA": rank.hca or "none",
+            "distance": rank.distance or "none",
+            "CPUs of the rank": rank.cpus or "none",
+            "CPUs of the HCA's interrupts": numa.interrupts.get(rank.hca, "its NUMA node's"),
+        }
+        for name, numa in groups
+        for rank in numa.ranks
+    )
+    notes = (
+        f"{name}: machine {numa.origin}, reserved CPUs {numa.reserved_cpus or 'none'}, topology manager "
+        f"{numa.topology_policy}, {numa.hugepages_2mib} huge pages of 2 MiB"
+        for name, numa in groups
+        if numa.ranks
+    )
+    return Section(title="NUMA: what lies near each GPU of a host", rows=rows, note="\n".join(notes))
+
+
+def fabric_section(env: Environment, plan: Plan) -> Section:
+    """One row for each kind of traffic of each runtime, with the priority that it really lands on."""
+    fabric = plan.site.fabric if plan.site else None
+    rows = tuple(
+        {
+            "runtime": landing.runtime,
+            "asked": f"{landing.variable}={landing.asked}",
+            "traffic class": landing.traffic_class,
+            "decided by": landing.decided_by,
+            "DSCP": landing.dscp,
+            "priority (host)": landing.priority,
+            "priority (switch)": "not described" if landing.switch_priority is None else str(landing.switch_priority),
+            "lossless": _lossless(landing),
+            "congestion marked": "yes" if landing.marked and landing.ecn_capable else "no",
+        }
+        for landing in (fabric.landings if fabric else ())
+    )
+    return Section(title="fabric: where traffic lands", rows=rows)
+
+
+def _lossless(landing: LandingPlan) -> str:
+    if landing.paused_by_switch is None and landing.lossless:
+        return "if the switch does as below"
+    return "yes" if landing.lossless else "no"
+
+
+def environment_section(env: Environment, plan: Plan) -> Section:
+    fabric = plan.site.fabric if plan.site else None
+    group = next((group for group in plan.site.groups if group.kind == "gpu"), None) if plan.site else None
+    if fabric is None or group is None:
+        return Section(title="fabric: environment", rows=())
+    settings = {s.id.partition(".")[2]: s.want for s in group.hosts[0].settings if s.id.startswith("nccl.")}
+    rows = [{"for": "/etc/nccl.conf", "variable": name, "value": value} for name, value in settings.items()]
+    rows += [
+        {"for": f"processes with {runtime}", "variable": name, "value": value}
+        for runtime, lines in group.environment.items()
+        for name, value in lines.items()
+    ]
+    return Section(title="fabric: environment", rows=tuple(rows), note=f"of group {group.name}")
+
+
+def switch_section(env: Environment, plan: Plan) -> Section:
+    rows = tuple(
+        {"item": line.item, "must hold": line.value, "holds": line.holds or "not described"}
+        for line in (plan.site.fabric.switch if plan.site and plan.site.fabric else ())
+    )
+    return Section(title="fabric: switch ports towards the hosts", rows=rows)
+
+
+def links_section(env: Environment, plan: Plan) -> Section:
+    """What leaves a host, against what its links carry, and against the article's bound."""
+    site, fabric = env.site, plan.site.fabric if plan.site else None
+    group = narrowest_group(site) if site else None
+    if site is None or fabric is None or group is None:
+        return Section(title="fabric: rate", rows=())
+    rows = tuple(
+        {
+            "traffic": flow.what,
+            "KiB a token": round(flow.bytes_per_token / 1024, 1),
+            "tokens a second": round(flow.tokens_per_s, 1),
+            "leaves a host (Gbit/s)": round(flow.gbps, 1),
+            "beyond 100 Gbit/s": "yes" if flow.gbps > ARTICLE_GBPS else "no",
+        }
+        for flow in fabric.flows
+    )
+    carried = links(group) * site.link_gbps * LINE_SHARE
+    note = f"a host's {links(group)} links carry {carried:.0f} Gbit/s at {LINE_SHARE:.0%} of their rate"
+    return Section(title="fabric: rate", rows=rows, note=note)
