@@ -145,7 +145,7 @@ class NodeGroup(Strict):
 class Cloud(Strict):
     """The AWS side."""
 
-    region: Text = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$", description="AWS region, e.g. eu-central-1")
+    region: Text = Field(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]$", description="AWS region, e.g. eu-central-1")
     cidr: Network = Field(description="address range of the VPC")
     zones: tuple[Zone, ...] = Field(min_length=1, description="availability zone letters, e.g. [a, b]")
     kubernetes_version: Text = Field(default="1.33", description="EKS control plane version")

@@ -1,4 +1,4 @@
-"""Rules about instance types and node groups."""
+"""Rules about the region, instance types and node groups."""
 
 from __future__ import annotations
 
@@ -6,8 +6,28 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
 from fullbore.catalog.instances import INSTANCES
+from fullbore.catalog.regions import PARTITIONS, REGIONS
 from fullbore.config.models import NodeGroup
 from fullbore.plan.checks.base import Finding, Rule, Subject
+
+PARTITION = "aws"
+"""The partition that policies and endpoints are named in."""
+
+
+def _region(subject: Subject) -> Iterable[Finding]:
+    cloud = subject.env.cloud
+    if cloud and cloud.region not in REGIONS:
+        near = get_close_matches(cloud.region, REGIONS, n=3)
+        hint = f"did you mean {', '.join(near)}?" if near else f"e.g. {', '.join(PARTITIONS[PARTITION][:3])}"
+        yield Finding("cloud.region", f"got {cloud.region[:60]}, which is no region of AWS; {hint}")
+
+
+def _partition(subject: Subject) -> Iterable[Finding]:
+    cloud = subject.env.cloud
+    partition = REGIONS.get(cloud.region) if cloud else None
+    if cloud and partition and partition != PARTITION:
+        message = f"got {cloud.region} of the partition {partition}, but policies are named in partition {PARTITION}"
+        yield Finding("cloud.region", f"{message}; choose a region of that partition")
 
 
 def _groups(subject: Subject) -> Iterator[tuple[str, NodeGroup]]:
@@ -42,6 +62,13 @@ def _counts(subject: Subject) -> Iterable[Finding]:
 
 
 RULES = (
+    Rule(id="unknown-region", severity="error", summary="AWS has no such region", find=_region),
+    Rule(
+        id="region-partition",
+        severity="error",
+        summary="the region is in a partition of AWS that is not supported",
+        find=_partition,
+    ),
     Rule(id="unknown-instance", severity="error", summary="the catalog has no such instance type", find=_unknown),
     Rule(id="efa-too-many", severity="error", summary="more EFA interfaces than the type has", find=_efa),
     Rule(id="node-counts", severity="error", summary="min, desired and max nodes disagree", find=_counts),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from posixpath import normpath
 
 from fullbore.plan.checks.base import Finding, Rule, Subject
 from fullbore.plan.model import BUILDABLE
@@ -80,6 +81,19 @@ def _standby_kubeconfig(subject: Subject) -> Iterable[Finding]:
         yield Finding("cloud.kubeconfig", message)
 
 
+def _same_kubeconfig(subject: Subject) -> Iterable[Finding]:
+    """The standby would be deployed beside what it must survive."""
+    cloud, cluster = subject.env.cloud, subject.env.cluster
+    if not (cloud and cluster and cloud.kubeconfig and cluster.kubeconfig):
+        return
+    if normpath(cloud.kubeconfig) == normpath(cluster.kubeconfig):
+        message = (
+            f"got {cloud.kubeconfig[:60]}, the same file as cluster.kubeconfig, so the standby would be deployed "
+            "to the site's cluster; name the file of the EKS cluster"
+        )
+        yield Finding("cloud.kubeconfig", message)
+
+
 def _base(subject: Subject) -> Iterable[Finding]:
     image = subject.env.image
     if image and image.base and "@sha256:" not in image.base:
@@ -101,6 +115,12 @@ RULES = (
         severity="error",
         summary="a real standby does not name its cluster's kubeconfig",
         find=_standby_kubeconfig,
+    ),
+    Rule(
+        id="kubeconfig-shared",
+        severity="error",
+        summary="the site's and the cloud's cluster have the same kubeconfig",
+        find=_same_kubeconfig,
     ),
     Rule(id="base-by-tag", severity="error", summary="the base image is not named by digest", find=_base),
 )
