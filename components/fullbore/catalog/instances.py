@@ -1,4 +1,7 @@
-"""EC2 instance types with GPUs: how many, which, their EFA interfaces, and what an hour costs."""
+"""EC2 instance types with GPUs: how many, which, their EFA interfaces, and what an hour costs.
+
+What they are made of besides, and how they may be bought, is in `shapes`.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +31,14 @@ INSTANCES = {
     row.name: row
     for row in (
         InstanceRow(
-            name="g4dn.12xlarge", accelerator="t4", gpus=4, efa_interfaces=0, efa_source=_EC2, usd_per_hour=3.912
+            name="g4dn.12xlarge", accelerator="t4", gpus=4, efa_interfaces=1, efa_source=_EC2, usd_per_hour=3.912
         ),
         InstanceRow(name="g4dn.metal", accelerator="t4", gpus=8, efa_interfaces=1, efa_source=_EC2, usd_per_hour=7.824),
         InstanceRow(
             name="g6e.12xlarge", accelerator="l40s", gpus=4, efa_interfaces=1, efa_source=_EC2, usd_per_hour=10.49264
+        ),
+        InstanceRow(
+            name="g6e.24xlarge", accelerator="l40s", gpus=4, efa_interfaces=2, efa_source=_EC2, usd_per_hour=None
         ),
         InstanceRow(
             name="g6e.48xlarge", accelerator="l40s", gpus=8, efa_interfaces=4, efa_source=_EC2, usd_per_hour=30.13118
@@ -42,6 +48,9 @@ INSTANCES = {
         ),
         InstanceRow(name="p4d.24xlarge", accelerator="a100-40", gpus=8, efa_interfaces=4, usd_per_hour=21.957642),
         InstanceRow(name="p4de.24xlarge", accelerator="a100-80", gpus=8, efa_interfaces=4, usd_per_hour=27.44705),
+        InstanceRow(
+            name="p5.4xlarge", accelerator="h100", gpus=1, efa_interfaces=1, efa_source=_EC2, usd_per_hour=None
+        ),
         InstanceRow(name="p5.48xlarge", accelerator="h100", gpus=8, efa_interfaces=32, usd_per_hour=55.04),
         InstanceRow(
             name="p5e.48xlarge",

@@ -121,6 +121,17 @@ class Site(Strict):
     groups: dict[Name, HostGroup] = Field(min_length=1, description="machines by kind and rack")
 
 
+class Reservation(Strict):
+    """Capacity that was reserved before: an on-demand reservation, or the capacity block that was bought."""
+
+    id: Text = Field(pattern=r"^cr-[0-9a-f]{8,17}$", description="id of the reservation, e.g. cr-0a1b2c3d4e5f60718")
+    nodes: Whole = Field(ge=1, description="instances that it holds")
+    zone: Zone = Field(description="letter of the availability zone that it is in")
+    placement_group: Text | None = Field(
+        default=None, description="cluster placement group that it was created in; none if left out"
+    )
+
+
 class NodeGroup(Strict):
     """A group of cloud GPU nodes."""
 
@@ -140,6 +151,28 @@ class NodeGroup(Strict):
     busy_s_per_day: Whole = Field(
         default=0, ge=0, le=86_400, description="time a day in which all max_nodes run, seconds; billed by the second"
     )
+    zones: tuple[Zone, ...] = Field(
+        default=(),
+        description="zone letters of the nodes; if left out the reservation's, one where the nodes have EFA, or all",
+    )
+    placement: Literal["auto", "cluster", "none"] = Field(
+        default="auto",
+        description="whether the nodes are in a cluster placement group; auto: where they have EFA and are neither a "
+        "capacity block nor of a reservation that was made without one",
+    )
+    reservation: Reservation | None = Field(
+        default=None, description="reserved capacity that the nodes come from; a capacity block needs one"
+    )
+
+
+class Quotas(Strict):
+    """The account's EC2 quotas in the region, in vCPUs; one that is left out is not checked."""
+
+    p_on_demand: Whole | None = Field(default=None, ge=0, description="Running On-Demand P instances, vCPUs")
+    g_on_demand: Whole | None = Field(default=None, ge=0, description="Running On-Demand G and VT instances, vCPUs")
+    p4_spot: Whole | None = Field(default=None, ge=0, description="All P4, P3 and P2 Spot Instance Requests, vCPUs")
+    p5_spot: Whole | None = Field(default=None, ge=0, description="All P5 Spot Instance Requests, vCPUs")
+    g_spot: Whole | None = Field(default=None, ge=0, description="All G and VT Spot Instance Requests, vCPUs")
 
 
 class Cloud(Strict):
@@ -154,6 +187,11 @@ class Cloud(Strict):
         description="kubeconfig file of the EKS cluster, which a standby needs: "
         "`aws eks update-kubeconfig --kubeconfig FILE` writes one; left out only in a sandbox",
     )
+    pod_addresses: Literal["secondary", "prefix"] = Field(
+        default="secondary",
+        description="how the VPC network plugin gives addresses to pods: one by one, or in blocks of 16 (/28 prefixes)",
+    )
+    quotas: Quotas = Field(default=Quotas(), description="EC2 quotas of the account in the region, vCPUs")
     node_groups: dict[Name, NodeGroup] = Field(default={}, description="GPU node groups by name")
 
 

@@ -190,6 +190,15 @@ class SubnetPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InterfacePlan:
+    """One network interface of a node: its card, its place on the card, and whether it carries IP or EFA only."""
+
+    card: int
+    device: int
+    kind: Literal["interface", "efa-only"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class NodeGroupPlan:
     name: str
     instance_type: str
@@ -202,6 +211,17 @@ class NodeGroupPlan:
     capacity: Literal["on-demand", "spot", "capacity-block"]
     capacity_reservation_id: str | None = None
     """The reservation that the nodes come from; a capacity block needs one."""
+    zones: tuple[str, ...] = ()
+    """Zones of the nodes, by full name."""
+    placement: Literal["create", "existing", "none"] = "none"
+    """Whether the nodes are in a cluster placement group: one made for them, or one that is there."""
+    placement_group: str | None = None
+    """Name of the placement group that is there; None where one is made, or none is used."""
+    interfaces: tuple[InterfacePlan, ...] = ()
+    """Network interfaces, the primary first; empty where the type's network cards are not known."""
+    architecture: str = "x86_64"
+    vcpus: int = 0
+    """vCPUs of one node; 0 where not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +233,8 @@ class CloudPlan:
     node_groups: tuple[NodeGroupPlan, ...]
     endpoint_url: str | None
     """Where AWS is emulated; None for AWS itself."""
+    pod_addresses: Literal["secondary", "prefix"] = "secondary"
+    """How the VPC network plugin gives addresses to pods: one by one, or in blocks of 16."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
+AWS_LARGEST_PREFIX = 16
+"""The largest range that a VPC may have (AWS VPC user guide, VPC CIDR blocks)."""
 AWS_SMALLEST_PREFIX = 28
 """The smallest subnet that a VPC may have (AWS VPC user guide, subnet sizing)."""
 AWS_RESERVED_ADDRESSES = 5

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from fullbore.catalog.instances import INSTANCES
+from fullbore.catalog.shapes import SHAPES
 from fullbore.config.endpoints import ClusterEndpoint, Endpoints
-from fullbore.config.models import Cloud, Environment, HostGroup, NodeGroup, Site
+from fullbore.config.models import Cloud, Environment, HostGroup, Site
+from fullbore.plan.capacity import asked_nodes, efa_interfaces, interface_layout, placement_of, zones_of
 from fullbore.plan.fabric import fabric_plan
 from fullbore.plan.fit.memory import MEMORY_FRACTION
 from fullbore.plan.hosts import AGENT_PORT, Shared, document_for, roles_for, settings_for, shared_plan
@@ -93,24 +95,33 @@ def cloud_plan(cloud: Cloud, endpoints: Endpoints | None) -> CloudPlan:
         cidr=str(cloud.cidr),
         subnets=tuple(SubnetPlan(zone=cloud.region + zone, cidr=str(subnet)) for zone, subnet in subnets if subnet),
         kubernetes_version=cloud.kubernetes_version,
-        node_groups=tuple(_node_group(name, cloud.node_groups[name]) for name in sorted(cloud.node_groups)),
+        node_groups=tuple(_node_group(cloud, name) for name in sorted(cloud.node_groups)),
         endpoint_url=endpoints.aws.endpoint_url if endpoints and endpoints.aws else None,
+        pod_addresses=cloud.pod_addresses,
     )
 
 
-def _node_group(name: str, group: NodeGroup) -> NodeGroupPlan:
-    row = INSTANCES.get(group.instance_type)
-    all_efa = row.efa_interfaces if row else 0
+def _node_group(cloud: Cloud, name: str) -> NodeGroupPlan:
+    group = cloud.node_groups[name]
+    row, shape = INSTANCES.get(group.instance_type), SHAPES.get(group.instance_type)
+    placement, efa = placement_of(group), efa_interfaces(group)
     return NodeGroupPlan(
         name=name,
         instance_type=group.instance_type,
         accelerator=row.accelerator if row else "",
         gpus=row.gpus if row else 0,
-        efa_interfaces=all_efa if group.efa_interfaces is None else group.efa_interfaces,
+        efa_interfaces=efa,
         min_nodes=group.min_nodes,
         max_nodes=group.max_nodes,
-        desired_nodes=max(group.desired_nodes, group.min_nodes),
+        desired_nodes=asked_nodes(group),
         capacity=group.capacity,
+        capacity_reservation_id=group.reservation.id if group.reservation else None,
+        zones=tuple(cloud.region + zone for zone in zones_of(cloud, group)),
+        placement=placement,
+        placement_group=group.reservation.placement_group if group.reservation and placement == "existing" else None,
+        interfaces=interface_layout(shape, efa),
+        architecture=shape.architecture if shape else "x86_64",
+        vcpus=shape.vcpus if shape else 0,
     )
 
 

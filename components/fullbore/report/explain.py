@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from fullbore.catalog.shapes import QUOTAS
 from fullbore.config.models import Environment, HostGroup
+from fullbore.plan.capacity import quota_uses, zone_needs
 from fullbore.plan.cost import PURCHASES, purchase_of, usd_per_hour
 from fullbore.plan.fit import Aim, Fit, active_parameters, parameters, reason
 from fullbore.plan.model import Plan, ReplicaCost, Term
@@ -164,11 +166,48 @@ def _capacity(env: Environment, plan: Plan) -> Section:
             "all nodes run (h a day)": round(env.cloud.node_groups[group.name].busy_s_per_day / 3600, 2)
             if env.cloud
             else 0,
+            "reservation": group.capacity_reservation_id or "none",
+            "zones": ", ".join(group.zones),
+            "placement group": {"create": "its own", "existing": group.placement_group or "", "none": "none"}[
+                group.placement
+            ],
         }
         for group in (plan.cloud.node_groups if plan.cloud else ())
     )
     subnets = ", ".join(f"{subnet.zone} {subnet.cidr}" for subnet in plan.cloud.subnets) if plan.cloud else ""
     return Section(title="cloud capacity", rows=rows, note=f"subnets: {subnets}")
+
+
+def _addresses(env: Environment, plan: Plan) -> Section:
+    needs = zone_needs(env.cloud) if env.cloud else ()
+    rows = tuple(
+        {
+            "zone": need.zone,
+            "subnet": str(need.subnet),
+            "nodes at most": need.nodes,
+            "in units of": "16 addresses" if need.unit == "block" else "1 address",
+            "room": need.room,
+            "needed": need.least,
+            "taken by default": "unknown" if need.wanted is None else need.wanted,
+        }
+        for need in needs
+    )
+    note = "with the control plane and the private endpoints; by default the network plugin keeps addresses ready"
+    return Section(title="cloud addresses", rows=rows, note=note)
+
+
+def _quotas(env: Environment, plan: Plan) -> Section:
+    rows = tuple(
+        {
+            "quota": f"{QUOTAS[use.name].title} ({QUOTAS[use.name].code})",
+            "node groups": ", ".join(use.groups),
+            "asked for (vCPUs)": use.asked,
+            "at max_nodes (vCPUs)": use.most,
+            "quota (vCPUs)": "not given" if use.given is None else use.given,
+        }
+        for use in (quota_uses(env.cloud) if env.cloud else ())
+    )
+    return Section(title="cloud quotas", rows=rows, note="capacity blocks count against none of them")
 
 
 def _survives(env: Environment, plan: Plan) -> Section:
@@ -326,6 +365,8 @@ _SECTIONS: tuple[Callable[[Environment, Plan], Section], ...] = (
     switch_section,
     links_section,
     _capacity,
+    _addresses,
+    _quotas,
     _survives,
     _rpo,
     _rto,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from fullbore.config.endpoints import Endpoints
 from fullbore.config.models import Environment
+from fullbore.plan.change import Change
 from fullbore.problems import Problem, Severity
 
 
@@ -20,10 +21,11 @@ class Subject:
 
 
 class Finding(NamedTuple):
-    """Where, and the message: what, got, allowed, what to do."""
+    """Where, the message (what, got, allowed, what to do), and changes that, all made, remove it."""
 
     path: str
     message: str
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +38,8 @@ class Rule:
     find: Callable[[Subject], Iterable[Finding]]
 
     def problems(self, subject: Subject) -> Iterator[Problem]:
-        for path, message in self.find(subject):
-            yield Problem(path=path, severity=self.severity, rule=self.id, message=message)
+        for finding in self.find(subject):
+            yield Problem(path=finding.path, severity=self.severity, rule=self.id, message=finding.message)
 
 
 def counted(number: int, noun: str) -> str:

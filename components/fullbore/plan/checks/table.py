@@ -3,6 +3,7 @@
 from fullbore.config.endpoints import Endpoints
 from fullbore.config.models import Environment
 from fullbore.plan.checks import (
+    capacity,
     cloud,
     cost,
     fabric,
@@ -11,6 +12,7 @@ from fullbore.plan.checks import (
     network,
     numa,
     recovery,
+    room,
     serving,
     site,
     sovereignty,
@@ -30,6 +32,8 @@ RULES: tuple[Rule, ...] = (
     *serving.RULES,
     *cloud.RULES,
     *cost.RULES,
+    *capacity.RULES,
+    *room.RULES,
     *recovery.RULES,
     *sovereignty.RULES,
 )

@@ -1,0 +1,245 @@
+"""What EC2 instance types are made of, as the EC2 API describes them, and which quota they count against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_API = "EC2 DescribeInstanceTypes, recorded in getmoto/moto 5.2.5 moto/ec2/resources/instance_types.json"
+_GB200 = "https://aws.amazon.com/ec2/instance-types/p6/; no Spot: EC2 instance types, accelerated computing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuotaRow:
+    """One quota of EC2, counted in vCPUs. `name` is the field of `cloud.quotas`."""
+
+    name: str
+    code: str
+    title: str
+    source: str = "https://docs.aws.amazon.com/general/latest/gr/ec2-service.html, service quotas"
+
+
+QUOTAS = {
+    row.name: row
+    for row in (
+        QuotaRow(name="p_on_demand", code="L-417A185B", title="Running On-Demand P instances"),
+        QuotaRow(name="g_on_demand", code="L-DB2E81BA", title="Running On-Demand G and VT instances"),
+        QuotaRow(name="p4_spot", code="L-7212CCBC", title="All P4, P3 and P2 Spot Instance Requests"),
+        QuotaRow(name="p5_spot", code="L-C4BD4855", title="All P5 Spot Instance Requests"),
+        QuotaRow(name="g_spot", code="L-3819A6DF", title="All G and VT Spot Instance Requests"),
+    )
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """One instance type. What no source gives is None.
+
+    `efa_cards` are the network cards that carry EFA, one interface each. `card_0_interfaces` is how many interfaces
+    card 0 takes, `addresses` how many IPv4 addresses one of them holds. `instance_store_gb` is in 10^9 bytes.
+    `spot_quota` is None also where sources disagree (P6).
+    """
+
+    name: str
+    vcpus: int
+    memory_gib: int
+    network_cards: int | None
+    efa_cards: tuple[int, ...] | None
+    card_0_interfaces: int | None
+    addresses: int | None
+    instance_store_gb: int | None
+    bought: tuple[str, ...]
+    on_demand_quota: str
+    spot_quota: str | None
+    architecture: str = "x86_64"
+    source: str = _API
+
+
+SHAPES = {
+    row.name: row
+    for row in (
+        Shape(
+            name="g4dn.12xlarge",
+            vcpus=48,
+            memory_gib=192,
+            network_cards=1,
+            efa_cards=(0,),
+            card_0_interfaces=8,
+            addresses=30,
+            instance_store_gb=900,
+            bought=("on-demand", "spot"),
+            on_demand_quota="g_on_demand",
+            spot_quota="g_spot",
+        ),
+        Shape(
+            name="g4dn.metal",
+            vcpus=96,
+            memory_gib=384,
+            network_cards=1,
+            efa_cards=(0,),
+            card_0_interfaces=15,
+            addresses=50,
+            instance_store_gb=1800,
+            bought=("on-demand", "spot"),
+            on_demand_quota="g_on_demand",
+            spot_quota="g_spot",
+        ),
+        Shape(
+            name="g6e.12xlarge",
+            vcpus=48,
+            memory_gib=384,
+            network_cards=1,
+            efa_cards=(0,),
+            card_0_interfaces=10,
+            addresses=30,
+            instance_store_gb=3800,
+            bought=("on-demand", "spot"),
+            on_demand_quota="g_on_demand",
+            spot_quota="g_spot",
+        ),
+        Shape(
+            name="g6e.24xlarge",
+            vcpus=96,
+            memory_gib=768,
+            network_cards=2,
+            efa_cards=(0, 1),
+            card_0_interfaces=10,
+            addresses=50,
+            instance_store_gb=3800,
+            bought=("on-demand", "spot"),
+            on_demand_quota="g_on_demand",
+            spot_quota="g_spot",
+        ),
+        Shape(
+            name="g6e.48xlarge",
+            vcpus=192,
+            memory_gib=1536,
+            network_cards=4,
+            efa_cards=(0, 1, 2, 3),
+            card_0_interfaces=10,
+            addresses=50,
+            instance_store_gb=7600,
+            bought=("on-demand", "spot"),
+            on_demand_quota="g_on_demand",
+            spot_quota="g_spot",
+        ),
+        Shape(
+            name="p3dn.24xlarge",
+            vcpus=96,
+            memory_gib=768,
+            network_cards=1,
+            efa_cards=(0,),
+            card_0_interfaces=15,
+            addresses=50,
+            instance_store_gb=1800,
+            bought=("on-demand", "spot"),
+            on_demand_quota="p_on_demand",
+            spot_quota="p4_spot",
+        ),
+        Shape(
+            name="p4d.24xlarge",
+            vcpus=96,
+            memory_gib=1152,
+            network_cards=4,
+            efa_cards=(0, 1, 2, 3),
+            card_0_interfaces=15,
+            addresses=50,
+            instance_store_gb=8000,
+            bought=("on-demand", "spot", "capacity-block"),
+            on_demand_quota="p_on_demand",
+            spot_quota="p4_spot",
+        ),
+        Shape(
+            name="p4de.24xlarge",
+            vcpus=96,
+            memory_gib=1152,
+            network_cards=4,
+            efa_cards=(0, 1, 2, 3),
+            card_0_interfaces=15,
+            addresses=50,
+            instance_store_gb=8000,
+            bought=("on-demand", "spot", "capacity-block"),
+            on_demand_quota="p_on_demand",
+            spot_quota="p4_spot",
+        ),
+        Shape(
+            name="p5.4xlarge",
+            vcpus=16,
+            memory_gib=256,
+            network_cards=1,
+            efa_cards=(0,),
+            card_0_interfaces=4,
+            addresses=30,
+            instance_store_gb=3800,
+            bought=("on-demand", "spot", "capacity-block"),
+            on_demand_quota="p_on_demand",
+            spot_quota="p5_spot",
+        ),
+        Shape(
+            name="p5.48xlarge",
+            vcpus=192,
+            memory_gib=2048,
+            network_cards=32,
+            efa_cards=tuple(range(32)),
+            card_0_interfaces=2,
+            addresses=50,
+            instance_store_gb=30400,
+            bought=("on-demand", "spot", "capacity-block"),
+            on_demand_quota="p_on_demand",
+            spot_quota="p5_spot",
+        ),
+        Shape(
+            name="p5e.48xlarge",
+            vcpus=192,
+            memory_gib=2048,
+            network_cards=32,
+            efa_cards=tuple(range(32)),
+            card_0_interfaces=2,
+            addresses=50,
+            instance_store_gb=30400,
+            bought=("on-demand", "spot", "capacity-block"),
+            on_demand_quota="p_on_demand",
+            spot_quota="p5_spot",
+        ),
+        Shape(
+            name="p5en.48xlarge",
+            vcpus=192,
+            memory_gib=2048,
+            network_cards=16,
+            efa_cards=tuple(range(16)),
+            card_0_interfaces=4,
+            addresses=50,
+            instance_store_gb=30400,
+            bought=("on-demand", "spot", "capacity-block"),
+            on_demand_quota="p_on_demand",
+            spot_quota="p5_spot",
+        ),
+        Shape(
+            name="p6-b200.48xlarge",
+            vcpus=192,
+            memory_gib=2048,
+            network_cards=8,
+            efa_cards=tuple(range(8)),
+            card_0_interfaces=4,
+            addresses=50,
+            instance_store_gb=30400,
+            bought=("on-demand", "spot", "capacity-block"),
+            on_demand_quota="p_on_demand",
+            spot_quota=None,
+        ),
+        Shape(
+            name="p6e-gb200.36xlarge",
+            vcpus=144,
+            memory_gib=960,
+            network_cards=None,
+            efa_cards=None,
+            card_0_interfaces=None,
+            addresses=None,
+            instance_store_gb=None,
+            bought=("on-demand", "capacity-block"),
+            on_demand_quota="p_on_demand",
+            spot_quota=None,
+            architecture="arm64",
+            source=_GB200,
+        ),
+    )
+}

@@ -1,0 +1,209 @@
+"""Cloud capacity: what AWS recommends passes, what bug reports tell is found, and what is proposed helps."""
+
+import gzip
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fullbore import cloud as cloud_component
+from fullbore.catalog.instances import INSTANCES
+from fullbore.catalog.shapes import SHAPES
+from fullbore.config import Environment, parse
+from fullbore.plan import make_plan
+from fullbore.plan.capacity import INTERFACE_ENDPOINTS, holds, interface_layout, large_enough, zone_needs
+from fullbore.plan.change import apply
+from fullbore.plan.checks import RULES
+from fullbore.plan.checks.base import Finding, Subject
+from fullbore.plan.model import NodeGroupPlan
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "plan"
+BLOCK = {"id": "cr-0a1b2c3d4e5f60718", "nodes": 16, "zone": "b"}
+PLACED = {**BLOCK, "placement_group": "training"}
+
+
+def document(cidr: str = "10.64.0.0/16", quotas: dict[str, int] | None = None, **group: Any) -> dict[str, Any]:
+    burst = {"instance_type": "p5.48xlarge", "max_nodes": 16, **group}
+    cloud = {"region": "us-east-2", "cidr": cidr, "zones": ["a", "b"], "node_groups": {"burst": burst}}
+    return {"name": "example", "cloud": {**cloud, "quotas": quotas or {}}}
+
+
+def rules_broken(env: dict[str, Any]) -> set[str]:
+    return {problem.rule for problem in make_plan(parse(env)).problems}
+
+
+def planned(env: dict[str, Any]) -> NodeGroupPlan:
+    cloud = make_plan(parse(env)).cloud
+    assert cloud
+    return cloud.node_groups[0]
+
+
+@pytest.mark.parametrize(
+    ("arrangement", "placement", "zones"),
+    [
+        ({}, "create", ("us-east-2a",)),
+        ({"capacity": "spot"}, "create", ("us-east-2a",)),
+        ({"capacity": "capacity-block", "reservation": BLOCK}, "none", ("us-east-2b",)),
+        ({"reservation": BLOCK}, "none", ("us-east-2b",)),
+        ({"reservation": {**BLOCK, "placement_group": "training"}}, "existing", ("us-east-2b",)),
+        (
+            {"reservation": {**BLOCK, "placement_group": "training"}, "placement": "cluster"},
+            "existing",
+            ("us-east-2b",),
+        ),
+        ({"efa_interfaces": 0}, "none", ("us-east-2a", "us-east-2b")),
+        ({"zones": ["b"]}, "create", ("us-east-2b",)),
+    ],
+)
+def test_what_aws_recommends_passes(arrangement: dict[str, Any], placement: str, zones: tuple[str, ...]) -> None:
+    env = document(quotas={"p_on_demand": 3072, "p5_spot": 3072}, **arrangement)
+    assert rules_broken(env) == set()
+    assert (planned(env).placement, planned(env).zones) == (placement, zones)
+
+
+@pytest.mark.parametrize(
+    ("report", "arrangement", "rule"),
+    [
+        ("eksctl-io/eksctl#7949", {"reservation": BLOCK, "placement": "cluster"}, "reservation-placed"),
+        (
+            "terraform-aws-modules/terraform-aws-eks#3730",
+            {"capacity": "capacity-block", "reservation": BLOCK, "placement": "cluster"},
+            "capacity-block-placed",
+        ),
+        ("pulumi/pulumi-eks#1593", {"zones": ["a", "b"]}, "zones-apart"),
+        ("eksctl-io/eksctl#8320", {"capacity": "capacity-block"}, "capacity-block-unnamed"),
+        (
+            "aws-ia/terraform-aws-eks-blueprints, ml-capacity-block",
+            {"capacity": "capacity-block", "reservation": BLOCK, "zones": ["a"]},
+            "reservation-zone",
+        ),
+    ],
+)
+def test_what_was_reported_is_found(report: str, arrangement: dict[str, Any], rule: str) -> None:
+    assert rule in rules_broken(document(**arrangement)), report
+
+
+def test_a_group_scales_to_zero_by_default() -> None:
+    assert (planned(document()).min_nodes, planned(document()).desired_nodes) == (0, 0)
+
+
+@pytest.mark.parametrize("name", sorted(SHAPES))
+def test_a_shape_is_what_the_api_says(name: str) -> None:
+    recorded = json.loads(gzip.decompress(files("moto.ec2.resources").joinpath("instance_types.json.gz").read_bytes()))
+    shape, api = SHAPES[name], recorded.get(name)
+    if api is None:
+        assert shape.source != SHAPES["p5.48xlarge"].source
+        return
+    cards = api["NetworkInfo"]["NetworkCards"]
+    assert shape.vcpus == api["VCpuInfo"]["DefaultVCpus"]
+    assert shape.memory_gib * 1024 == api["MemoryInfo"]["SizeInMiB"]
+    assert shape.network_cards == len(cards)
+    assert shape.efa_cards == tuple(c["NetworkCardIndex"] for c in cards if "efa-only" in c["InterfaceTypes"])
+    assert shape.card_0_interfaces == cards[0]["MaximumNetworkInterfaces"]
+    assert shape.addresses == api["NetworkInfo"]["Ipv4AddressesPerInterface"]
+    assert shape.instance_store_gb == api["InstanceStorageInfo"]["TotalSizeInGB"]
+    assert set(shape.bought) == set(api["SupportedUsageClasses"])
+    assert (shape.architecture,) == tuple(api["ProcessorInfo"]["SupportedArchitectures"])
+    assert INSTANCES[name].gpus == api["GpuInfo"]["Gpus"][0]["Count"]
+    assert INSTANCES[name].efa_interfaces == api["NetworkInfo"]["EfaInfo"]["MaximumEfaInterfaces"]
+
+
+def test_every_instance_has_a_shape() -> None:
+    assert set(SHAPES) == set(INSTANCES)
+
+
+def test_the_plan_counts_the_endpoints_that_the_program_makes() -> None:
+    assert len(cloud_component.PRIVATE_SERVICES) == INTERFACE_ENDPOINTS
+
+
+@given(st.sampled_from(sorted(SHAPES)), st.integers(0, 40))
+def test_interfaces_have_places_of_their_own(name: str, efa: int) -> None:
+    shape = SHAPES[name]
+    layout = interface_layout(shape, efa)
+    if shape.efa_cards is None or efa > len(shape.efa_cards):
+        assert layout == ()
+        return
+    assert (layout[0].card, layout[0].device, layout[0].kind) == (0, 0, "interface")
+    assert [i.kind for i in layout[1:]] == ["efa-only"] * efa
+    assert len({(i.card, i.device) for i in layout}) == 1 + efa
+
+
+GROUPS = st.fixed_dictionaries(
+    {
+        "instance_type": st.sampled_from(sorted(SHAPES)),
+        "max_nodes": st.integers(1, 40),
+        "min_nodes": st.integers(0, 3),
+        "capacity": st.sampled_from(["on-demand", "spot", "capacity-block"]),
+        "placement": st.sampled_from(["auto", "cluster", "none"]),
+        "zones": st.lists(st.sampled_from("abc"), max_size=2, unique=True),
+        "efa_interfaces": st.sampled_from([None, 0, 1]),
+        "reservation": st.none()
+        | st.fixed_dictionaries(
+            {
+                "id": st.sampled_from(["cr-0a1b2c3d4e5f60718", "cr-0b1b2c3d4e5f60718"]),
+                "nodes": st.integers(1, 80),
+                "zone": st.sampled_from("abc"),
+                "placement_group": st.sampled_from([None, "training"]),
+            }
+        ),
+    }
+)
+CLOUDS = st.fixed_dictionaries(
+    {
+        "region": st.just("us-east-2"),
+        "cidr": st.integers(16, 26).map(lambda prefix: f"10.64.0.0/{prefix}"),
+        "zones": st.sampled_from([["a"], ["a", "b"]]),
+        "pod_addresses": st.sampled_from(["secondary", "prefix"]),
+        "quotas": st.dictionaries(st.sampled_from(["p_on_demand", "p5_spot", "g_spot"]), st.integers(0, 4000)),
+        "node_groups": st.dictionaries(st.sampled_from(["burst", "more"]), GROUPS, min_size=1),
+    }
+)
+
+
+def findings(env: Environment) -> list[tuple[str, Finding]]:
+    return [(rule.id, finding) for rule in RULES for finding in rule.find(Subject(env, None))]
+
+
+def assert_changes_help(env: dict[str, Any]) -> int:
+    found = [(rule, finding) for rule, finding in findings(parse(env)) if finding.changes]
+    for rule, finding in found:
+        changed = parse(apply(env, *finding.changes))
+        left = [again.path for other, again in findings(changed) if other == rule]
+        assert finding.path not in left, (rule, finding)
+        assert len(left) < sum(other == rule for other, _ in findings(parse(env))), (rule, finding)
+    return len(found)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=300)
+@given(CLOUDS)
+def test_a_change_that_is_proposed_removes_its_finding(cloud: dict[str, Any]) -> None:
+    assert_changes_help({"name": "example", "cloud": cloud})
+
+
+@pytest.mark.parametrize("case", sorted(path.name for path in FIXTURES.iterdir()))
+def test_a_change_that_a_fixture_gets_removes_its_finding(case: str) -> None:
+    assert_changes_help(yaml.safe_load((FIXTURES / case / "in.yaml").read_text()))
+
+
+@settings(deadline=None, max_examples=200)
+@given(CLOUDS, st.booleans())
+def test_the_larger_range_is_the_smallest_that_does(cloud: dict[str, Any], comfortable: bool) -> None:
+    config = parse({"name": "example", "cloud": cloud}).cloud
+    assert config
+    found = large_enough(config, comfortable)
+    every = [
+        config.model_copy(update={"cidr": config.cidr.supernet(new_prefix=p)})
+        for p in range(16, 27)
+        if p <= config.cidr.prefixlen
+    ]
+    enough = [
+        c.cidr
+        for c in every
+        if len(zone_needs(c)) == len(c.zones) and all(holds(need, comfortable) for need in zone_needs(c))
+    ]
+    assert found == (min(enough, key=lambda cidr: cidr.num_addresses) if enough else None)
