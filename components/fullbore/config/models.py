@@ -31,6 +31,7 @@ from fullbore.config.fabric import Load, Qos, Runtimes, Switch
 from fullbore.config.machine import Machine, TopologyPolicy
 from fullbore.config.recovery import Recovery
 from fullbore.config.sovereignty import Sovereignty
+from fullbore.config.versions import Versions
 
 
 class Host(Strict):
@@ -340,4 +341,7 @@ class Environment(Strict):
     recovery: Recovery | None = Field(default=None, description="figures that RPO and RTO follow from; needs standby")
     sovereignty: Sovereignty | None = Field(
         default=None, description="which data may leave the site, and where to; not checked if left out"
+    )
+    versions: Versions | None = Field(
+        default=None, description="versions that are locked together; a good set is chosen if left out"
     )

@@ -10,6 +10,7 @@ from fullbore.plan.cost import cost_plan
 from fullbore.plan.model import Plan
 from fullbore.plan.recovery import recovery_plan
 from fullbore.plan.sovereignty import data_flows
+from fullbore.plan.versions import versions_plan
 
 
 def make_plan(env: Environment, endpoints: Endpoints | None = None) -> Plan:
@@ -37,5 +38,6 @@ def make_plan(env: Environment, endpoints: Endpoints | None = None) -> Plan:
         recovery=recovery_plan(env),
         flows=data_flows(env),
         cost=cost_plan(env),
+        versions=versions_plan(env),
         problems=check(env, used),
     )

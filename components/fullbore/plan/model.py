@@ -469,6 +469,22 @@ class CostPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VersionPlan:
+    """One part of the lock; `given` where the environment says it, else it was chosen."""
+
+    part: str
+    version: str
+    given: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionsPlan:
+    """The versions that the site's machines and the cloud's images share."""
+
+    parts: tuple[VersionPlan, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """The whole environment, decided. Parts that the environment does not declare are None."""
 
@@ -489,4 +505,5 @@ class Plan:
     flows: tuple[DataFlow, ...]
     """Where data goes."""
     cost: CostPlan
+    versions: VersionsPlan
     problems: tuple[Problem, ...]

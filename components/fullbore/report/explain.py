@@ -210,6 +210,15 @@ def _quotas(env: Environment, plan: Plan) -> Section:
     return Section(title="cloud quotas", rows=rows, note="capacity blocks count against none of them")
 
 
+def _versions(env: Environment, plan: Plan) -> Section:
+    rows = tuple(
+        {"part": row.part, "version": row.version, "locked by": "environment" if row.given else "default"}
+        for row in plan.versions.parts
+    )
+    note = "for the site's machines and the cloud's images alike; defaults are chosen to go with what is given"
+    return Section(title="versions", rows=rows, note=note)
+
+
 def _survives(env: Environment, plan: Plan) -> Section:
     rows = tuple(
         {
@@ -367,6 +376,7 @@ _SECTIONS: tuple[Callable[[Environment, Plan], Section], ...] = (
     _capacity,
     _addresses,
     _quotas,
+    _versions,
     _survives,
     _rpo,
     _rto,

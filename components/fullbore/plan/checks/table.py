@@ -17,6 +17,7 @@ from fullbore.plan.checks import (
     site,
     sovereignty,
     structure,
+    versions,
 )
 from fullbore.plan.checks.base import Rule, Subject
 from fullbore.problems import Problem
@@ -36,6 +37,7 @@ RULES: tuple[Rule, ...] = (
     *room.RULES,
     *recovery.RULES,
     *sovereignty.RULES,
+    *versions.RULES,
 )
 
 
