@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,9 @@ import yaml
 from fullbore.config import KEY, ConfigError, Environment, parse
 from fullbore.config.paths import dotted
 from fullbore.config.yaml_text import read_mapping
-from fullbore.plan import make_plan
+from fullbore.plan import Plan, make_plan
 from fullbore.problems import Problem
-from fullbore.report.explain import explain
+from fullbore.report.explain import Section, explain
 
 ROOT = Path(__file__).parents[2]
 PLAN_FIXTURES = ROOT / "tests/fixtures/plan"
@@ -48,12 +48,21 @@ class Change:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an environment comes to; `environment` and `shown` are None where it is refused."""
+    """What an environment comes to; `environment` and `plan` are None where it is refused."""
 
     environment: Environment | None
     problems: frozenset[Problem]
-    shown: Any
-    """The plan without its problems, and what `fullbore explain` shows of it."""
+    plan: Plan | None
+    """Without its problems."""
+
+    @cached_property
+    def shown(self) -> tuple[Section, ...]:
+        """What `fullbore explain` tells."""
+        return explain(self.environment, self.plan) if self.environment and self.plan else ()
+
+    def same_plan(self, other: Outcome) -> bool:
+        """True where neither the plan nor what is told of it differs."""
+        return self.plan == other.plan and self.shown == other.shown
 
 
 @cache
@@ -67,7 +76,7 @@ def bases() -> dict[str, dict[str, Any]]:
         hub = (folder / "config.json").exists()
         if not hub and not any(problem["severity"] == "error" for problem in problems):
             found[folder.name] = read_mapping(folder / "in.yaml")
-    return {name: env for name, env in found.items() if outcome_of(env).shown is not None}
+    return {name: env for name, env in found.items() if outcome_of(env).plan}
 
 
 def outcome_of(env: Mapping[str, Any]) -> Outcome:
@@ -76,8 +85,7 @@ def outcome_of(env: Mapping[str, Any]) -> Outcome:
     except ConfigError as error:
         return Outcome(None, frozenset(error.problems), None)
     plan = make_plan(environment)
-    shown = (replace(plan, problems=()), explain(environment, plan))
-    return Outcome(environment, frozenset(plan.problems), shown)
+    return Outcome(environment, frozenset(plan.problems), replace(plan, problems=()))
 
 
 @cache
@@ -240,7 +248,7 @@ def verdict(change: Change) -> str:
         return "problem"
     if after.environment is None:
         return f"refused elsewhere: {sorted(map(str, after.problems))[:2]}"
-    if after.shown != before.shown:
+    if not after.same_plan(before):
         return "plan"
     if after.environment == before.environment or _alive(change):
         return "meaning"
@@ -255,7 +263,7 @@ def _alive(change: Change) -> bool:
     values = (*values_seen().get(name, ()), 1, 2, 3, 64, 0.5, "other", "vm.other", {"vm.other": 1}, [], {})
     for value in values:
         after = outcome_of(changed(bases()[change.base], Change(change.base, "set", change.path, value)))
-        if after.environment and (after.shown != before.shown or after.problems != before.problems):
+        if after.environment and (after.problems != before.problems or not after.same_plan(before)):
             return True
     return False
 

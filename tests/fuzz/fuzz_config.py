@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from config_mutations import Change, change_of, verdict
 
@@ -20,7 +21,9 @@ GOOD = ("problem", "plan", "meaning")
 FAILED = Path(__file__).with_name("config-failed.json")
 LOG = Path(__file__).resolve().parents[2] / ".campaign" / "fuzz-config.json"
 EVERY = 500
-"""Changes between two writes of the log."""
+"""Changes between two lines of progress."""
+LONGEST_S = 30
+"""A change that takes longer than this hangs."""
 
 
 def failed() -> list[Change]:
@@ -36,12 +39,19 @@ def keep(change: Change) -> None:
         FAILED.write_text(text + "\n", encoding="utf-8")
 
 
+def _hangs(*_: object) -> NoReturn:
+    raise TimeoutError(f"no answer within {LONGEST_S} s")
+
+
 def run(first: int, seconds: float, most: int | None) -> tuple[int, Counter[str]]:
     """Changes from the seed `first` on; the next seed, and how often each verdict was given."""
+    signal.signal(signal.SIGALRM, _hangs)
     began, seed, counts = time.monotonic(), first, Counter[str]()
     while time.monotonic() - began < seconds and (most is None or seed - first < most):
         change = change_of(seed)
+        signal.alarm(LONGEST_S)
         found = verdict(change)
+        signal.alarm(0)
         counts[found if found in GOOD else "defect"] += 1
         if found not in GOOD:
             keep(change)

@@ -32,9 +32,11 @@ FIRST_ADDRESS = int(IPv4Address("10.0.0.1"))
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the command, as the kernel counted it."""
+    """One run of the command, as the kernel counted it. On a machine that is shared, what the CPU took says more than
+    what the clock took."""
 
     seconds: float
+    cpu_s: float
     memory_mib: float
 
 
@@ -71,7 +73,7 @@ def run(*arguments: str) -> Run:
     if process.returncode:
         said = process.stderr.read().decode() if process.stderr else ""
         raise SandboxError(f"fullbore {arguments[0]} ended with {process.returncode}: {said.strip()[-300:]}")
-    return Run(seconds, usage.ru_maxrss / 1024)
+    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def measure(folder: Path) -> Result:
@@ -80,21 +82,24 @@ def measure(folder: Path) -> Result:
     files = {hosts: folder / f"{hosts}.yaml" for hosts in SIZES}
     for hosts, file in files.items():
         file.write_text("".join(environment(hosts)), encoding="utf-8")
-    helped = statistics.median(run("--help").seconds for _ in range(HELP_RUNS))
+    helped = sorted((run("--help") for _ in range(HELP_RUNS)), key=lambda item: item.seconds)[HELP_RUNS // 2]
     runs: dict[int, list[Run]] = {hosts: [] for hosts in SIZES}
     for _ in range(RUNS):
         for hosts, file in files.items():
             runs[hosts].append(run("check", str(file)))
     seconds = {hosts: statistics.median(item.seconds for item in runs[hosts]) for hosts in SIZES}
+    cpu = {hosts: statistics.median(item.cpu_s for item in runs[hosts]) for hosts in SIZES}
     memory = {hosts: max(item.memory_mib for item in runs[hosts]) for hosts in SIZES}
     small, large = SIZES[0], SIZES[-1]
     return Result(
         name="check",
         machine=at_start,
-        ratios={f"per_host_{large}_to_{small}": (seconds[large] / large) / (seconds[small] / small)},
+        ratios={f"per_host_{large}_to_{small}": (cpu[large] / large) / (cpu[small] / small)},
         figures={
-            "help_s": helped,
+            "help_s": helped.seconds,
+            "help_cpu_s": helped.cpu_s,
             **{f"hosts_{hosts}_s": value for hosts, value in seconds.items()},
+            **{f"hosts_{hosts}_cpu_s": value for hosts, value in cpu.items()},
             **{f"hosts_{hosts}_mib": value for hosts, value in memory.items()},
         },
     )
@@ -128,7 +133,7 @@ def plot(points: Sequence[tuple[int, float]], goal: float) -> str:
         f'<polyline points="{line}" fill="none" stroke="#1f5fbf" stroke-width="2"/>{marks}'
         f'<text x="{(x0 + x1) / 2}" y="{height - 4}" text-anchor="middle">hosts of one environment, 8 GPUs each</text>'
         f'<text x="14" y="{(y0 + y1) / 2}" text-anchor="middle" transform="rotate(-90 14 {(y0 + y1) / 2})">'
-        "seconds of fullbore check</text></svg>\n"
+        "CPU seconds of fullbore check</text></svg>\n"
     )
 
 
@@ -144,7 +149,7 @@ def main() -> int:
             print(f"check: {error}", file=sys.stderr)
             return 1
     if chosen.plot:
-        points = [(hosts, result.figures[f"hosts_{hosts}_s"]) for hosts in SIZES]
+        points = [(hosts, result.figures[f"hosts_{hosts}_cpu_s"]) for hosts in SIZES]
         chosen.plot.write_text(plot(points, GOAL_S), encoding="utf-8")
     show(result)
     return 0
