@@ -141,9 +141,10 @@ def _unused_figure(subject: Subject) -> Iterable[Finding]:
     if given is None or env.standby is None:
         return
     methods = {data.method for data in copied_data(env).values()}
+    steady = any(data.method in ("block-sync", "continuous") and data.change_gib_per_hour for data in given.data.values())
     cold = (given.replicas or env.standby.replicas) > env.standby.replicas
     needs = {
-        "link_gbps": (bool(methods), "nothing is copied"),
+        "link_gbps": (steady or bool(methods & {"datasync", "backup"}), "no copy is said to move anything over it"),
         "prepare_s": ("datasync" in methods, "nothing is copied by datasync"),
         "verify_mib_s": ("datasync" in methods, "nothing is copied by datasync"),
         "distance_km": ("block-sync" in methods, "nothing is copied by block-sync"),
