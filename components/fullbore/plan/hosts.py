@@ -24,6 +24,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
@@ -127,7 +128,8 @@ def _fabric(site: Site, group: HostGroup, environment: Mapping[str, Mapping[str,
 def settings_for(shared: Shared, host: str) -> tuple[Setting, ...]:
     """All settings of one host, in the order of the roles that write them."""
     plan_file = Setting(id=f"file.{DOCUMENT_PATH}", role="node_agent", want=_sha256(_text(shared, host)))
-    return _in_role_order((*shared.settings, plan_file))
+    place = bisect_right(shared.settings, ROLES.index(plan_file.role), key=lambda setting: ROLES.index(setting.role))
+    return (*shared.settings[:place], plan_file, *shared.settings[place:])
 
 
 def roles_for(settings: tuple[Setting, ...]) -> tuple[str, ...]:
@@ -157,7 +159,7 @@ def _text(shared: Shared, host: str) -> str:
 
 def _joined(texts: Mapping[str, str]) -> str:
     """Canonical JSON of an object from that of its values."""
-    return "{" + ",".join(f"{_canonical(key)}:{texts[key]}" for key in sorted(texts)) + "}"
+    return "{" + ",".join([f'"{key}":{texts[key]}' for key in sorted(texts)]) + "}"
 
 
 def document_text(document: Mapping[str, object]) -> str:
@@ -222,8 +224,7 @@ def _in_role_order(settings: tuple[Setting, ...]) -> tuple[Setting, ...]:
     return tuple(sorted(settings, key=lambda setting: ROLES.index(setting.role)))
 
 
-def _canonical(value: object) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 
 def _sha256(text: str) -> str:

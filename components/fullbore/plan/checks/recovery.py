@@ -141,10 +141,11 @@ def _unused_figure(subject: Subject) -> Iterable[Finding]:
     if given is None or env.standby is None:
         return
     methods = {data.method for data in copied_data(env).values()}
-    steady = any(data.method in ("block-sync", "continuous") and data.change_gib_per_hour for data in given.data.values())
+    steady = [data for data in given.data.values() if data.method in ("block-sync", "continuous")]
+    moving = bool(methods & {"datasync", "backup"}) or any(data.change_gib_per_hour for data in steady)
     cold = (given.replicas or env.standby.replicas) > env.standby.replicas
     needs = {
-        "link_gbps": (steady or bool(methods & {"datasync", "backup"}), "no copy is said to move anything over it"),
+        "link_gbps": (moving, "no copy is said to move anything over it"),
         "prepare_s": ("datasync" in methods, "nothing is copied by datasync"),
         "verify_mib_s": ("datasync" in methods, "nothing is copied by datasync"),
         "distance_km": ("block-sync" in methods, "nothing is copied by block-sync"),

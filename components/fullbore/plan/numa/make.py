@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
+
 from fullbore.catalog.host_profiles import HUGEPAGES_2MIB
 from fullbore.config.models import Environment, HostGroup
 from fullbore.plan.model import NumaPlan, RankPlan
@@ -20,23 +23,44 @@ def planned_pod(env: Environment) -> PodShape | None:
 
 def numa_plan(group: HostGroup, pod: PodShape | None = None) -> NumaPlan:
     """`pod` is what the hosts run; where it is not known, pods of one GPU or of all, with one CPU, are presumed."""
-    machine = machine_of(group)
+    asked = _Asked(
+        hcas=group.hcas,
+        reserved_cores=group.reserved_cores,
+        topology_policy=group.topology_policy,
+        hugepages_2mib=_hugepages(group),
+    )
+    return _decided(machine_of(group), asked, pod)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What a group says besides its machine."""
+
+    hcas: tuple[str, ...]
+    reserved_cores: int
+    topology_policy: str | None
+    hugepages_2mib: int
+
+
+@lru_cache(maxsize=128)
+def _decided(machine: Machine, asked: _Asked, pod: PodShape | None) -> NumaPlan:
+    """Decided once for all groups of equal machines: a site of thousands of hosts has few kinds."""
     return NumaPlan(
         origin=machine.origin,
         numa_nodes=machine.all_nodes,
-        reserved_cpus=reserved_cpus(machine, group.reserved_cores),
-        topology_policy=group.topology_policy or _policy(group, machine, pod),
+        reserved_cpus=reserved_cpus(machine, asked.reserved_cores),
+        topology_policy=asked.topology_policy or _policy(asked, machine, pod),
         cpus_across_nodes=pod is not None and pod.cpus * machine.numa_nodes > machine.cpus,
-        ranks=_ranks(group, machine),
-        interrupts=_interrupts(group, machine),
+        ranks=_ranks(asked, machine),
+        interrupts=_interrupts(asked, machine),
         nvme={drive: slot.numa_node for slot in machine.slots for drive in slot.nvme},
-        hugepages_2mib=_hugepages(group),
+        hugepages_2mib=asked.hugepages_2mib,
     )
 
 
-def _ranks(group: HostGroup, machine: Machine) -> tuple[RankPlan, ...]:
-    pairs = nearest_hca(machine, group.hcas)
-    cpus = rank_cpus(machine, group.reserved_cores)
+def _ranks(asked: _Asked, machine: Machine) -> tuple[RankPlan, ...]:
+    pairs = nearest_hca(machine, asked.hcas)
+    cpus = rank_cpus(machine, asked.reserved_cores)
     return tuple(
         RankPlan(
             gpu=gpu,
@@ -49,24 +73,24 @@ def _ranks(group: HostGroup, machine: Machine) -> tuple[RankPlan, ...]:
     )
 
 
-def _interrupts(group: HostGroup, machine: Machine) -> dict[str, str]:
+def _interrupts(asked: _Asked, machine: Machine) -> dict[str, str]:
     """On the reserved CPUs of the HCA's node, so that none runs on a rank's core. Not from an assumed tree: a wrong
     node would be worse than what the kernel knows by itself."""
-    kept = reserved_by_node(machine, group.reserved_cores)
+    kept = reserved_by_node(machine, asked.reserved_cores)
     if not machine.known or not kept:
         return {}
     places = machine.hca_slots
-    return {hca: cpu_list(kept[places[hca].numa_node]) for hca in group.hcas if hca in places}
+    return {hca: cpu_list(kept[places[hca].numa_node]) for hca in asked.hcas if hca in places}
 
 
-def _policy(group: HostGroup, machine: Machine, pod: PodShape | None) -> str:
+def _policy(asked: _Asked, machine: Machine, pod: PodShape | None) -> str:
     """A pod larger than the host is told by another check, and does not decide here."""
     gpus = len(machine.gpu_slots)
     if pod is None or pod.gpus > gpus:
         pods = tuple(PodShape(gpus=count, cpus=1) for count in {min(1, gpus), gpus})
     else:
         pods = (pod,)
-    return strictest_policy(machine, pods, reserved_cores=group.reserved_cores)
+    return strictest_policy(machine, pods, reserved_cores=asked.reserved_cores)
 
 
 def _hugepages(group: HostGroup) -> int:
