@@ -71,6 +71,8 @@ class Document:
     """Oldest GPU driver that the plan allows, e.g. 580.65.06."""
     fabric: Fabric = field(default_factory=Fabric)
     port: int | None = None
+    monitor_port: int | None = None
+    """Where the memory monitor serves /metrics; it only logs if left out."""
     weights_sha256: str | None = None
     """Digest of the weights' manifest."""
 
@@ -137,6 +139,7 @@ def parse(value: Mapping[str, object]) -> Document:
         driver=version_field(value, "driver"),
         fabric=fabric(value.get("fabric")),
         port=count_field(value, "port"),
+        monitor_port=count_field(value, "monitor_port"),
         weights_sha256=text_field(value, "weights_sha256"),
     )
 

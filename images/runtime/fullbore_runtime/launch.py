@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Mapping
 from typing import NoReturn
@@ -65,5 +66,8 @@ def launch(tuned: Launch) -> NoReturn:
     """Become the engine. Raises RuntimeRefusal."""
     tuned.check()
     bind(tuned.binds)
+    for beside in tuned.of("beside"):
+        # Never waited for: it ends with the engine, which this process is about to be.
+        subprocess.Popen([sys.executable, "-m", beside.name, *beside.values])
     argv = command(tuned)
     os.execve(argv[0], argv, environment(tuned, os.environ))

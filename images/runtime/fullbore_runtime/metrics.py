@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+from fullbore_runtime.memory import Outlook
 
 FIRST_TOKEN_S = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 REQUEST_S = (0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 120.0)
+
+MIB = 1 << 20
 
 HELP = {
     "vllm:num_requests_running": ("gauge", "Requests that are being generated."),
@@ -23,6 +29,12 @@ HELP = {
     "vllm:e2e_request_latency_seconds": ("histogram", "Seconds from request to last token."),
     "process_resident_memory_bytes": ("gauge", "Resident memory."),
     "process_start_time_seconds": ("gauge", "Start of the process since the epoch."),
+    "DCGM_FI_DEV_FB_USED": ("gauge", "Framebuffer memory used, MiB."),
+    "DCGM_FI_DEV_FB_FREE": ("gauge", "Framebuffer memory free, MiB."),
+    "DCGM_FI_DEV_FB_RESERVED": ("gauge", "Framebuffer memory reserved by the driver, MiB."),
+    "fullbore_gpu_memory_full_seconds": ("gauge", "Seconds until GPU memory runs out if it grows on as it did."),
+    "fullbore_gpu_memory_warning": ("gauge", "1 while GPU memory is about to run out."),
+    "fullbore_gpu_process_memory_bytes": ("gauge", "GPU memory of one process."),
 }
 
 
@@ -99,6 +111,24 @@ class Metrics:
             seen += count
             lines.append(f'{name}_bucket{{{self.label},le="{bound}"}} {seen}')
         return [*lines, f"{name}_sum{{{self.label}}} {histogram.total:.6f}", f"{name}_count{{{self.label}}} {seen}"]
+
+
+def gpu_memory_text(outlooks: Iterable[Outlook]) -> str:
+    """Memory of every GPU, and of every process on it, in the exposition format 0.0.4. Labels are dcgm-exporter's."""
+    values: dict[str, list[str]] = {name: [] for name in HELP if name.startswith(("DCGM_", "fullbore_gpu_"))}
+    for outlook in outlooks:
+        now = outlook.reading
+        label = f'gpu="{now.index}",UUID="{escape(now.uuid)}",modelName="{escape(now.name)}"'
+        values["DCGM_FI_DEV_FB_USED"].append(f"{{{label}}} {now.used / MIB:.10g}")
+        values["DCGM_FI_DEV_FB_FREE"].append(f"{{{label}}} {now.room / MIB:.10g}")
+        values["DCGM_FI_DEV_FB_RESERVED"].append(f"{{{label}}} {now.reserved / MIB:.10g}")
+        full = "+Inf" if math.isinf(outlook.full_in_s) else f"{outlook.full_in_s:.3f}"
+        values["fullbore_gpu_memory_full_seconds"].append(f"{{{label}}} {full}")
+        values["fullbore_gpu_memory_warning"].append(f"{{{label}}} {int(outlook.warns)}")
+        for pid, used in sorted(now.processes.items()):
+            if used is not None:
+                values["fullbore_gpu_process_memory_bytes"].append(f'{{{label},pid="{pid}"}} {used}')
+    return "".join(block(name, [name + line for line in lines]) for name, lines in values.items() if lines)
 
 
 def block(name: str, lines: list[str]) -> str:

@@ -12,7 +12,7 @@ from fullbore_runtime.document import Document
 from fullbore_runtime.facts.model import Facts
 from fullbore_runtime.tune import cpu, sglang, vllm
 from fullbore_runtime.tune.binding import places
-from fullbore_runtime.tune.engines import VERSIONS
+from fullbore_runtime.tune.engines import VERSIONS, memory_monitor
 from fullbore_runtime.tune.environment import environment
 from fullbore_runtime.tune.machine import MIB, Ranks, ranks
 from fullbore_runtime.tune.refusals import broken_hcas, refusals
@@ -47,7 +47,12 @@ def _on_gpus(facts: Facts, plan: Document) -> Launch:
     model = arg("model" if engine == "vllm" else "model-path", facts.weights.directory, "where the weights are mounted")
     return Launch(
         engine=engine,
-        settings=(model, *environment(facts, plan, used), *ENGINES[engine](facts, plan, used)),
+        settings=(
+            model,
+            *environment(facts, plan, used),
+            *ENGINES[engine](facts, plan, used),
+            memory_monitor(plan),
+        ),
         refusals=(*refusals(facts, plan, used, engine), *_described(facts)),
         warnings=tuple(_warnings(facts, plan, used, engine)),
     )

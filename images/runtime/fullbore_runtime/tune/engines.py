@@ -21,6 +21,15 @@ def port(facts: Facts, plan: Document) -> Setting:
     return arg("port", plan.port or facts.port, "the plan's port" if plan.port else "FULLBORE_PORT, else 8000")
 
 
+def memory_monitor(plan: Document) -> Setting:
+    """Below half of the room that the plan leaves outside of the engine's share, growth is the engine's own start."""
+    fraction = plan.memory_fraction or MEMORY_FRACTION
+    values = (f"--quiet={(1 + fraction) / 2:g}", *([f"--port={plan.monitor_port}"] if plan.monitor_port else []))
+    return Setting(
+        "beside", "fullbore_runtime.monitor", values, "warns before GPU memory runs out, and says who takes it"
+    )
+
+
 def dtype(plan: Document, ranks: Ranks) -> Setting:
     """Precision of activations, and of weights that are not quantised."""
     if plan.precision in DTYPES:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from fullbore_runtime.errors import RuntimeRefusal
 
-Kind = Literal["env", "arg", "bind", "left"]
+Kind = Literal["env", "arg", "bind", "beside", "left"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class Setting:
     """One decision.
 
     `kind` is env for a variable, arg for an argument of the engine, bind for what the launcher does to its own process
-    before it becomes the engine, and left for what was considered and is not set. An argument without values is a flag.
+    before it becomes the engine, beside for a module that runs beside the engine, and left for what was considered and
+    is not set. An argument without values is a flag.
     """
 
     kind: Kind
@@ -34,6 +35,8 @@ class Setting:
             return f"({self.name})"
         if self.kind == "arg":
             return " ".join(self.words())
+        if self.kind == "beside":
+            return f"beside: {self.name} {self.value}".rstrip()
         return f"{'bind ' if self.kind == 'bind' else ''}{self.name}={self.value}"
 
     def words(self) -> list[str]:
