@@ -126,7 +126,7 @@ class Reservation(Strict):
     """Capacity that was reserved before: an on-demand reservation, or the capacity block that was bought."""
 
     id: Text = Field(pattern=r"^cr-[0-9a-f]{8,17}$", description="id of the reservation, e.g. cr-0a1b2c3d4e5f60718")
-    nodes: Whole = Field(ge=1, description="instances that it holds")
+    nodes: Whole = Field(ge=1, description="nodes that it holds")
     zone: Zone = Field(description="letter of the availability zone that it is in")
     placement_group: Text | None = Field(
         default=None, description="cluster placement group that it was created in; none if left out"
