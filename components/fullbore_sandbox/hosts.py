@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,17 +40,21 @@ class SandboxHost:
         return " ".join((self.folder / "ssh_host_ed25519_key.pub").read_text().split()[:2])
 
 
-def start(state: State, environment: Environment, image: str) -> dict[str, dict[str, str | int]]:
+def start(
+    state: State, environment: Environment, image: str, warn: Callable[[str], None]
+) -> dict[str, dict[str, str | int]]:
     """Start every host of the environment and wait until SSH answers; `hosts` of endpoints.json.
 
-    A host that runs is left as it is, one that died is started with the files it had. Raises SandboxError.
+    A host that runs is left as it is, one that died is started with the files it had. One that does not answer is
+    told to `warn` and left: the stack names it and goes on without it, as far as it may. Raises SandboxError.
     """
     user_key(state)
     hosts = list(described(state, environment))
     running = containers(state)
     with ThreadPoolExecutor(4) as pool:
-        for future in [pool.submit(_start, state, host, image, running.get(host.container)) for host in hosts]:
-            future.result()
+        for silent in pool.map(lambda host: _start(state, host, image, running.get(host.container)), hosts):
+            if silent:
+                warn(silent)
     return {h.name: {"address": h.address, "port": 22, "host_key": h.host_key} for h in hosts}
 
 
@@ -104,7 +108,10 @@ def _describe(folder: Path, group: HostGroup, name: str) -> None:
     write_atomically(written, described)
 
 
-def _start(state: State, host: SandboxHost, image: str, was: str | None) -> None:
+def _start(state: State, host: SandboxHost, image: str, was: str | None) -> str | None:
+    """Start the host that was as `was` says; why it does not answer, None where it does."""
+    if was == "paused":
+        return f"{host.name}: paused, and left so"
     if was in ("created", "initialized"):  # a start that failed: nothing ran in it, and what it was given may be wrong
         podman(state, "rm", "--force", host.container)
         was = None
@@ -112,7 +119,7 @@ def _start(state: State, host: SandboxHost, image: str, was: str | None) -> None
         podman(state, "run", "--detach", *_arguments(state, host), image, INIT)
     elif was != "running":
         podman(state, "start", host.container)
-    _wait_for_ssh(state, host)
+    return _wait_for_ssh(state, host)
 
 
 def _arguments(state: State, host: SandboxHost) -> list[str]:
@@ -149,17 +156,18 @@ def _uuid(state: State, name: str) -> str:
     return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:32]}"
 
 
-def _wait_for_ssh(state: State, host: SandboxHost) -> None:
+def _wait_for_ssh(state: State, host: SandboxHost) -> str | None:
+    """Why it does not answer, None where it does. Raises SandboxError where it did not even boot."""
     deadline = time.monotonic() + BOOT_S
     while True:
         done = subprocess.run(ssh(state, host, "true"), capture_output=True, text=True, check=False)
         if done.returncode == 0:
-            return
+            return None
         if containers(state).get(host.container) in ("exited", "stopped", "dead"):
             log = podman(state, "logs", "--tail", "15", host.container)
             raise SandboxError(f"{host.name}: the host stopped while it booted\n{log}")
         if time.monotonic() > deadline:
-            raise SandboxError(f"{host.name}: no SSH after {BOOT_S:.0f} s: {done.stderr.strip()}")
+            return f"{host.name}: no SSH after {BOOT_S:.0f} s: {done.stderr.strip()}"
         time.sleep(POLL_S)
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from fullbore.config.models import Environment
 from fullbore_sandbox import cloud, cluster, engine, hosts, podman, process, registry, rootfs, settle, toolchain
 from fullbore_sandbox.state import State, write_atomically
-from fullbore_sandbox.steps import Step, run
+from fullbore_sandbox.steps import Say, Step, run
 from fullbore_sandbox.toolchain import ENGINE, TOOLS
 
 SERVICES = ("gateway", "prometheus", "alertmanager")
@@ -32,7 +32,7 @@ BUILD_ORDER = (
 def up(state: State, environment: Environment, console: Console) -> dict[str, float]:
     """Start what does not run and write endpoints.json; seconds by step. Raises SandboxError."""
     found: dict[str, Any] = {}
-    seconds = run([*_tool_steps(), *_part_steps(state, environment, found)], console)
+    seconds = run([*_tool_steps(), *_part_steps(state, environment, found, console.print)], console)
     endpoints = {
         "version": 1,
         "id": state.id,
@@ -95,7 +95,7 @@ def _tool_steps() -> list[Step]:
     return steps
 
 
-def _part_steps(state: State, environment: Environment, found: dict[str, Any]) -> list[Step]:
+def _part_steps(state: State, environment: Environment, found: dict[str, Any], warn: Say) -> list[Step]:
     built = {s.name for s in _tool_steps()}
     planes = [n for n in TOOLS if n not in ENGINE and n in built]
 
@@ -142,7 +142,7 @@ def _part_steps(state: State, environment: Environment, found: dict[str, Any]) -
             name="hosts",
             doing="booting",
             estimate_s=10,
-            work=lambda say: keep("hosts", hosts.start(state, environment, found["host_image"])),
+            work=lambda say: keep("hosts", hosts.start(state, environment, found["host_image"], warn)),
             after=["network", "host image"],
         ),
     ]
