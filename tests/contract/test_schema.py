@@ -6,7 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import pytest
+from annotated_types import Le
+from pydantic import ValidationError
 
+from fullbore.config.models import Environment, NodeGroup, Strict
 from fullbore.report.reference import stack_file_schema
 
 COUNTS = {
@@ -66,3 +69,26 @@ def test_a_number_says_its_unit(name: str) -> None:
     description = FIELDS[name]["description"]
     known = any(unit in description for unit in UNITS) or name.partition(".")[2] in COUNTS | CODES
     assert known, f"{name}: {description!r} says no unit; add it, or count it among COUNTS"
+
+
+BOUNDED = [
+    (model, name, min(cast("list[int]", bounds)))
+    for model in (Environment, *Strict.__subclasses__())
+    for name, field in model.model_fields.items()
+    if (bounds := [item.le for item in field.metadata if isinstance(item, Le)])
+]
+
+
+@pytest.mark.parametrize(("model", "name", "most"), BOUNDED, ids=lambda item: getattr(item, "__name__", str(item)))
+def test_the_least_upper_bound_of_a_field_holds(model: type[Strict], name: str, most: int) -> None:
+    """A bound of a type must not take the place of the field's own."""
+    kinds = model.model_json_schema()["properties"][name]
+    assert most in [kind.get("maximum") for kind in (kinds, *kinds.get("anyOf", ()))]
+    with pytest.raises(ValidationError) as raised:
+        model.model_validate({name: most + 1})
+    assert {error["type"] for error in raised.value.errors() if error["loc"] == (name,)} == {"less_than_equal"}
+
+
+def test_a_number_that_json_would_round_is_refused() -> None:
+    with pytest.raises(ValidationError, match="less than or equal to 9007199254740992"):
+        NodeGroup.model_validate({"instance_type": "x", "max_nodes": 2**53 + 1})

@@ -260,12 +260,20 @@ def _alive(change: Change) -> bool:
     as what it replaces (what a field is taken for when it is left out, or a setting that the profile has anyway)."""
     before = base_outcome(change.base)
     name = next((part for part in reversed(change.path) if isinstance(part, str)), "")
-    values = (*values_seen().get(name, ()), 1, 2, 3, 64, 0.5, "other", "vm.other", {"vm.other": 1}, [], {})
+    seen = values_seen().get(name, [])
+    items = [item for value in seen if isinstance(value, list) for item in value]
+    values = [*_choices(change.path), *seen, *items, 1, 2, 3, 64, 0.5, "other", {"vm.other": 1}, [], {}]
     for value in values:
         after = outcome_of(changed(bases()[change.base], Change(change.base, "set", change.path, value)))
         if after.environment and (after.problems != before.problems or not after.same_plan(before)):
             return True
     return False
+
+
+def _choices(path: Path_) -> list[Any]:
+    """The words that a field may be, where it may be one of a few."""
+    fields = fields_at(schema(), path[:-1])
+    return _resolved(fields.get(path[-1], {})).get("enum", []) if isinstance(path[-1], str) else []
 
 
 def _told(problem: Problem, change: Change) -> bool:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from ipaddress import IPv4Address, IPv4Network
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, PlainValidator, WithJsonSchema
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from fullbore.config.hub_file import HubFile, read_hub_file
 
@@ -20,6 +20,21 @@ def _text_only(value: object) -> object:
     if isinstance(value, str | IPv4Address | IPv4Network):
         return value
     raise PydanticCustomError("address_type", "an address is text")
+
+
+MOST = 2**53
+"""Beyond it a JSON reader would round a whole number."""
+
+
+class _Exact:
+    """Bounds a whole number by MOST where the field has no bound of its own: pydantic keeps the last of several, so
+    that one in the type would take the place of the field's."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(source)
+        if schema["type"] == "int":
+            schema.setdefault("le", MOST)
+        return schema
 
 
 def _date(value: object) -> date:
@@ -33,7 +48,7 @@ def _date(value: object) -> date:
 
 
 Text = Annotated[str, Field(min_length=1, max_length=1024)]
-Whole = Annotated[int, Field(strict=True, le=2**53)]
+Whole = Annotated[int, Field(strict=True), _Exact()]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Address = Annotated[IPv4Address, BeforeValidator(_text_only, json_schema_input_type=str)]
 Network = Annotated[IPv4Network, BeforeValidator(_text_only, json_schema_input_type=str)]
