@@ -250,9 +250,17 @@ def verdict(change: Change) -> str:
         return f"refused elsewhere: {sorted(map(str, after.problems))[:2]}"
     if not after.same_plan(before):
         return "plan"
-    if after.environment == before.environment or _alive(change):
+    if after.environment == before.environment or _fact(change) or _alive(change):
         return "meaning"
     return "no effect, and no reason why"
+
+
+FACTS: tuple[Path_, ...] = (("cloud", "quotas"),)
+"""What is true of the account whether or not anything is planned that it concerns."""
+
+
+def _fact(change: Change) -> bool:
+    return any(change.path[: len(fact)] == fact for fact in FACTS)
 
 
 def _alive(change: Change) -> bool:
@@ -262,7 +270,8 @@ def _alive(change: Change) -> bool:
     name = next((part for part in reversed(change.path) if isinstance(part, str)), "")
     seen = values_seen().get(name, [])
     items = [item for value in seen if isinstance(value, list) for item in value]
-    values = [*_choices(change.path), *seen, *items, 1, 2, 3, 64, 0.5, "other", {"vm.other": 1}, [], {}]
+    samples = _samples(_node_at(change.path))
+    values = [*_choices(change.path), *samples, *seen, *items, 1, 2, 3, 64, 0.5, "other", {"vm.other": 1}, [], {}]
     for value in values:
         after = outcome_of(changed(bases()[change.base], Change(change.base, "set", change.path, value)))
         if after.environment and (after.problems != before.problems or not after.same_plan(before)):
@@ -270,10 +279,31 @@ def _alive(change: Change) -> bool:
     return False
 
 
+def _node_at(path: Path_) -> Mapping[str, Any]:
+    """The schema of what stands at `path`."""
+    node: Mapping[str, Any] = schema()
+    for part in path:
+        node = _resolved(_below(_resolved(node), part))
+    return node
+
+
+def _samples(node: Mapping[str, Any]) -> list[Any]:
+    """Two values that the schema takes, where it is one of numbers, lists and mappings of them."""
+    node = _resolved(node)
+    if node.get("type") in ("integer", "number"):
+        low = node.get("minimum", node.get("exclusiveMinimum", 0) + 1)
+        return [low, min(node.get("maximum", 64), low + 5)]
+    if node.get("type") == "array":
+        return [[sample] for sample in _samples(node.get("items", {}))]
+    fields = {name: _samples(node["properties"][name]) for name in node.get("required", ())}
+    if fields and all(fields.values()):
+        return [{name: samples[index] for name, samples in fields.items()} for index in range(2)]
+    return []
+
+
 def _choices(path: Path_) -> list[Any]:
     """The words that a field may be, where it may be one of a few."""
-    fields = fields_at(schema(), path[:-1])
-    return _resolved(fields.get(path[-1], {})).get("enum", []) if isinstance(path[-1], str) else []
+    return list(_node_at(path).get("enum", []))
 
 
 def _told(problem: Problem, change: Change) -> bool:

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from fullbore.catalog.runtimes import LINE_SHARE, NCCL_HCAS, NCCL_SYSTEM, RDMA_MTU, ROCE_HEADERS
 from fullbore.catalog.switches import SWITCHES
-from fullbore.config.fabric import Load, Qos
+from fullbore.config.fabric import Load, Qos, Runtimes, Traffic
 from fullbore.config.models import Site
 from fullbore.plan.checks.base import Finding, Rule, Subject, counted
 from fullbore.plan.fabric import HostQueues, SwitchQueues, fabric_plan, host_queues, landings, links, narrowest_group
@@ -41,6 +41,29 @@ def _roce_only(subject: Subject) -> Iterable[Finding]:
         if getattr(site, field) != nothing:
             message = f"is for a RoCE fabric, but site.fabric is {site.fabric}; remove it or correct site.fabric"
             yield Finding(f"site.{field}", message)
+    for path, value in _traffic_classes(site.runtimes):
+        if value is not None:
+            message = f"got {value}, but packets carry a traffic class on a RoCE fabric only, and it is {site.fabric}"
+            yield Finding(path, f"{message}; remove it or correct site.fabric")
+
+
+def _traffic_classes(runtimes: Runtimes) -> Iterator[tuple[str, int | None]]:
+    for name in ("nccl", "ucx", "nvshmem", "mooncake"):
+        traffic: Traffic | None = getattr(runtimes, name)
+        yield f"site.runtimes.{name}.traffic_class", traffic.traffic_class if traffic else None
+    yield "site.runtimes.nccl.control_traffic_class", runtimes.nccl.control_traffic_class
+
+
+def _rdma_only(subject: Subject) -> Iterable[Finding]:
+    """Queue pairs of verbs, which neither EFA nor TCP nor NVLink has."""
+    site = subject.env.site
+    if site is None or site.fabric in ("roce", "infiniband"):
+        return
+    message = f"is for RoCE and InfiniBand, but site.fabric is {site.fabric}; remove it or correct site.fabric"
+    if site.runtimes.nccl.qps_per_connection is not None:
+        yield Finding("site.runtimes.nccl.qps_per_connection", message)
+    if site.runtimes.nvshmem and "transport" in site.runtimes.nvshmem.model_fields_set:
+        yield Finding("site.runtimes.nvshmem.transport", message)
 
 
 def _unknown_switch(subject: Subject) -> Iterable[Finding]:
@@ -311,6 +334,12 @@ RULES = (
         severity="error",
         summary="a setting of a RoCE fabric is given for another",
         find=_roce_only,
+    ),
+    Rule(
+        id="rdma-only-setting",
+        severity="error",
+        summary="a setting of verbs on a fabric without them",
+        find=_rdma_only,
     ),
     Rule(
         id="switch-profile-unknown",
