@@ -152,6 +152,11 @@ def test_every_fact_has_a_source(tmp_path: Path) -> None:
     assert set(facts.sources) == {field.name for field in dataclasses.fields(Facts)} - {"sources"}
 
 
+def test_variables_that_steer_libraries_are_facts_and_labels_of_images_are_not(tmp_path: Path) -> None:
+    facts = described(tmp_path, NODES, NCCL_NVLS_ENABLE="0", NCCL_VERSION="2.28.3-1", PATH="/bin")
+    assert facts.inherited == {"NCCL_NVLS_ENABLE": "0"}
+
+
 def model_folder(root: Path, shards: Mapping[str, bytes], manifest: Mapping[str, str] | None) -> Path:
     for name, data in shards.items():
         (root / name).write_bytes(data)

@@ -62,10 +62,16 @@ def gather(
         gpus=found,
         hcas=hardware.hcas(machine),
         software=software.software(),
-        inherited={name: value for name, value in sorted(environment.items()) if name.startswith(INHERITED)},
+        inherited=inherited(environment),
         simulated=bool(sysroot),
         sources=_sources(sysroot or "", cpus_source, memory_source, driver),
     )
+
+
+def inherited(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables that steer libraries. Those that images are labelled with (NCCL_VERSION and such) do not."""
+    names = sorted(name for name in environment if name.startswith(INHERITED) and not name.endswith("_VERSION"))
+    return {name: environment[name] for name in names}
 
 
 def port(text: str) -> int:

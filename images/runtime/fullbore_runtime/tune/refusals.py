@@ -94,7 +94,7 @@ def _gpus(facts: Facts, plan: Document, ranks: Ranks) -> Iterator[str]:
         )
     if plan.accelerator in ACCELERATORS:
         for gpu in wrong_names(ranks.gpus, plan.accelerator):
-            yield f"gpu {gpu.index}: is a {gpu.name}, but the plan says {plan.accelerator}; use the planned nodes"
+            yield f"gpu {gpu.index}: is {gpu.name}, but the plan says {plan.accelerator}; use the planned nodes"
     for gpu in ranks.gpus:
         if not plan.mig_profile and gpu.used_bytes > IDLE_BYTES:
             yield _in_use(f"gpu {gpu.index}", gpu)
