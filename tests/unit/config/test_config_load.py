@@ -2,7 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fullbore.config import UNKNOWN_SECRET, ConfigError, load_file, parse
@@ -41,7 +41,6 @@ def problems_of(read: Callable[[], object]) -> tuple[Problem, ...] | None:
     return None
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.dictionaries(FIELDS, VALUES, max_size=8))
 def test_parse_refuses_any_mapping_with_problems_and_nothing_else(values: dict[str, object]) -> None:
     problems = problems_of(lambda: parse(values))
@@ -49,14 +48,12 @@ def test_parse_refuses_any_mapping_with_problems_and_nothing_else(values: dict[s
     assert all(problem.message and problem.path and problem.rule for problem in problems or ())
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_load_text_refuses_any_text_with_problems_and_nothing_else(text: str) -> None:
     problems = problems_of(lambda: load_text(text))
     assert problems is None or problems
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.dictionaries(FIELDS | st.just("config"), VALUES, max_size=4), VALUES)
 def test_any_mapping_is_a_stack_file_with_problems_or_without(raw: dict[object, object], env: object) -> None:
     found = (*stack_file_problems(raw), *stack_file_problems({"config": {"fullbore:env": env}}))

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fullbore.config import Environment, load_file, parse
@@ -108,7 +108,6 @@ def test_the_standby_of_production_is_named_within_the_total() -> None:
     assert 0 < plan.replication < plan.total
 
 
-@settings(deadline=None)
 @given(st.integers(1, 32), st.floats(1, 1e5), st.floats(0.01, 1), st.floats(0, 1e6))
 def test_data_parallelism_scales_cost_and_throughput(hosts: int, rate: float, busy: float, price: float) -> None:
     """A machine more for each 8 replicas more: the site's dollars grow with them, a million tokens costs the same."""
@@ -125,7 +124,6 @@ def test_data_parallelism_scales_cost_and_throughput(hosts: int, rate: float, bu
     )
 
 
-@settings(deadline=None)
 @given(st.floats(0.01, 1e4), st.floats(0.01, 1e4))
 def test_a_dearer_cloud_never_makes_owning_look_worse(low: float, more: float) -> None:
     shares = [

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from proposed_changes import assert_changes_help
 
@@ -164,7 +164,6 @@ CLOUDS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=300)
 @given(CLOUDS)
 def test_a_change_that_is_proposed_removes_its_finding(cloud: dict[str, Any]) -> None:
     assert_changes_help({"name": "example", "cloud": cloud})
@@ -175,7 +174,6 @@ def test_a_change_that_a_fixture_gets_removes_its_finding(case: str) -> None:
     assert_changes_help(yaml.safe_load((FIXTURES / case / "in.yaml").read_text()), FIXTURES / case)
 
 
-@settings(deadline=None, max_examples=200)
 @given(CLOUDS, st.booleans())
 def test_the_larger_range_is_the_smallest_that_does(cloud: dict[str, Any], comfortable: bool) -> None:
     config = parse({"name": "example", "cloud": cloud}).cloud

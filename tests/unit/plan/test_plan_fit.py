@@ -5,7 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fullbore.catalog.accelerators import ACCELERATORS, AcceleratorRow
@@ -148,7 +148,6 @@ def legal(draw: st.DrawFn) -> tuple[ModelRow, AcceleratorRow, Layout]:
 CASES = legal()
 
 
-@settings(deadline=None)
 @given(CASES)
 def test_what_the_ranks_hold_together_is_the_model(case: Case) -> None:
     model, _, asked = case
@@ -162,7 +161,6 @@ def test_what_the_ranks_hold_together_is_the_model(case: Case) -> None:
     assert isinstance(held, Fraction)
 
 
-@settings(deadline=None)
 @given(CASES, st.floats(0, 200))
 def test_more_memory_never_makes_a_fit_worse(case: Case, more: float) -> None:
     model, gpu, asked = case
@@ -173,7 +171,6 @@ def test_more_memory_never_makes_a_fit_worse(case: Case, more: float) -> None:
     assert large.full >= small.full
 
 
-@settings(deadline=None)
 @given(CASES, st.integers(1, 100_000))
 def test_a_longer_context_never_leaves_more_tokens(case: Case, more: int) -> None:
     model, gpu, asked = case
@@ -184,7 +181,6 @@ def test_a_longer_context_never_leaves_more_tokens(case: Case, more: int) -> Non
     assert long.fits <= short.fits
 
 
-@settings(deadline=None)
 @given(CASES)
 def test_what_is_short_is_what_is_missing(case: Case) -> None:
     model, gpu, asked = case
@@ -196,7 +192,6 @@ def test_what_is_short_is_what_is_missing(case: Case) -> None:
 MIXTURE = st.sampled_from(sorted(name for name, row in MODELS.items() if row.moe)).map(MODELS.__getitem__)
 
 
-@settings(deadline=None)
 @given(MIXTURE, GPU, st.sampled_from(["bf16", "fp8"]), st.integers(1, 256), st.sampled_from([2, 4, 8]))
 def test_data_parallelism_scales_throughput(
     model: ModelRow, gpu: AcceleratorRow, precision: str, batch: int, ranks: int
@@ -211,7 +206,6 @@ def test_data_parallelism_scales_throughput(
     assert fit(model, gpu, many).kv_tokens % ranks == 0
 
 
-@settings(deadline=None)
 @given(CASES, st.integers(1, 20))
 def test_replicas_scale_cost_and_throughput(case: Case, replicas: int) -> None:
     """Data parallelism of a dense model is replicas: GPUs and tokens grow together, GPU time of a token stays."""
@@ -233,7 +227,6 @@ def enough_tried(
         yield bool(change.values)
 
 
-@settings(deadline=None, max_examples=60)
 @given(CASES, st.booleans())
 def test_every_change_that_is_named_helps(case: Case, all_sequences: bool) -> None:
     model, gpu, asked = case
@@ -242,7 +235,6 @@ def test_every_change_that_is_named_helps(case: Case, all_sequences: bool) -> No
     assert done or all(enough_tried(model, gpu, asked, 8, all_sequences))
 
 
-@settings(deadline=None, max_examples=40)
 @given(CASES)
 def test_the_best_layout_is_legal_fits_and_beats_the_others(case: Case) -> None:
     model, gpu, asked = case

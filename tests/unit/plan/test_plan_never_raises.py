@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fullbore.config import ConfigError, parse
@@ -44,7 +44,6 @@ def changed(value: Any, path: tuple[Any, ...], new: object) -> Any:
     return {key: changed(item, path[1:], new) if key == path[0] else item for key, item in value.items()}
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=150)
 @given(st.data())
 def test_a_changed_environment_is_refused_or_planned(data: st.DataObject) -> None:
     env = data.draw(st.sampled_from(ENVIRONMENTS))

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fullbore.plan.schedule import ScheduleError, longest_gap_s, shortest_gap_s
@@ -45,7 +45,6 @@ def test_what_is_no_schedule(schedule: str, message: str) -> None:
         shortest_gap_s(schedule)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="cronrate()*?/,-0123456789 MONFRI", max_size=40))
 def test_any_text_is_a_schedule_or_an_error(text: str) -> None:
     try:

@@ -4,7 +4,7 @@ from itertools import combinations, pairwise, product
 from typing import Any, get_args
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from proposed_changes import assert_changes_help
 
@@ -155,7 +155,6 @@ ROWS = st.lists(CONDITIONS, min_size=1, max_size=3).map(
 )
 
 
-@settings(deadline=None, max_examples=250)
 @given(
     st.fixed_dictionaries({name: st.sampled_from((*RELEASES, "2.5")) for name in NAMES}),
     st.lists(ROWS, max_size=6),
@@ -173,7 +172,6 @@ def test_the_least_change_is_the_least(lock: dict[str, str], rows: list[Conflict
     assert cost_of(lock, changes, catalog.releases) == expected
 
 
-@settings(deadline=None, max_examples=100)
 @given(st.sampled_from(ACCELERATORS), st.booleans(), st.data())
 def test_the_least_change_in_the_catalog_is_the_least(accelerator: str, efa: bool, data: st.DataObject) -> None:
     """Against every change of one part: where one is good, nothing dearer is proposed."""
@@ -202,13 +200,11 @@ GIVEN = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=80)
 @given(st.sampled_from(ACCELERATORS), st.booleans(), GIVEN)
 def test_a_change_that_is_proposed_removes_its_finding(accelerator: str, efa: bool, versions: dict[str, Any]) -> None:
     assert_changes_help({**document(accelerator, efa=efa), "versions": versions})
 
 
-@settings(deadline=None)
 @given(st.sampled_from(ACCELERATORS), GIVEN)
 def test_what_is_given_is_never_chosen_otherwise(accelerator: str, versions: dict[str, Any]) -> None:
     lock = lock_of({**document(accelerator), "versions": versions})

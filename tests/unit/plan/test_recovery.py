@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fullbore.config import Environment, load_file, parse
@@ -79,7 +79,6 @@ FIGURES = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(FIGURES, HOURS, st.floats(0, 1000))
 def test_expected_is_never_beyond_worst_and_a_faster_link_never_loses_more(
     figures: dict[str, Any], hours: int, change: float
@@ -92,7 +91,6 @@ def test_expected_is_never_beyond_worst_and_a_faster_link_never_loses_more(
     assert fast.copies[0].worst_s <= slow.copies[0].worst_s
 
 
-@settings(deadline=None)
 @given(FIGURES, HOURS)
 def test_what_a_problem_allows_removes_it(figures: dict[str, Any], hours: int) -> None:
     """The figure in the message of rpo-unreachable and of rto-unreachable is one that passes."""

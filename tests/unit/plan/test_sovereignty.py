@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fullbore.config import Environment, parse
@@ -81,7 +81,6 @@ CLASSES = st.dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(CLASSES, st.dictionaries(st.sampled_from(["example", "logs.example"]), st.sampled_from(["DE", "FR", "US"])))
 def test_nothing_leaves_that_was_not_let(classes: dict[str, dict[str, list[str]]], places: dict[str, str]) -> None:
     for flow in data_flows(environment(classes=classes, places=places)):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from urllib.request import urlopen
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from nvml_double import Device, Nvml, Process
 
@@ -106,7 +106,6 @@ def test_a_leak_in_large_steps_is_told_of_before_the_step_that_fails() -> None:
     assert machine.failed_at - machine.warnings[0][0] > 15
 
 
-@settings(max_examples=30, deadline=None)
 @given(rate=st.integers(64, 4096), start=st.integers(0, 60), begins=st.integers(0, 400))
 def test_every_steady_leak_is_told_of_in_time(rate: int, start: int, begins: int) -> None:
     machine = Machine(lambda now: start * GIB + max(0.0, now - begins) * rate * MIB)

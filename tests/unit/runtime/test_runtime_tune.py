@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tune_cases import CASES, FIXTURES, facts_of, plan_of, read, tuned, written
 
@@ -135,7 +135,6 @@ def test_a_cpu_list_is_read_as_it_was_written(cpus: set[int]) -> None:
     assert parse_list(format_list(cpus)) == tuple(sorted(cpus))
 
 
-@settings(max_examples=60)
 @given(
     allowed=st.sets(st.integers(0, 15), min_size=1),
     mempolicy=st.booleans(),
