@@ -47,7 +47,7 @@ def check(env: Env, as_json: Json = False) -> None:
     try:
         environment, document = _load(env)
         plan = _plan(environment)
-        problems = tuple(sorted((*plan.problems, *_passphrase(document))))
+        problems = tuple(sorted((*plan.problems, *_passphrase(environment, document))))
     except ConfigError as error:
         problems = error.problems
     _show_check(env, plan, problems, as_json)
@@ -132,10 +132,10 @@ def _plan(environment: Environment) -> Plan:
     return make_plan(environment, load_endpoints(chosen) if environment.sandbox else None)
 
 
-def _passphrase(document: Mapping[str, object]) -> tuple[Problem, ...]:
+def _passphrase(environment: Environment, document: Mapping[str, object]) -> tuple[Problem, ...]:
     from fullbore.config.passphrase import passphrase_problem
 
-    problem = passphrase_problem(document, os.environ)
+    problem = passphrase_problem(document, os.environ, sandbox=environment.sandbox is not None)
     return (problem,) if problem else ()
 
 

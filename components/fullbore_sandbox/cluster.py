@@ -19,6 +19,7 @@ from fullbore_sandbox.clusterfiles import bootstrap, certificates
 from fullbore_sandbox.clusterfiles.nodes import Object, cloud_nodes, site_nodes
 from fullbore_sandbox.clusterfiles.processes import CLOUD, PROCESSES, SITE, VOLCANO_RESOURCES, Plane
 from fullbore_sandbox.kubelet.api import Api
+from fullbore_sandbox.probe import direct
 from fullbore_sandbox.process import Daemon
 from fullbore_sandbox.state import SandboxError, State
 
@@ -136,7 +137,7 @@ def _asked(plane: Plane, name: str, health: str) -> Callable[[], bool]:
 
     def ask() -> bool:
         try:
-            with urllib.request.urlopen(url, timeout=2, context=context) as answer:
+            with direct(context).open(url, timeout=2) as answer:
                 return answer.status == 200
         except (urllib.error.URLError, OSError):
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import urllib.error
 import urllib.request
 from http.client import HTTPException
@@ -9,11 +10,15 @@ from http.client import HTTPException
 TIMEOUT_S = 2.0
 
 
+def direct(context: ssl.SSLContext | None = None) -> urllib.request.OpenerDirector:
+    """What opens addresses of this machine: never through the proxy that leads to the package registries."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+
+
 def http_status(url: str) -> int | None:
     """The status of a GET, asked directly and not through a proxy; None where nothing answers in time."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(url, timeout=TIMEOUT_S) as answer:
+        with direct().open(url, timeout=TIMEOUT_S) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code

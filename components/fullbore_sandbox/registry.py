@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlencode, urljoin
 
-from fullbore_sandbox.probe import http_status
+from fullbore_sandbox.probe import direct, http_status
 from fullbore_sandbox.process import Daemon
 from fullbore_sandbox.state import State, write_atomically
 
@@ -128,7 +128,7 @@ def _call(
 ) -> str:
     """The Location header of the answer. Raises HTTPError where the registry refuses."""
     request = urllib.request.Request(url, data=body, method=method, headers=dict(headers or {}))
-    with urllib.request.urlopen(request, timeout=300) as answer:
+    with direct().open(request, timeout=300) as answer:
         return answer.headers.get("Location", "")
 
 

@@ -73,7 +73,7 @@ class Registry:
         headers = {"Accept": MANIFESTS} | ({"Authorization": authorization} if authorization else {})
         request = urllib.request.Request(url, method=method, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
+            with self._opener().open(request, timeout=TIMEOUT_S) as response:
                 return response.status, response.headers
         except urllib.error.HTTPError as error:
             with error:
@@ -81,6 +81,11 @@ class Registry:
         except (urllib.error.URLError, OSError) as error:
             reason = getattr(error, "reason", error)
             raise ProviderError(f"{self.name}: the registry does not answer: {reason}; is it running?") from error
+
+    def _opener(self) -> urllib.request.OpenerDirector:
+        # An insecure registry is on this machine, where no proxy leads.
+        handlers = [urllib.request.ProxyHandler({})] if self.insecure else []
+        return urllib.request.build_opener(*handlers)
 
     def _authorize(self, challenge: str) -> str | None:
         """The Authorization header that answers a challenge; None where there is nothing to answer with."""
@@ -96,7 +101,7 @@ class Registry:
         if credentials:
             request.add_header("Authorization", f"Basic {credentials}")
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
+            with self._opener().open(request, timeout=TIMEOUT_S) as response:
                 answer: dict[str, Any] = json.load(response)
         except (urllib.error.URLError, ValueError):
             return None

@@ -35,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _stop)
     repository = repository_root(Path.cwd())
     base = merge_base(repository, options.base)
+    if options.base and not base:
+        print(f"preview: --base: got {options.base}, which names no commit here; give a branch, tag or commit",
+              file=sys.stderr)  # fmt: skip
+        return EXIT_PROBLEMS
     with tempfile.TemporaryDirectory(prefix="fullbore-preview-") as folder:
         try:
             environments = compared(repository, base, options.environments or DEFAULT, Path(folder))

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
-from fullbore.config.passphrase import opens, passphrase_problem
+from fullbore.config.passphrase import PUBLIC, opens, passphrase_problem
+from fullbore_sandbox.engine import PASSPHRASE
 
 SALT = "v1:kRVTbYmAH8E=:v1:in/Kvouj7oolU9qd:VwAiMIDTujyMjW/EUHGjFjlGvaN11w=="
 DOCUMENT = {"encryptionsalt": SALT}
+LOCAL = yaml.safe_load((Path(__file__).parents[3] / "stacks" / "Pulumi.local.yaml").read_text())
 
 
 @pytest.mark.parametrize(("passphrase", "right"), [("hunter2", True), ("hunter3", False)])
@@ -36,12 +39,25 @@ def test_a_wrong_passphrase_is_one_problem_that_does_not_repeat_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "salt", ["v1:x", "v2:AA==:v1:AA==:AA==", "v1:%%%:v1:AA==:AA==", "v1:AA==:v1:AA==:AA==", ":" * 4]
+    "salt", ["v1:x", "v2:AA==:v1:AA==:AA==", "v1:%%%:v1:AA==:AA==", "v1:AA==:v1:AA==:AA==", ":" * 4, 12, None]
 )
-def test_another_form_is_a_problem(salt: str) -> None:
-    problem = passphrase_problem({"encryptionsalt": salt}, {"PULUMI_CONFIG_PASSPHRASE": "x"})
+@pytest.mark.parametrize("environ", [{}, {"PULUMI_CONFIG_PASSPHRASE": "x"}])
+def test_another_form_is_a_problem(salt: object, environ: dict[str, str]) -> None:
+    problem = passphrase_problem({"encryptionsalt": salt}, environ)
     assert problem
     assert "another form" in problem.message
+
+
+def test_a_sandbox_has_the_public_passphrase_where_none_is_set() -> None:
+    problem = passphrase_problem(DOCUMENT, {}, sandbox=True)
+    assert problem
+    assert "public passphrase" in problem.message
+    assert passphrase_problem(DOCUMENT, {"PULUMI_CONFIG_PASSPHRASE": "hunter2"}, sandbox=True) is None
+    assert passphrase_problem(LOCAL, {}, sandbox=True) is None
+
+
+def test_it_is_the_one_that_the_engine_is_given() -> None:
+    assert PUBLIC == PASSPHRASE
 
 
 def test_a_file_that_is_not_there_is_a_problem(tmp_path: Path) -> None:

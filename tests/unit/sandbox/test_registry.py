@@ -42,8 +42,12 @@ def get(state: State, path: str) -> bytes:
         return answer.read()
 
 
-def test_what_was_pushed_is_served_by_digest(state: State, image: registry.Image) -> None:
-    reference = registry.push(state, image)
+def test_what_was_pushed_is_served_by_digest(
+    state: State, image: registry.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as proxied:  # a proxy leads out of this machine, and the registry is on it
+        proxied.setenv("http_proxy", "http://127.0.0.1:9")
+        reference = registry.push(state, image)
     address, _, digest = reference.partition("/fullbore/base@")
     assert address == registry.address(state)
     manifest = json.loads(get(state, f"manifests/{digest}"))
