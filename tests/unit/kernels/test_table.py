@@ -1,0 +1,111 @@
+"""The table decides where kernels are used: it needs no GPU, and neither do these."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fullbore_runtime.kernels.plugin import engine_arguments
+from fullbore_runtime.kernels.table import Table, TableError, load, parse
+
+H200 = Path(__file__).parents[3] / "images" / "runtime" / "tables" / "nvidia-h200.json"
+
+
+def row(batch: int, ours: float, rival: float, op: str = "linear", shape: tuple[int, ...] = (8, 4)) -> dict[str, Any]:
+    us = {"fullbore": ours, "cublas": rival, "eager": 0.001}
+    return {"op": op, "dtype": "float16", "shape": shape, "batch": batch, "config": {"rows": batch}, "us": us,
+            "rivals": ["cublas"]}  # fmt: skip
+
+
+def table(*rows: dict[str, Any]) -> Table:
+    document = {"version": 1, "accelerator": "NVIDIA H200", "versions": {}, "rows": list(rows)}
+    return parse(document, "digest")
+
+
+def test_a_win_needs_the_margin_over_what_the_engine_would_use() -> None:
+    assert table(row(1, 96.0, 100.0)).rows[0].won
+    assert not table(row(1, 98.0, 100.0)).rows[0].won
+
+
+def test_without_a_rival_nothing_is_won() -> None:
+    lonely = row(1, 1.0, 2.0) | {"rivals": ["marlin"]}
+    assert not table(lonely).rows[0].won
+    assert not table(lonely).rows[0].tied
+
+
+def test_the_choice_is_what_won_at_this_batch() -> None:
+    measured = table(row(1, 1.0, 2.0), row(4, 3.0, 2.0))
+    assert measured.choice("linear", "float16", (8, 4), 1) == {"rows": 1}
+    assert measured.choice("linear", "float16", (8, 4), 4) is None
+
+
+@pytest.mark.parametrize(("last", "chosen"), [(1.0, {"rows": 4}), (3.0, None)])
+def test_between_two_batches_both_have_to_have_won(last: float, chosen: dict[str, int] | None) -> None:
+    measured = table(row(2, 1.0, 2.0), row(4, last, 2.0))
+    assert measured.choice("linear", "float16", (8, 4), 3) == chosen
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_outside_of_what_was_measured_nothing_is_chosen(batch: int) -> None:
+    assert table(row(2, 1.0, 2.0), row(4, 1.0, 2.0)).choice("linear", "float16", (8, 4), batch) is None
+
+
+@pytest.mark.parametrize(
+    "key", [("linear", "bfloat16", (8, 4)), ("linear", "float16", (4, 8)), ("other", "float16", (8, 4))]
+)
+def test_what_was_not_measured_is_not_chosen(key: tuple[str, str, tuple[int, ...]]) -> None:
+    assert table(row(1, 1.0, 2.0)).choice(*key, 1) is None
+
+
+@pytest.mark.parametrize(("ours", "stands"), [(10.4, True), (10.6, False)])
+def test_one_kernel_stands_for_all_batches_if_it_is_behind_at_none(ours: float, stands: bool) -> None:
+    measured = table(row(1, 1.0, 2.0), row(2, ours, 10.0))
+    assert measured.replaces("linear", "float16", (8, 4)) is stands
+
+
+def test_a_tie_everywhere_replaces_nothing() -> None:
+    assert not table(row(1, 2.0, 2.0), row(2, 2.0, 2.0)).replaces("linear", "float16", (8, 4))
+
+
+def test_settings_for_any_batch_are_those_of_the_next_one_measured() -> None:
+    measured = table(row(2, 1.0, 2.0), row(8, 1.0, 2.0))
+    assert [measured.config("linear", "float16", (8, 4), batch)["rows"] for batch in (1, 3, 8, 99)] == [2, 8, 8, 8]
+
+
+def test_norms_get_priority_where_they_won_and_the_digest_is_in_the_cache_key() -> None:
+    measured = table(row(1, 1.0, 2.0, "add_rms_norm", (64,)), row(1, 2.0, 1.0, "rms_norm", (64,)))
+    arguments = engine_arguments(measured, 64, quantised=False)
+    assert json.loads(arguments["--kernel-config"]) == {"ir_op_priority": {"fused_add_rms_norm": ["fullbore"]}}
+    assert json.loads(arguments["--additional-config"]) == {"fullbore_kernels": "digest"}
+
+
+@pytest.mark.parametrize(("hidden", "quantised"), [(64, True), (128, False)])
+def test_quantised_models_and_other_widths_keep_the_engines_norms(hidden: int, quantised: bool) -> None:
+    measured = table(row(1, 1.0, 2.0, "add_rms_norm", (64,)))
+    assert "--kernel-config" not in engine_arguments(measured, hidden, quantised)
+
+
+def test_the_table_of_another_accelerator_is_refused() -> None:
+    with pytest.raises(TableError, match="'NVIDIA H200', but this is 'NVIDIA A100'"):
+        load(H200, "NVIDIA A100")
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"version": 2, "rows": []}', "[1]", '{"version": 1, "rows": [{}]}'])
+def test_what_is_no_table_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "table.json").write_text(text)
+    with pytest.raises(TableError, match="bake it again"):
+        load(tmp_path / "table.json")
+
+
+def test_the_measured_table_of_the_h200() -> None:
+    """What docs/kernels.md says of it."""
+    measured = load(H200, "NVIDIA H200")
+    for shape in ((6144, 4096), (4096, 4096), (24576, 4096), (4096, 12288), (151936, 4096)):
+        assert measured.choice("linear", "float16", shape, 1)
+    assert measured.choice("linear", "float16", (4096, 12288), 64) is None
+    for op, shape in (("rms_norm", (4096,)), ("add_rms_norm", (4096,)), ("silu_mul", (12288,))):
+        assert measured.replaces(op, "float16", shape)
+    assert not [row for row in measured.rows if "fullbore" not in row.us and row.op != "linear_int4"]
