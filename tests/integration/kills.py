@@ -41,14 +41,19 @@ def carry_out(checkout: Checkout, kill: Kill) -> str:
     """Kill the engine as `kill` says; what it had said."""
     argv = ["scripts/up"]
     if kill.operation in ("destroy", "refresh"):
-        argv = ["scripts/pulumi", kill.operation, "--yes", "--non-interactive", "--stack", "local"]
+        argv = ["scripts/pulumi", kill.operation, "--yes", "--skip-preview", "--non-interactive", "--stack", "local"]
     elif kill.operation == "up":
         checkout.pulumi("destroy", "--yes", "--non-interactive")
     else:
-        file = checkout.root / "images" / "runtime" / "pyproject.toml"
-        file.write_text(f"{file.read_text()}\n# Another image.\n")
+        change_image(checkout)
         checkout.ssh("gpu-01", "sysctl -qw net.ipv4.tcp_ecn=2")
     return checkout.kill_engine(argv, lambda said: "(local)" in said, kill.wait_s)
+
+
+def change_image(checkout: Checkout) -> None:
+    """The next `up` builds another image."""
+    file = checkout.root / "images" / "runtime" / "fullbore_runtime" / "__init__.py"
+    file.write_text(f"{file.read_text()}\n# Another image.\n")
 
 
 def assert_mended(checkout: Checkout, whole: Counter[str]) -> None:

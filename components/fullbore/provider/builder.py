@@ -126,9 +126,10 @@ class Builder:
         with tempfile.TemporaryDirectory(prefix="fullbore-build-", dir=self.folder, ignore_cleanup_errors=True) as name:
             folder, context = Path(name), Path(name, "context")
             stage(build.context, context)
+            _temporary(folder).mkdir()
             try:
                 for command in BUILDERS[program](build, context, folder):
-                    self._run(command, build, on_line)
+                    self._run(command, build, folder, on_line)
                 return _digest(folder)
             finally:
                 _empty_store(program, folder)
@@ -139,9 +140,9 @@ class Builder:
             for child in self._running:
                 os.killpg(child.pid, signal.SIGTERM)
 
-    def _run(self, command: Sequence[str], build: Build, on_line: Callable[[str], None]) -> None:
+    def _run(self, command: Sequence[str], build: Build, folder: Path, on_line: Callable[[str], None]) -> None:
         tail: deque[str] = deque(maxlen=TAIL)
-        with self._started(command, build) as child:
+        with self._started(command, build, folder) as child:
             for line in child.stdout or ():
                 text = _hidden(line.rstrip(), build)
                 if text:
@@ -154,13 +155,18 @@ class Builder:
         raise ProviderError(f"{build.target}: {command[0]} failed (exit {child.returncode}):\n" + "\n".join(tail))
 
     @contextmanager
-    def _started(self, command: Sequence[str], build: Build) -> Generator[subprocess.Popen[str]]:
+    def _started(self, command: Sequence[str], build: Build, folder: Path) -> Generator[subprocess.Popen[str]]:
         with self._lock:
             if self._stopped:
                 raise ProviderError(f"{build.target}: the build was cancelled; run the update again")
             child = subprocess.Popen(
                 command,
-                env={**kept(KEPT_ENVIRONMENT), **build.arguments, "SOURCE_DATE_EPOCH": EPOCH},
+                env={
+                    **kept(KEPT_ENVIRONMENT),
+                    **build.arguments,
+                    "SOURCE_DATE_EPOCH": EPOCH,
+                    "TMPDIR": str(_temporary(folder)),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -175,6 +181,11 @@ class Builder:
         finally:
             with self._lock:
                 self._running.discard(child)
+
+
+def _temporary(folder: Path) -> Path:
+    """Where the builder keeps what it forgets when it is stopped."""
+    return folder / "tmp"
 
 
 def _hidden(line: str, build: Build) -> str:
