@@ -255,8 +255,8 @@ def verdict(change: Change) -> str:
     return "no effect, and no reason why"
 
 
-FACTS: tuple[Path_, ...] = (("cloud", "quotas"),)
-"""What is true of the account whether or not anything is planned that it concerns."""
+FACTS: tuple[Path_, ...] = (("cloud", "quotas"), ("site", "switch", "dscp_to_priority"))
+"""What is true of the account or the switch, whether or not anything is planned that it concerns."""
 
 
 def _fact(change: Change) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from ipaddress import IPv4Network
 
@@ -75,11 +76,14 @@ def _fewer_nodes(cloud: Cloud, comfortable: bool) -> tuple[Change, ...]:
         return ()
     (name,) = groups
     group = cloud.node_groups[name]
-    for nodes in range(group.max_nodes - 1, max(1, asked_nodes(group)) - 1, -1):
+
+    def too_many(nodes: int) -> bool:
         fewer = cloud.model_copy(update={"node_groups": {name: group.model_copy(update={"max_nodes": nodes})}})
-        if all(holds(need, comfortable) for need in zone_needs(fewer)):
-            return (Change(path=("cloud", "node_groups", name, "max_nodes"), value=nodes),)
-    return ()
+        return not all(holds(need, comfortable) for need in zone_needs(fewer))
+
+    counts = range(max(1, asked_nodes(group)), group.max_nodes)
+    room = bisect_left(counts, True, key=too_many)
+    return (Change(path=("cloud", "node_groups", name, "max_nodes"), value=counts[room - 1]),) if room else ()
 
 
 def _quota_low(subject: Subject) -> Iterable[Finding]:
