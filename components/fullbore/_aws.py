@@ -38,6 +38,14 @@ def aws_provider(plan: CloudPlan, tags: Mapping[str, str], opts: pulumi.Resource
     )
 
 
+def physical_name(environment: str, name: str) -> str:
+    """The name in AWS of what Pulumi calls `name`: two environments may share an account, and some names a region.
+
+    An environment's name has 40 characters at most, so that the longest name of a role has 61 of IAM's 64.
+    """
+    return f"{environment}-{name}"
+
+
 def trust_policy(service: str, condition: Mapping[str, object] | None = None) -> str:
     """Who may take a role: one AWS service, under a condition where one is given."""
     statement: dict[str, object] = {

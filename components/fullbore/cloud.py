@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from fullbore._aws import aws_provider, trust_policy
+from fullbore._aws import aws_provider, physical_name, trust_policy
 from fullbore._component import Component
 from fullbore._launch import interfaces, is_placed, launched_tags, market, reservation, root_volume
 from fullbore.plan.model import CloudPlan, NodeGroupPlan
@@ -89,7 +89,10 @@ class Cloud(Component):
 
     def _named(self, part: str) -> dict[str, str]:
         """Tags of an object whose only name is a tag."""
-        return {**self.tags, "Name": self.part(part)}
+        return {**self.tags, "Name": self._physical(part)}
+
+    def _physical(self, part: str) -> str:
+        return physical_name(self.plan.environment, self.part(part))
 
     def _create_vpc(self) -> aws.ec2.Vpc:
         return aws.ec2.Vpc(
@@ -130,9 +133,13 @@ class Cloud(Component):
 
     def _create_fabric_group(self, vpc: aws.ec2.Vpc) -> aws.ec2.SecurityGroup:
         """EFA traffic passes only where a group allows all traffic to and from itself (EC2 user guide, EFA)."""
-        name = self.part("fabric")
         group = aws.ec2.SecurityGroup(
-            name, name=name, description="EFA between GPU nodes", vpc_id=vpc.id, tags=self.tags, opts=self.child()
+            self.part("fabric"),
+            name=self._physical("fabric"),
+            description="EFA between GPU nodes",
+            vpc_id=vpc.id,
+            tags=self.tags,
+            opts=self.child(),
         )
         for kind, rule in (("in", aws.vpc.SecurityGroupIngressRule), ("out", aws.vpc.SecurityGroupEgressRule)):
             rule(
@@ -176,9 +183,13 @@ class Cloud(Component):
         return (gateway, *interfaces)
 
     def _create_endpoint_group(self, vpc: aws.ec2.Vpc) -> aws.ec2.SecurityGroup:
-        name = self.part("endpoints")
         group = aws.ec2.SecurityGroup(
-            name, name=name, description="AWS endpoints of the VPC", vpc_id=vpc.id, tags=self.tags, opts=self.child()
+            self.part("endpoints"),
+            name=self._physical("endpoints"),
+            description="AWS endpoints of the VPC",
+            vpc_id=vpc.id,
+            tags=self.tags,
+            opts=self.child(),
         )
         aws.vpc.SecurityGroupIngressRule(
             self.part("endpoints-in"),
@@ -197,9 +208,12 @@ class Cloud(Component):
         self, part: str, service: str, policies: tuple[str, ...]
     ) -> tuple[aws.iam.Role, list[pulumi.Resource]]:
         """A role for one service, with policies that AWS maintains; whoever uses it waits for the grants too."""
-        name = self.part(part)
         role = aws.iam.Role(
-            name, name=name, assume_role_policy=trust_policy(service), tags=self.tags, opts=self.child()
+            self.part(part),
+            name=self._physical(part),
+            assume_role_policy=trust_policy(service),
+            tags=self.tags,
+            opts=self.child(),
         )
         grants: list[pulumi.Resource] = [
             aws.iam.RolePolicyAttachment(
@@ -218,7 +232,7 @@ class Cloud(Component):
         """Reached from the site over its public endpoint, behind IAM; nodes stay on the private one."""
         return aws.eks.Cluster(
             self.part("eks"),
-            name=self.part("eks"),
+            name=self._physical("eks"),
             role_arn=role.arn,
             version=self.plan.kubernetes_version,
             vpc_config=aws.eks.ClusterVpcConfigArgs(
@@ -234,8 +248,13 @@ class Cloud(Component):
         )
 
     def _create_placement(self, group: NodeGroupPlan) -> aws.ec2.PlacementGroup:
-        name = self.part(group.name)
-        return aws.ec2.PlacementGroup(name, name=name, strategy="cluster", tags=self.tags, opts=self.child())
+        return aws.ec2.PlacementGroup(
+            self.part(group.name),
+            name=self._physical(group.name),
+            strategy="cluster",
+            tags=self.tags,
+            opts=self.child(),
+        )
 
     def _create_template(
         self,
@@ -244,11 +263,11 @@ class Cloud(Component):
         cluster: aws.eks.Cluster,
         placement: aws.ec2.PlacementGroup | None,
     ) -> aws.ec2.LaunchTemplate:
-        name = self.part(f"{group.name}-template")
         cluster_group = cluster.vpc_config.apply(lambda config: config.cluster_security_group_id or "")
+        part = f"{group.name}-template"
         return aws.ec2.LaunchTemplate(
-            name,
-            name=name,
+            self.part(part),
+            name=self._physical(part),
             instance_type=group.instance_type,
             update_default_version=True,
             block_device_mappings=[root_volume()],

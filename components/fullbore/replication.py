@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from fullbore._aws import trust_policy
+from fullbore._aws import physical_name, trust_policy
 from fullbore._component import Component
 from fullbore.plan.model import ReplicationPlan
 from fullbore.storage import Storage
@@ -79,8 +79,16 @@ class Replication(Component):
         trust = caller.account_id.apply(
             lambda account: trust_policy("datasync.amazonaws.com", {"StringEquals": {"aws:SourceAccount": account}})
         )
-        name = self.part("datasync")
-        return aws.iam.Role(name, name=name, assume_role_policy=trust, tags=self.tags, opts=self.child())
+        return aws.iam.Role(
+            self.part("datasync"),
+            name=self._physical("datasync"),
+            assume_role_policy=trust,
+            tags=self.tags,
+            opts=self.child(),
+        )
+
+    def _physical(self, part: str) -> str:
+        return physical_name(self.plan.environment, self.part(part))
 
     def _create_policy(self, role: aws.iam.Role) -> aws.iam.RolePolicy:
         read_too = [f"arn:aws:s3:::{self.plan.server}"] if self.plan.source == "s3" else []
@@ -137,7 +145,7 @@ class Replication(Component):
         limit = self.plan.bandwidth_mib_s
         return aws.datasync.Task(
             self.part("task"),
-            name=self.part("task"),
+            name=self._physical("task"),
             source_location_arn=source.arn,
             destination_location_arn=destination.arn,
             schedule=aws.datasync.TaskScheduleArgs(schedule_expression=self.plan.schedule),

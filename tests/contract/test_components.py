@@ -6,7 +6,6 @@ import asyncio
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,9 @@ from pulumi.runtime import mocks, settings
 import fullbore
 from fullbore._component import MAX_NAME, Component
 from fullbore.config import load_file
+from fullbore.config.models import Environment
 from fullbore.plan import make_plan
+from fullbore.plan.model import Plan
 from fullbore.stack import HybridStack
 
 ROOT = Path(__file__).parents[2]
@@ -62,14 +63,15 @@ class Recorded(mocks.Mocks):
         return {"accountId": "123456789012", "arn": "arn:aws:iam::123456789012:root", "userId": "AIDA"}
 
 
-@pytest.fixture(params=ENVIRONMENTS, scope="module")
-def registered(request: pytest.FixtureRequest) -> Iterator[tuple[list[str], list[mocks.MockResourceArgs]]]:
+Registered = tuple[list[str], list[mocks.MockResourceArgs]]
+
+
+def register(plan: Plan) -> Registered:
     """URNs, which spell out each resource's parent, and registrations of one whole environment."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     recorded = Recorded()
-    mocks.set_mocks(recorded, project="fullbore", stack=request.param)
-    plan = make_plan(load_file(ROOT / "stacks" / f"Pulumi.{request.param}.yaml"), None)
+    mocks.set_mocks(recorded, project="fullbore", stack=plan.environment)
 
     @pulumi.runtime.test
     def provision() -> Any:
@@ -77,11 +79,17 @@ def registered(request: pytest.FixtureRequest) -> Iterator[tuple[list[str], list
 
     provision()
     monitor: Any = settings.get_monitor()
-    yield list(monitor.resources), recorded.made
     loop.close()
+    return list(monitor.resources), recorded.made
 
 
-Registered = tuple[list[str], list[mocks.MockResourceArgs]]
+def environment(name: str) -> Environment:
+    return load_file(ROOT / "stacks" / f"Pulumi.{name}.yaml")
+
+
+@pytest.fixture(params=ENVIRONMENTS, scope="module")
+def registered(request: pytest.FixtureRequest) -> Registered:
+    return register(make_plan(environment(request.param), None))
 
 
 def test_every_resource_has_a_component_as_its_parent(registered: Registered) -> None:
@@ -110,6 +118,42 @@ def test_names_fit_and_are_unique(registered: Registered) -> None:
     names = [(each.typ, each.name) for each in made]
     assert len(names) == len(set(names))
     assert [name for _, name in names if len(name) > MAX_NAME] == []
+
+
+NAMES_IN_AN_ACCOUNT = ("name", "namePrefix", "bucket")
+NAMED_BELOW_ANOTHER = ("aws:iam/rolePolicy:RolePolicy",)
+"""Types whose name is unique within what they belong to; so is a node group's, which is not in `name`."""
+IAM_NAME = 64
+"""Characters of a role's name at most (IAM user guide, "IAM and AWS STS quotas")."""
+
+
+def physical_names(made: list[mocks.MockResourceArgs]) -> set[tuple[str, str, str]]:
+    """(type, property, name) of all that AWS keeps by a name of its own, and the names in tags."""
+    found: set[tuple[str, str, str]] = set()
+    for each in made:
+        if each.typ.startswith("aws:") and each.typ not in NAMED_BELOW_ANOTHER:
+            names = {key: each.inputs.get(key) for key in NAMES_IN_AN_ACCOUNT}
+            names["tags.Name"] = (each.inputs.get("tags") or {}).get("Name")
+            found |= {(each.typ, key, name) for key, name in names.items() if name}
+    return found
+
+
+def test_two_environments_of_one_account_share_no_name() -> None:
+    env = environment("staging")
+    assert env.storage
+    other = env.model_copy(
+        update={"name": "other", "storage": env.storage.model_copy(update={"bucket": "other-weights"})}
+    )
+    one, two = (physical_names(register(make_plan(each, None))[1]) for each in (env, other))
+    assert len({kind for kind, _, _ in one}) > 5
+    assert one & two == set()
+
+
+def test_the_name_of_a_role_fits_in_the_longest_named_environment() -> None:
+    _, made = register(make_plan(environment("prod").model_copy(update={"name": "e" * 40}), None))
+    roles = [each.inputs["name"] for each in made if each.typ == "aws:iam/role:Role"]
+    assert roles
+    assert [name for name in roles if len(name) > IAM_NAME] == []
 
 
 def test_every_object_in_a_cluster_has_labels(registered: Registered) -> None:

@@ -226,6 +226,8 @@ class NodeGroupPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class CloudPlan:
+    environment: str
+    """Name of the environment, which starts every name that an account shares."""
     region: str
     cidr: str
     subnets: tuple[SubnetPlan, ...]
@@ -245,6 +247,7 @@ class StoragePlan:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplicationPlan:
+    environment: str
     source: Literal["smb", "nfs", "s3"]
     server: str
     path: str

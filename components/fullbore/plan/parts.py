@@ -87,10 +87,11 @@ def _host(shared: Shared, name: str, endpoints: Endpoints | None) -> HostPlan:
     )
 
 
-def cloud_plan(cloud: Cloud, endpoints: Endpoints | None) -> CloudPlan:
+def cloud_plan(env: Environment, cloud: Cloud, endpoints: Endpoints | None) -> CloudPlan:
     """Zones that the VPC has no room for are left out here; a check names them."""
     subnets = ((zone, zone_subnet(cloud.cidr, zone)) for zone in cloud.zones)
     return CloudPlan(
+        environment=env.name,
         region=cloud.region,
         cidr=str(cloud.cidr),
         subnets=tuple(SubnetPlan(zone=cloud.region + zone, cidr=str(subnet)) for zone, subnet in subnets if subnet),
@@ -136,6 +137,7 @@ def replication_plan(env: Environment) -> ReplicationPlan | None:
     if given is None:
         return None
     return ReplicationPlan(
+        environment=env.name,
         source=given.source,
         server=given.server,
         path=given.path,
