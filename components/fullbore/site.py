@@ -49,7 +49,7 @@ class Site(Component):
             hosts={host.name: _host(group, host) for host in group.hosts},
             ssh={"user": self.plan.ssh_user, "privateKeyFile": self.plan.ssh_private_key_file},
             content=content,
-            max_failures=self.plan.max_failures,
+            max_failures=group.max_failures,
             opts=self.child(depends_on=before),
         )
 

@@ -102,7 +102,11 @@ class Site(Strict):
     fabric: Fabric = Field(description="what carries traffic between GPUs of different hosts")
     link_gbps: Number = Field(default=400, gt=0, description="rate of one fabric link, Gbit/s")
     ssh: Ssh = Field(default=Ssh(), description="how the machines are reached")
-    max_failures: Whole = Field(default=0, ge=0, description="hosts that may fail without failing the update")
+    max_failures: Whole = Field(
+        default=0,
+        ge=0,
+        description="hosts of each group that may fail without failing the update; one of each group must succeed",
+    )
     sysctl: dict[Text, Text | Whole] = Field(default={}, description="kernel settings that override the profile's")
     mtu_bytes: Whole | None = Field(
         default=None, ge=1280, le=9978, description="IP MTU of the fabric's interfaces, bytes; not checked if left out"

@@ -91,6 +91,8 @@ class GroupPlan:
     rack: str
     roles: tuple[str, ...]
     hosts: tuple[HostPlan, ...]
+    max_failures: int
+    """Hosts that may fail without failing the update: fewer than the group has."""
     numa: NumaPlan | None = None
     """How each machine of the group is divided."""
     environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
@@ -177,7 +179,6 @@ class SitePlan:
     name: str
     ssh_user: str
     ssh_private_key_file: str
-    max_failures: int
     groups: tuple[GroupPlan, ...]
     agent_port: int
     fabric: FabricPlan | None = None

@@ -27,11 +27,11 @@ def host(name: str) -> HostPlan:
     )
 
 
-GPU = GroupPlan(name="gpu-a", kind="gpu", rack="r-01", roles=("baseline", "rdma"), hosts=(host("gpu-01"),))
-DISK = GroupPlan(name="disk", kind="storage", rack="r02", roles=("baseline",), hosts=(host("nvme-01"),))
-SITE = SitePlan(
-    name="lab", ssh_user="admin", ssh_private_key_file="/k", max_failures=0, groups=(GPU, DISK), agent_port=9101
+GPU = GroupPlan(
+    name="gpu-a", kind="gpu", rack="r-01", roles=("baseline", "rdma"), hosts=(host("gpu-01"),), max_failures=0
 )
+DISK = GroupPlan(name="disk", kind="storage", rack="r02", roles=("baseline",), hosts=(host("nvme-01"),), max_failures=0)
+SITE = SitePlan(name="lab", ssh_user="admin", ssh_private_key_file="/k", groups=(GPU, DISK), agent_port=9101)
 
 
 def test_groups_by_role_kind_rack_and_name() -> None:

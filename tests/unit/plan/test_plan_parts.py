@@ -38,6 +38,15 @@ def environment(name: str) -> Environment:
     return load_file(STACKS / f"Pulumi.{name}.yaml")
 
 
+def test_one_host_of_each_group_must_succeed() -> None:
+    plan = make_plan(environment("staging"), None)
+    assert plan.site
+    assert {group.name: (len(group.hosts), group.max_failures) for group in plan.site.groups} == {
+        "gpu": (2, 1),
+        "storage": (1, 0),
+    }
+
+
 def test_a_sandbox_gets_what_it_chose() -> None:
     plan = make_plan(environment("local"), ENDPOINTS)
     assert plan.problems == ()
