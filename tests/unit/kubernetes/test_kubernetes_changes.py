@@ -168,7 +168,23 @@ class TestDrift:
 
         followed = drift.live_inputs(inputs, live, lambda: want)
 
-        assert followed["stringData"] == {"p": Secret("new"), "q": "same"}
+        assert followed["stringData"] == {"p": Secret("new"), "q": Secret("same")}
+
+    def test_a_secret_that_the_program_gave_in_clear_is_read_as_one(self) -> None:
+        inputs = {"apiVersion": "v1", "kind": "Secret", "stringData": {"p": "old"}}
+        live = {"apiVersion": "v1", "kind": "Secret", "data": {"p": base64.b64encode(b"new").decode()}}
+        same = {**live, "data": {"p": base64.b64encode(b"old").decode()}}
+
+        assert drift.live_inputs(inputs, live, lambda: same)["stringData"] == {"p": Secret("new")}
+        assert drift.live_inputs(inputs, same, lambda: same)["stringData"] == {"p": Secret("old")}
+
+
+def test_the_data_of_an_imported_secret_is_secret() -> None:
+    live = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"p": "bmV3"}, "type": "Opaque"}
+
+    found = drift.imported_inputs(live)
+
+    assert (found["data"], found["type"]) == ({"p": Secret("bmV3")}, "Opaque")
 
 
 def test_imported_inputs_hold_what_a_person_could_have_written() -> None:

@@ -156,6 +156,16 @@ class TestNames:
         assert complete(UNKNOWN) is UNKNOWN
         assert complete(Secret({"name": "n"})) == Secret({"name": "n", "namespace": "ns"})
 
+    def test_the_data_of_a_secret_is_secret_and_that_of_others_is_not(self) -> None:
+        given = {"data": {"a": "cGFzcw==", "b": UNKNOWN}, "stringData": Secret({"c": "pass"})}
+
+        secret = checks.completed("kubernetes:core/v1:Secret", "s", given, {}, "ns")
+        settings = checks.completed("kubernetes:core/v1:ConfigMap", "s", {"data": {"a": "b"}}, {}, "ns")
+
+        assert secret["data"] == {"a": Secret("cGFzcw=="), "b": Secret(UNKNOWN)}
+        assert secret["stringData"] == Secret({"c": "pass"})
+        assert settings["data"] == {"a": "b"}
+
 
 def test_provider_configuration_is_strict_too() -> None:
     def config(**given: Any) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 from fullbore.provider.base import UNKNOWN, Failure, Map, ProviderError, Secret
 from fullbore.provider.values import from_json_strings, plain
 from fullbore_sandbox.plugins.kubernetes import sdk, strict
-from fullbore_sandbox.plugins.kubernetes.kinds import CLUSTER_SCOPED, api_version_of, group_of
+from fullbore_sandbox.plugins.kubernetes.kinds import CLUSTER_SCOPED, api_version_of, group_of, sealed
 
 AUTONAMED = "pulumi.com/autonamed"
 """Annotation of the official provider on an object whose name it made up."""
@@ -92,7 +92,7 @@ def completed(token: str, name: str, news: Map, olds: Map, namespace: str | None
     """The inputs with apiVersion, kind, a name and (`namespace`: the default, None for no namespace) a namespace."""
     api_version, kind = api_version_of(token)
     given = news.get("metadata") or {}
-    inputs = {**news, "apiVersion": api_version, "kind": kind}
+    inputs = sealed({**news, "apiVersion": api_version, "kind": kind})
     metadata = given.value if isinstance(given, Secret) else given
     if metadata is UNKNOWN:
         return inputs

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fullbore.provider.values import Secret, plain
+from fullbore_sandbox.plugins.kubernetes.kinds import sealed
 
 Object = dict[str, Any]
 
@@ -35,9 +36,9 @@ def live_inputs(inputs: Object, live: Object, normalise: Callable[[], Object | N
     """
     live = _with_string_data(live)
     if _same(plain(inputs), live):
-        return inputs
+        return sealed(inputs)
     want = normalise()
-    return _follow(inputs, live, _with_string_data(want) if want else None)
+    return sealed(_follow(inputs, live, _with_string_data(want) if want else None))
 
 
 def imported_inputs(live: Object) -> Object:
@@ -46,7 +47,7 @@ def imported_inputs(live: Object) -> Object:
     metadata = {key: value for key, value in live["metadata"].items() if key not in _SERVER_FIELDS}
     annotations = {k: v for k, v in metadata.pop("annotations", {}).items() if k not in _SERVER_ANNOTATIONS}
     inputs["metadata"] = {**metadata, **({"annotations": annotations} if annotations else {})}
-    return inputs
+    return sealed(inputs)
 
 
 def _with_string_data(live: Object) -> Object:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fullbore.provider.values import Map, Secret, map_leaves
+
 CLUSTER_SCOPED = frozenset(
     {
         ("", "Namespace"),
@@ -87,6 +89,9 @@ IMMUTABLE: Mapping[tuple[str, str], tuple[str, ...]] = {
 }
 """{(group, kind): property paths whose change replaces the object}."""
 
+SECRET_DATA = ("data", "stringData")
+"""Properties of a Secret that are secret whatever the program says."""
+
 _MUTABLE_OPTION = {"ConfigMap": "enableConfigMapMutable", "Secret": "enableSecretMutable"}
 
 
@@ -100,6 +105,17 @@ def api_version_of(token: str) -> tuple[str, str]:
     """(apiVersion, kind) of a type token: `kubernetes:core/v1:Namespace` -> (`v1`, `Namespace`)."""
     _, api, kind = token.split(":")
     return api.removeprefix("core/"), kind
+
+
+def sealed(inputs: Map) -> Map:
+    """Inputs in which every value of a Secret's data is secret, whether or not the program says so."""
+    if inputs.get("kind") != "Secret" or inputs.get("apiVersion") != "v1":
+        return inputs
+    return {**inputs, **{key: map_leaves(inputs[key], _secret) for key in SECRET_DATA if key in inputs}}
+
+
+def _secret(leaf: Any) -> Any:
+    return leaf if leaf is None or isinstance(leaf, Secret) else Secret(leaf)
 
 
 def replaced_by(group: str, kind: str, config: Mapping[str, Any]) -> tuple[str, ...]:

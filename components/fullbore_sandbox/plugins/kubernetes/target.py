@@ -10,7 +10,7 @@ from typing import Any
 from fullbore.provider.base import UNKNOWN, Map, ProviderError, Secret
 from fullbore.provider.values import keep_secrets, map_leaves, plain
 from fullbore_sandbox.plugins.kubernetes.api import ApiError, Client, Kind, Object
-from fullbore_sandbox.plugins.kubernetes.kinds import api_version_of
+from fullbore_sandbox.plugins.kubernetes.kinds import SECRET_DATA, api_version_of
 
 MANAGER = "__fieldManager"
 """Output that names the field manager of the object, as the official provider has it."""
@@ -120,7 +120,7 @@ def outputs_of(live: Object, inputs: Map, manager: str | None) -> Map:
     outputs = _stable(live)
     outputs = keep_secrets(outputs, inputs)
     if live.get("kind") == "Secret" and live["apiVersion"] == "v1":
-        outputs |= {key: Secret(plain(outputs[key])) for key in ("data", "stringData") if key in outputs}
+        outputs |= {key: Secret(plain(outputs[key])) for key in SECRET_DATA if key in outputs}
     return {**outputs, MANAGER: manager} if manager else outputs
 
 
@@ -153,7 +153,7 @@ def _secrets(inputs: Map) -> list[str]:
 
     map_leaves(inputs, collect)
     if inputs.get("kind") == "Secret":
-        data = [plain(inputs.get(key)) or {} for key in ("data", "stringData")]
+        data = [plain(inputs.get(key)) or {} for key in SECRET_DATA]
         map_leaves(data, lambda leaf: found.append(str(leaf)))
     return sorted({value for value in found if len(value) >= _SHOWN_FROM}, key=len, reverse=True)
 
