@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from rich.console import Console
@@ -34,17 +34,26 @@ def up(stack: str) -> int:
 
 
 def deploy(stack: str) -> int:
-    """Put the stack in order after a killed run, then `pulumi up`."""
+    """`pulumi up`: of a sandbox's stack, put in order after a killed run, without a question; of a real environment
+    with the engine's own preview and confirmation."""
+    from fullbore_sandbox import engine
+
+    environment = _environment(stack)
+    if environment.sandbox is not None:
+        return _deploy_sandboxed(stack)
+    backend = engine.backend_of(stack, environment.state_backend)
+    opened = engine.open_engine(State.load_or_create(ROOT), False, console.print, backend)
+    return opened.show("up", "--refresh", "--stack", stack)
+
+
+def _deploy_sandboxed(stack: str) -> int:
     from fullbore_sandbox import engine, settle
 
-    local = _environment(stack).sandbox is not None
-    state = State.load_or_create(ROOT)
-    opened = engine.open_engine(state, local, console.print)
-    if local:
-        engine.select(opened, stack)
-        settled = settle.settle(opened, stack)
-        if settled != settle.Settled():
-            console.print(f"stack {stack}: {settled}")
+    opened = engine.open_engine(State.load_or_create(ROOT), True, console.print)
+    engine.select(opened, stack)
+    settled = settle.settle(opened, stack)
+    if settled != settle.Settled():
+        console.print(f"stack {stack}: {settled}")
     # What was changed by hand, or lost with the emulated cloud, is repaired: the engine must look first.
     return opened.show("up", "--yes", "--skip-preview", "--refresh", "--stack", stack)
 
@@ -91,16 +100,25 @@ def pulumi(arguments: Sequence[str]) -> int:
 
     state = State.load_or_create(ROOT)
     stack = engine.stack_of(arguments, state)
-    file = ROOT / "stacks" / f"Pulumi.{stack}.yaml"
-    local = stack is None or not file.exists() or _declares_sandbox(file)
-    opened = engine.open_engine(state, local, console.print)
+    declared = _declared(ROOT / "stacks" / f"Pulumi.{stack}.yaml")
+    if stack is None:
+        local = True
+    elif declared:
+        local = declared.get("sandbox") is not None
+    else:
+        local = engine.checkpoint(state, stack).exists()
+    backend = None if local or stack is None else engine.backend_of(stack, declared.get("state_backend"))
+    opened = engine.open_engine(state, local, console.print, backend)
     os.execve(opened.pulumi, ["pulumi", *arguments], opened.environment())
 
 
-def _declares_sandbox(file: Path) -> bool:
-    """Read without the models: they take longer to import than the engine needs to start."""
+def _declared(file: Path) -> dict[str, Any]:
+    """The environment that a stack file declares; nothing where there is no file. Read without the models: they take
+    longer to import than the engine needs to start."""
+    if not file.exists():
+        return {}
     declared = yaml.safe_load(file.read_text())
-    return bool(((declared or {}).get("config") or {}).get("fullbore:env", {}).get("sandbox"))
+    return ((declared or {}).get("config") or {}).get("fullbore:env", {})
 
 
 def _environment(stack: str) -> Environment:

@@ -33,27 +33,37 @@ class Engine:
     folders: tuple[Path, ...]
     """Folders of the engine's programs, for PATH."""
     sandbox: bool
+    backend: str | None = None
+    """PULUMI_BACKEND_URL of a real environment (`backend_of`); None leaves it to the user's own login."""
 
     def environment(self, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
         """The variables that a `pulumi` command runs with."""
         state = self.state
-        backend = state.root / ".fullbore" / "backend"
-        backend.mkdir(parents=True, exist_ok=True)
-        ours = {"PULUMI_BACKEND_URL": f"file://{backend}"}
-        passphrase = {} if _has_passphrase(environ) else {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}
-        # A sandbox's state never goes to a backend that the user set up for real environments.
-        chosen = {**environ, **ours, **passphrase} if self.sandbox else {**ours, **environ}
         plugins = [plugins_folder(state, environ)] if self.sandbox else []
         path = [Path(sys.executable).parent, *self.folders, *plugins]
         return {
-            **chosen,
+            **environ,
+            **(self._sandboxed(environ) if self.sandbox else self._real()),
             **podman.settings(state),
-            "PULUMI_HOME": str(state.root / ".fullbore" / "home"),
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "FULLBORE_JOURNAL": str(journal(state)),
             "PATH": os.pathsep.join([*map(str, path), environ.get("PATH", os.defpath)]),
         }
+
+    def _sandboxed(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """A sandbox's state never goes to a backend or a home that the user set up for real environments."""
+        backend = self.state.root / ".fullbore" / "backend"
+        backend.mkdir(parents=True, exist_ok=True)
+        return {
+            "PULUMI_BACKEND_URL": f"file://{backend}",
+            "PULUMI_HOME": str(self.state.root / ".fullbore" / "home"),
+            "FULLBORE_JOURNAL": str(journal(self.state)),
+            **({} if _has_passphrase(environ) else {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}),
+        }
+
+    def _real(self) -> dict[str, str]:
+        """The user's own home, login and passphrase serve a real environment."""
+        return {} if self.backend is None else {"PULUMI_BACKEND_URL": self.backend}
 
     def run(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `pulumi ARGS` in the repository, its output captured. Raises SandboxError with what it said."""
@@ -71,13 +81,35 @@ class Engine:
         return subprocess.run(argv, cwd=self.state.root, env=self.environment(), check=False).returncode
 
 
-def open_engine(state: State, sandbox: bool, progress: Progress = lambda _: None) -> Engine:
+def open_engine(state: State, sandbox: bool, progress: Progress = lambda _: None, backend: str | None = None) -> Engine:
     """The engine: one on PATH that is new enough and has its language host, else the one built here."""
     found = installed_engine()
-    if found is not None:
-        return Engine(state=state, pulumi=found, folders=(found.parent,), sandbox=sandbox)
-    paths = [tool(name, progress) for name in ENGINE]
-    return Engine(state=state, pulumi=paths[0], folders=tuple(p.parent for p in paths), sandbox=sandbox)
+    paths = [found] if found is not None else [tool(name, progress) for name in ENGINE]
+    folders = tuple(p.parent for p in paths)
+    return Engine(state=state, pulumi=paths[0], folders=folders, sandbox=sandbox, backend=backend)
+
+
+def backend_of(stack: str, declared: str | None, environ: Mapping[str, str] = os.environ) -> str | None:
+    """Where a real environment keeps its state: the user's PULUMI_BACKEND_URL, else the environment's `state_backend`,
+    else None for the user's own login. Raises SandboxError where there is none of them: a folder that
+    `scripts/down` removes is no place for it."""
+    chosen = environ.get("PULUMI_BACKEND_URL") or declared
+    if chosen is None and not _logged_in(environ):
+        raise SandboxError(
+            f"stack {stack}: no backend for its state; set state_backend in stacks/Pulumi.{stack}.yaml or "
+            "PULUMI_BACKEND_URL, or run `pulumi login`"
+        )
+    return chosen
+
+
+def _logged_in(environ: Mapping[str, str]) -> bool:
+    if environ.get("PULUMI_ACCESS_TOKEN"):
+        return True
+    file = Path(environ.get("PULUMI_HOME") or Path.home() / ".pulumi") / "credentials.json"
+    try:
+        return bool(json.loads(file.read_text()).get("current"))
+    except (OSError, ValueError):
+        return False
 
 
 def installed_engine() -> Path | None:

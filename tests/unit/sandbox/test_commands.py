@@ -1,5 +1,6 @@
 """The sandbox's commands where there is nothing to work on: they say so and leave nothing behind."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -38,3 +39,33 @@ def test_a_real_environment_has_no_sandbox(checkout: Path, capsys: pytest.Captur
     assert commands.main(["status", "dev"]) == 0
     assert "no sandbox runs for it" in capsys.readouterr().err
     assert [path.name for path in checkout.iterdir()] == ["stacks"]
+
+
+@pytest.fixture
+def engine_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where an engine that only notes its arguments and backend notes them; no login, no backend in the environment."""
+    tools, log = tmp_path / "tools", tmp_path / "asked"
+    tools.mkdir()
+    script = f'#!/bin/sh\n[ "$1" = version ] && echo v3.250.0 || echo "$PULUMI_BACKEND_URL $*" >> {log}\n'
+    for name in ("pulumi", "pulumi-language-python"):
+        (tools / name).write_text(script)
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("PULUMI_BACKEND_URL", "PULUMI_HOME", "PULUMI_ACCESS_TOKEN", "PULUMI_STACK"):
+        monkeypatch.delenv(name, raising=False)
+    return log
+
+
+def test_a_real_environment_is_brought_up_with_the_engine_s_own_confirmation(checkout: Path, engine_log: Path) -> None:
+    shutil.copy(STACKS / "Pulumi.prod.yaml", checkout / "stacks")
+    assert commands.main(["deploy", "prod"]) == 0
+    assert engine_log.read_text() == "s3://fullbore-state-prod up --refresh --stack prod\n"
+
+
+def test_a_real_environment_without_a_backend_is_not_brought_up(
+    checkout: Path, engine_log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert commands.main(["deploy", "dev"]) == 1
+    assert "stack dev: no backend for its state" in capsys.readouterr().err
+    assert not engine_log.exists()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fullbore_sandbox import engine
-from fullbore_sandbox.engine import PASSPHRASE, PLUGINS, Engine, plugins_folder, stack_of
+from fullbore_sandbox.engine import PASSPHRASE, PLUGINS, Engine, backend_of, plugins_folder, stack_of
 from fullbore_sandbox.state import SandboxError, State
 
 
@@ -28,9 +28,34 @@ def test_a_sandbox_keeps_its_state_to_itself(state: State) -> None:
     assert made["PULUMI_HOME"].startswith(str(state.root))
 
 
-def test_a_real_environment_keeps_the_users_backend(state: State) -> None:
-    made = opened(state, sandbox=False).environment({"PULUMI_BACKEND_URL": "s3://company", "PATH": "/bin"})
-    assert made["PULUMI_BACKEND_URL"] == "s3://company"
+def test_a_real_environment_keeps_the_users_home_login_and_passphrase(state: State) -> None:
+    given = {"PULUMI_BACKEND_URL": "s3://company", "PULUMI_HOME": "/home/me/.pulumi", "PATH": "/bin"}
+    made = opened(state, sandbox=False).environment(given)
+    assert given.items() - {("PATH", "/bin")} <= made.items()
+    assert {name for name in made if "PASSPHRASE" in name or name == "FULLBORE_JOURNAL"} == set()
+    alone = opened(state, sandbox=False).environment({"PATH": "/bin"})
+    assert {name for name in alone if name in ("PULUMI_HOME", "PULUMI_BACKEND_URL")} == set()
+    assert not (state.root / ".fullbore" / "backend").exists()
+
+
+def test_the_state_of_a_real_environment_goes_where_its_file_says(state: State) -> None:
+    assert backend_of("prod", "s3://state", {}) == "s3://state"
+    assert backend_of("prod", "s3://state", {"PULUMI_BACKEND_URL": "s3://mine"}) == "s3://mine"
+    engine = Engine(state=state, pulumi=Path("/tools/pulumi"), folders=(), sandbox=False, backend="s3://state")
+    assert engine.environment({"PATH": "/bin"})["PULUMI_BACKEND_URL"] == "s3://state"
+
+
+def test_a_real_environment_without_a_backend_is_refused(state: State) -> None:
+    with pytest.raises(SandboxError, match=r"^stack prod: no backend for its state; set state_backend in .* login`$"):
+        backend_of("prod", None, {})
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+def test_a_users_login_is_a_backend(state: State, chosen: bool) -> None:
+    home = Path.home() / (".pulumi" if chosen else "other")
+    home.mkdir(parents=True)
+    (home / "credentials.json").write_text(json.dumps({"current": "s3://company"}))
+    assert backend_of("prod", None, {} if chosen else {"PULUMI_HOME": str(home)}) is None
 
 
 def test_stand_ins_are_found_for_a_sandbox_only(state: State) -> None:
