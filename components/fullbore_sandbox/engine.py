@@ -55,7 +55,9 @@ class Engine:
         backend = self.state.root / ".fullbore" / "backend"
         backend.mkdir(parents=True, exist_ok=True)
         return {
-            "PULUMI_BACKEND_URL": f"file://{backend}",
+            # Without the files of metadata, which are not written in one piece: an engine that is killed meanwhile
+            # cannot read its state again.
+            "PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip",
             "PULUMI_HOME": str(self.state.root / ".fullbore" / "home"),
             "FULLBORE_JOURNAL": str(journal(self.state)),
             **({} if _has_passphrase(environ) else {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}),

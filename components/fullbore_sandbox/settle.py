@@ -70,7 +70,6 @@ def remove_dead_locks(state: State, stack: str) -> int:
         lock = json.loads(path.read_text())
         if lock["hostname"] == socket.gethostname() and not _took(lock):
             path.unlink(missing_ok=True)
-            path.with_name(f"{path.name}.attrs").unlink(missing_ok=True)
             dead += 1
         else:
             raise SandboxError(

@@ -24,7 +24,7 @@ def opened(state: State, sandbox: bool = True) -> Engine:
 
 def test_a_sandbox_keeps_its_state_to_itself(state: State) -> None:
     made = opened(state).environment({"PULUMI_BACKEND_URL": "s3://company", "PATH": "/bin"})
-    assert made["PULUMI_BACKEND_URL"] == f"file://{state.root}/.fullbore/backend"
+    assert made["PULUMI_BACKEND_URL"] == f"file://{state.root}/.fullbore/backend?metadata=skip"
     assert made["PULUMI_HOME"].startswith(str(state.root))
 
 
