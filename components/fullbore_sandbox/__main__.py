@@ -63,6 +63,7 @@ def down(stack: str) -> int:
     from fullbore_sandbox import engine, process, sandbox, settle
 
     state = State.load_or_create(ROOT)
+    sandbox.keep_other_stacks(state, stack)
     if engine.checkpoint(state, stack).exists():
         if process.Daemon(state, "aws", []).running and sandbox.endpoints_file(state).exists():
             opened = engine.open_engine(state, True, console.print)
@@ -71,7 +72,7 @@ def down(stack: str) -> int:
                 raise SandboxError(f"stack {stack}: not destroyed; mend what stands above, or run scripts/down --force")
         else:
             console.print(f"stack {stack}: its sandbox does not run, so nothing is left of it to destroy")
-    sandbox.down(state, console)
+    sandbox.down(state, stack, console)
     return 0
 
 
@@ -79,7 +80,7 @@ def force_down(stack: str) -> int:
     """Remove the sandbox without destroying the stack first: whatever it made goes with it."""
     from fullbore_sandbox import sandbox
 
-    sandbox.down(State.load_or_create(ROOT), console)
+    sandbox.down(State.load_or_create(ROOT), stack, console)
     return 0
 
 

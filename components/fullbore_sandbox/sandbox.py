@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from rich.console import Console
 
 from fullbore.config.models import Environment
 from fullbore_sandbox import cloud, cluster, engine, hosts, podman, process, registry, rootfs, settle, toolchain
-from fullbore_sandbox.state import State, write_atomically
+from fullbore_sandbox.state import SandboxError, State, write_atomically
 from fullbore_sandbox.steps import Say, Step, run
 from fullbore_sandbox.toolchain import ENGINE, TOOLS
 
@@ -46,8 +47,10 @@ def up(state: State, environment: Environment, console: Console) -> dict[str, fl
     return seconds
 
 
-def down(state: State, console: Console) -> None:
-    """Stop and remove everything of this sandbox: processes, containers, networks, images, mounts and files."""
+def down(state: State, stack: str, console: Console) -> None:
+    """Stop and remove everything of this sandbox: processes, containers, networks, images, mounts and files. Raises
+    SandboxError, before anything is removed, where that would lose the state of another stack than `stack`."""
+    keep_other_stacks(state, stack)
     settle.end_orphans(state, patience_s=0)
     running = process.running(state)
     if state.record("kubelet").exists():
@@ -57,6 +60,33 @@ def down(state: State, console: Console) -> None:
     _unmount(state.root / ".fullbore")
     shutil.rmtree(state.root / ".fullbore")
     console.print(f"stopped {len(running)} processes, removed {len(removed)} containers, networks and images")
+
+
+def keep_other_stacks(state: State, stack: str) -> None:
+    """Raises SandboxError where the file backend holds resources of another stack than `stack`."""
+    backend = state.root / ".fullbore" / "backend"
+    for file in sorted((backend / ".pulumi" / "stacks").rglob("*.json*")):
+        name = file.name.partition(".json")[0]
+        if file == engine.checkpoint(state, stack) or file.name.endswith((".bak", ".attrs")):
+            continue
+        held = _resources(file)
+        if held:
+            raise SandboxError(
+                f"stack {name}: {held} resources are known to {file} only, which would go too; destroy the stack, "
+                f"or move its state (PULUMI_BACKEND_URL=file://{backend} pulumi stack export -s {name}) and remove it "
+                "there, then run this again"
+            )
+
+
+def _resources(checkpoint: Path) -> int | str:
+    """How many resources a checkpoint holds, those under way included; "unread" where that cannot be told."""
+    packed = checkpoint.read_bytes()
+    try:
+        document = json.loads(gzip.decompress(packed) if checkpoint.suffix == ".gz" else packed)
+        latest = document["checkpoint"]["latest"] or {}
+        return sum(len(latest.get(key) or ()) for key in ("resources", "pending_operations"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "unread"
 
 
 def endpoints_file(state: State) -> Path:

@@ -1,5 +1,7 @@
 """The sandbox's commands where there is nothing to work on: they say so and leave nothing behind."""
 
+import gzip
+import json
 import os
 import shutil
 from pathlib import Path
@@ -7,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from fullbore_sandbox import __main__ as commands
+from fullbore_sandbox import sandbox
+from fullbore_sandbox.state import SandboxError, State
 
 STACKS = Path(__file__).parents[3] / "stacks"
 
@@ -69,3 +73,40 @@ def test_a_real_environment_without_a_backend_is_not_brought_up(
     assert commands.main(["deploy", "dev"]) == 1
     assert "stack dev: no backend for its state" in capsys.readouterr().err
     assert not engine_log.exists()
+
+
+@pytest.mark.parametrize("command", ["down", "force-down"])
+@pytest.mark.parametrize("suffix", [".json", ".json.gz"])
+def test_the_state_of_another_stack_is_not_removed(
+    command: str, suffix: str, checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = checkout / ".fullbore" / "backend" / ".pulumi" / "stacks" / "fullbore" / f"prod{suffix}"
+    held.parent.mkdir(parents=True)
+    text = json.dumps({"version": 3, "checkpoint": {"latest": {"resources": [{"urn": "urn:a"}, {"urn": "urn:b"}]}}})
+    held.write_bytes(gzip.compress(text.encode()) if suffix.endswith(".gz") else text.encode())
+    assert commands.main([command, "local"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"stack prod: 2 resources are known to {held} only")
+    assert said.count("\n") == 1
+    assert held.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "is_kept"),
+    [
+        ('{"checkpoint": {"latest": null}}', False),
+        ('{"checkpoint": {"latest": {"resources": []}}}', False),
+        ("{", True),
+    ],
+)
+def test_an_empty_stack_does_not_hold_the_sandbox(content: str, is_kept: bool, tmp_path: Path) -> None:
+    state = State.load_or_create(tmp_path)
+    folder = tmp_path / ".fullbore" / "backend" / ".pulumi" / "stacks" / "fullbore"
+    folder.mkdir(parents=True)
+    (folder / "local.json").write_text('{"checkpoint": {"latest": {"resources": [{"urn": "urn:a"}]}}}')
+    (folder / "dev.json").write_text(content)
+    if not is_kept:
+        sandbox.keep_other_stacks(state, "local")
+        return
+    with pytest.raises(SandboxError, match="stack dev: unread resources"):
+        sandbox.keep_other_stacks(state, "local")
