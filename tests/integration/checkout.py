@@ -23,6 +23,7 @@ from typing import Any
 import boto3
 from kubernetes import client, config
 
+import cloud_census
 from fullbore.report.scratch import copy_working_tree
 
 ROOT = Path(__file__).parents[2]
@@ -145,19 +146,7 @@ class Checkout:
 
     def census(self) -> Counter[str]:
         """How many of each thing the emulated cloud holds; what a killed run must not make twice."""
-        ec2 = self.aws("ec2")
-        vpcs = [vpc for vpc in ec2.describe_vpcs()["Vpcs"] if not vpc.get("IsDefault")]
-        ours = [{"Name": "vpc-id", "Values": [vpc["VpcId"] for vpc in vpcs]}] if vpcs else []
-        return Counter(
-            vpcs=len(vpcs),
-            subnets=len(ec2.describe_subnets(Filters=ours)["Subnets"]) if ours else 0,
-            launch_templates=len(ec2.describe_launch_templates()["LaunchTemplates"]),
-            buckets=len(self.aws("s3").list_buckets()["Buckets"]),
-            clusters=len(self.aws("eks").list_clusters()["clusters"]),
-            roles=len(self.aws("iam").list_roles()["Roles"]),
-            tasks=len(self.aws("datasync").list_tasks()["Tasks"]),
-            locations=len(self.aws("datasync").list_locations()["Locations"]),
-        )
+        return cloud_census.census(self.aws)
 
     def kill_engine(self, argv: Sequence[str], moment: Callable[[str], bool], wait_s: float = 0) -> str:
         """Run `argv` and kill -9 its engine `wait_s` after the first line at which `moment` is true of all said so far.

@@ -1,0 +1,112 @@
+"""The count that the life-cycle tests go by: of an account that is empty, that holds one of each, and emptied again."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import boto3
+import pytest
+from aws_engine import REGION
+
+from cloud_census import COUNTED, census
+from fullbore_sandbox.plugins.aws.rows import ROWS
+
+ACCOUNT = "222222222222"
+"""One that no other test has put anything into."""
+POLICY = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}]})
+
+
+@pytest.fixture(scope="module")
+def aws(endpoint: str) -> Any:
+    def connect(service: str) -> Any:
+        client = boto3.client(
+            service, region_name=REGION, endpoint_url=endpoint, aws_access_key_id="test", aws_secret_access_key="test"
+        )
+        # moto's own way to name the account (its docs, "Multi-Account support").
+        client.meta.events.register("before-call", _in_account)
+        return client
+
+    return connect
+
+
+def _in_account(params: dict[str, Any], **_: object) -> None:
+    params["headers"]["x-moto-account-id"] = ACCOUNT
+
+
+def test_every_type_that_the_stand_in_makes_is_counted() -> None:
+    settings = {token for token in ROWS if token.startswith("aws:s3/bucket") and token != "aws:s3/bucket:Bucket"}
+    assert set(COUNTED) == set(ROWS) - settings
+
+
+def test_a_new_account_has_none_of_anything_and_each_thing_counts_until_it_is_gone(aws: Any) -> None:
+    empty = census(aws)
+    assert set(empty) == set(COUNTED.values())
+    assert +empty == {}, empty
+
+    made = make_one_of_each(aws)
+    # EKS makes a group of its own for each cluster, with its way out.
+    assert census(aws) == Counter(set(empty)) + Counter(security_groups=1, security_group_rules=1)
+
+    remove(aws, made)
+    assert +census(aws) == {}
+
+
+def make_one_of_each(aws: Any) -> dict[str, str]:
+    ec2, iam, eks, datasync = (aws(service) for service in ("ec2", "iam", "eks", "datasync"))
+    vpc = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.1.1.0/24")["Subnet"]["SubnetId"]
+    table = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+    association = ec2.associate_route_table(RouteTableId=table, SubnetId=subnet)["AssociationId"]
+    # With it comes one rule, the way out.
+    group = ec2.create_security_group(GroupName="one", Description="one", VpcId=vpc)["GroupId"]
+    service = f"com.amazonaws.{REGION}.s3"
+    endpoint = ec2.create_vpc_endpoint(VpcId=vpc, ServiceName=service, VpcEndpointType="Gateway")["VpcEndpoint"]
+    ec2.create_launch_template(LaunchTemplateName="one", LaunchTemplateData={"InstanceType": "t3.micro"})
+    ec2.create_placement_group(GroupName="one", Strategy="cluster")
+    role = iam.create_role(RoleName="one", AssumeRolePolicyDocument=POLICY)["Role"]["Arn"]
+    iam.put_role_policy(RoleName="one", PolicyName="one", PolicyDocument=POLICY)
+    policy = iam.create_policy(PolicyName="one", PolicyDocument=POLICY)["Policy"]["Arn"]
+    iam.attach_role_policy(RoleName="one", PolicyArn=policy)
+    iam.create_instance_profile(InstanceProfileName="one")
+    eks.create_cluster(name="one", roleArn=role, resourcesVpcConfig={"subnetIds": [subnet]})
+    eks.create_nodegroup(clusterName="one", nodegroupName="one", nodeRole=role, subnets=[subnet])
+    aws("s3").create_bucket(Bucket="census-one", CreateBucketConfiguration={"LocationConstraint": REGION})
+    location = datasync.create_location_s3(
+        S3BucketArn="arn:aws:s3:::census-one", S3Config={"BucketAccessRoleArn": role}
+    )["LocationArn"]
+    task = datasync.create_task(SourceLocationArn=location, DestinationLocationArn=location)["TaskArn"]
+    return {
+        "vpc": vpc,
+        "subnet": subnet,
+        "table": table,
+        "association": association,
+        "group": group,
+        "endpoint": endpoint["VpcEndpointId"],
+        "policy": policy,
+        "location": location,
+        "task": task,
+    }
+
+
+def remove(aws: Any, made: dict[str, str]) -> None:
+    ec2, iam, eks, datasync = (aws(service) for service in ("ec2", "iam", "eks", "datasync"))
+    datasync.delete_task(TaskArn=made["task"])
+    datasync.delete_location(LocationArn=made["location"])
+    aws("s3").delete_bucket(Bucket="census-one")
+    eks.delete_nodegroup(clusterName="one", nodegroupName="one")
+    eks.delete_cluster(name="one")
+    iam.delete_instance_profile(InstanceProfileName="one")
+    iam.detach_role_policy(RoleName="one", PolicyArn=made["policy"])
+    iam.delete_policy(PolicyArn=made["policy"])
+    iam.delete_role_policy(RoleName="one", PolicyName="one")
+    iam.delete_role(RoleName="one")
+    ec2.delete_placement_group(GroupName="one")
+    ec2.delete_launch_template(LaunchTemplateName="one")
+    ec2.delete_vpc_endpoints(VpcEndpointIds=[made["endpoint"]])
+    ec2.delete_security_group(GroupId=made["group"])
+    ec2.disassociate_route_table(AssociationId=made["association"])
+    ec2.delete_route_table(RouteTableId=made["table"])
+    ec2.delete_subnet(SubnetId=made["subnet"])
+    ec2.delete_vpc(VpcId=made["vpc"])

@@ -1,0 +1,93 @@
+"""How many of each thing an AWS account holds: what a killed run must not make twice and a destroy must remove."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+Client = Callable[[str], Any]
+"""boto3's client of a service, by name."""
+
+COUNTED = {
+    "aws:datasync/locationSmb:LocationSmb": "locations",
+    "aws:datasync/nfsLocation:NfsLocation": "locations",
+    "aws:datasync/s3Location:S3Location": "locations",
+    "aws:datasync/task:Task": "tasks",
+    "aws:ec2/launchTemplate:LaunchTemplate": "launch_templates",
+    "aws:ec2/placementGroup:PlacementGroup": "placement_groups",
+    "aws:ec2/routeTable:RouteTable": "route_tables",
+    "aws:ec2/routeTableAssociation:RouteTableAssociation": "route_table_associations",
+    "aws:ec2/securityGroup:SecurityGroup": "security_groups",
+    "aws:ec2/subnet:Subnet": "subnets",
+    "aws:ec2/vpc:Vpc": "vpcs",
+    "aws:ec2/vpcEndpoint:VpcEndpoint": "vpc_endpoints",
+    "aws:eks/cluster:Cluster": "clusters",
+    "aws:eks/nodeGroup:NodeGroup": "node_groups",
+    "aws:iam/instanceProfile:InstanceProfile": "instance_profiles",
+    "aws:iam/policy:Policy": "policies",
+    "aws:iam/role:Role": "roles",
+    "aws:iam/rolePolicy:RolePolicy": "role_policies",
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": "role_policy_attachments",
+    "aws:s3/bucket:Bucket": "buckets",
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": "security_group_rules",
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": "security_group_rules",
+}
+"""Resource type -> what it is counted as. A bucket's settings are not here: each is there once and goes with it."""
+
+
+def census(aws: Client) -> Counter[str]:
+    """Things by kind, a kind of which there is none included; what AWS puts into every account and VPC left out."""
+    return Counter({**_network(aws("ec2")), **_identity(aws("iam")), **_clusters(aws("eks")), **_data(aws)})
+
+
+def _network(ec2: Any) -> dict[str, int]:
+    groups = {g["GroupId"] for g in _all(ec2, "describe_security_groups") if g["GroupName"] != "default"}
+    tables = _all(ec2, "describe_route_tables")
+    own = [table for table in tables if not any(each["Main"] for each in table["Associations"])]
+    endpoints = _all(ec2, "describe_vpc_endpoints")
+    return {
+        "vpcs": sum(not vpc["IsDefault"] for vpc in _all(ec2, "describe_vpcs")),
+        "subnets": sum(not subnet["DefaultForAz"] for subnet in _all(ec2, "describe_subnets")),
+        "route_tables": len(own),
+        "route_table_associations": sum(len(table["Associations"]) for table in own),
+        "security_groups": len(groups),
+        "security_group_rules": sum(rule["GroupId"] in groups for rule in _all(ec2, "describe_security_group_rules")),
+        "vpc_endpoints": sum(each["State"].lower() != "deleted" for each in endpoints),
+        "launch_templates": len(_all(ec2, "describe_launch_templates")),
+        "placement_groups": len(ec2.describe_placement_groups()["PlacementGroups"]),
+    }
+
+
+def _identity(iam: Any) -> dict[str, int]:
+    roles = [role["RoleName"] for role in _all(iam, "list_roles")]
+    return {
+        "roles": len(roles),
+        "role_policies": sum(len(_all(iam, "list_role_policies", RoleName=role)) for role in roles),
+        "role_policy_attachments": sum(len(_all(iam, "list_attached_role_policies", RoleName=role)) for role in roles),
+        "policies": len(_all(iam, "list_policies", Scope="Local")),
+        "instance_profiles": len(_all(iam, "list_instance_profiles")),
+    }
+
+
+def _clusters(eks: Any) -> dict[str, int]:
+    clusters = _all(eks, "list_clusters")
+    return {
+        "clusters": len(clusters),
+        "node_groups": sum(len(_all(eks, "list_nodegroups", clusterName=each)) for each in clusters),
+    }
+
+
+def _data(aws: Client) -> dict[str, int]:
+    datasync = aws("datasync")
+    return {
+        "buckets": len(aws("s3").list_buckets()["Buckets"]),
+        "tasks": len(_all(datasync, "list_tasks")),
+        "locations": len(_all(datasync, "list_locations")),
+    }
+
+
+def _all(client: Any, operation: str, **arguments: Any) -> list[Any]:
+    """Every item of a listing, over all its pages."""
+    pages = client.get_paginator(operation)
+    return [item for page in pages.paginate(**arguments) for item in page[pages.result_keys[0].expression]]
