@@ -1,28 +1,37 @@
-"""The command as a person runs it: a process of its own, its exit code, stdout and stderr."""
+"""The command as a person runs it: its exit code, stdout and stderr."""
 
 import json
 import os
 import subprocess
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+
+from fullbore.cli import main
 
 ROOT = Path(__file__).parents[3]
 FIXTURES = ROOT / "tests" / "fixtures"
 
 
 def fullbore(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """The command's entry point in this process; a process of its own would take a second to start."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
-    return subprocess.run(
-        [sys.executable, "-c", "from fullbore.cli import main; main()", *arguments],
-        cwd=ROOT,
-        env=inherited | {"PYTHONPATH": str(ROOT / "components"), "NO_COLOR": "1"} | environ,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    out, err, status = StringIO(), StringIO(), 0
+    with (
+        chdir(ROOT),
+        patch.dict(os.environ, {**inherited, "NO_COLOR": "1", **environ}, clear=True),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            main(arguments)
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+    return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 
 
 def test_a_good_environment_is_ok() -> None:
