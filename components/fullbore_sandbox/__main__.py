@@ -136,6 +136,8 @@ def main(argv: Sequence[str]) -> int:
         return pulumi(argv[1:]) if argv[:1] == ["pulumi"] else _command(argv)
     except SandboxError as error:
         return _failed(error, 1)
+    except KeyboardInterrupt:
+        return _failed("interrupted; run it again to go on", 130)
 
 
 def _command(argv: Sequence[str]) -> int:
@@ -151,7 +153,7 @@ def _command(argv: Sequence[str]) -> int:
         return _failed(error, 2)
 
 
-def _failed(error: Exception, status: int) -> int:
+def _failed(error: Exception | str, status: int) -> int:
     console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
     return status
 

@@ -78,9 +78,22 @@ class Engine:
         return done
 
     def show(self, *args: str) -> int:
-        """Run `pulumi ARGS` in the repository with its output shown; its exit status."""
-        argv = [str(self.pulumi), *args]
-        return subprocess.run(argv, cwd=self.state.root, env=self.environment(), check=False).returncode
+        """Run `pulumi ARGS` in the repository with its output shown; its exit status.
+
+        The terminal interrupts the engine too, which then finishes what is under way and removes its lock: it is
+        waited for, and only then KeyboardInterrupt is raised.
+        """
+        child = subprocess.Popen([str(self.pulumi), *args], cwd=self.state.root, env=self.environment())
+        interrupted = False
+        while True:
+            try:
+                status = child.wait()
+            except KeyboardInterrupt:
+                interrupted = True
+                continue
+            if interrupted:
+                raise KeyboardInterrupt
+            return status
 
 
 def open_engine(state: State, sandbox: bool, progress: Progress = lambda _: None, backend: str | None = None) -> Engine:

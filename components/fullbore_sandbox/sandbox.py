@@ -33,7 +33,9 @@ BUILD_ORDER = (
 def up(state: State, environment: Environment, console: Console) -> dict[str, float]:
     """Start what does not run and write endpoints.json; seconds by step. Raises SandboxError."""
     found: dict[str, Any] = {}
-    seconds = run([*_tool_steps(), *_part_steps(state, environment, found, console.print)], console)
+    seconds = run(
+        [*_tool_steps(), *_part_steps(state, environment, found, console.print)], console, toolchain.end_builds
+    )
     endpoints = {
         "version": 1,
         "id": state.id,

@@ -11,12 +11,16 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from fullbore_sandbox.state import SandboxError
 
 REMIND_S = 30.0
 """Seconds between two lines about a step that still runs, where the output is no terminal."""
+
+END_S = 1.0
+"""Seconds between two calls of `end`: a step may begin another command after the first."""
 
 Say = Callable[[str], None]
 
@@ -43,8 +47,14 @@ class Step:
         return f"{self.doing} ({elapsed:.0f} s of about {self.estimate_s:.0f} s)"
 
 
-def run(steps: Sequence[Step], console: Console, workers: int = 8) -> dict[str, float]:
-    """Run every step; seconds by name. The first failure stops what has not begun and is raised when the rest ended."""
+def run(
+    steps: Sequence[Step], console: Console, end: Callable[[], None] = lambda: None, workers: int = 8
+) -> dict[str, float]:
+    """Run every step; seconds by name.
+
+    The first failure, shown at once, stops what has not begun and is raised when the rest ended; so does an interrupt.
+    From then on `end` is called every second: it ends what can be ended of the steps that run.
+    """
     unknown = {a for s in steps for a in s.after} - {s.name for s in steps}
     if unknown:
         raise ValueError(f"steps: {sorted(unknown)} are waited for, but no step has that name")
@@ -52,26 +62,50 @@ def run(steps: Sequence[Step], console: Console, workers: int = 8) -> dict[str, 
     waiting = {s.name: s for s in steps}
     running: dict[Future[None], Step] = {}
     failure: BaseException | None = None
-    with _shown(steps, console) as finished, ThreadPoolExecutor(workers) as pool:
+    with _shown(steps, console) as show, ThreadPoolExecutor(workers) as pool:
         while running or (waiting and failure is None):
-            for step in [
-                s for s in waiting.values() if failure is None and not set(s.after) & _pending(waiting, running)
-            ]:
-                if step.lane and lanes[step.lane].locked():
-                    continue
-                if step.lane:
-                    lanes[step.lane].acquire()
-                running[pool.submit(_work, step)] = waiting.pop(step.name)
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            try:
+                for step in [] if failure else _ready(waiting, running):
+                    if step.lane and not lanes[step.lane].acquire(blocking=False):
+                        continue
+                    running[pool.submit(_work, step)] = waiting.pop(step.name)
+                if failure:
+                    end()
+                done, _ = wait(running, timeout=END_S if failure else None, return_when=FIRST_COMPLETED)
+            except KeyboardInterrupt as interrupt:
+                failure = failure or interrupt
+                show(_waited_for("interrupted", running))
+                continue
             for future in done:
                 step = running.pop(future)
                 if step.lane:
                     lanes[step.lane].release()
-                failure = failure or future.exception()
-                finished(step)
+                show(_ended(step, future.exception(), failure is not None))
+                if failure is None and future.exception() is not None:
+                    failure = future.exception()
+                    if running:
+                        show(_waited_for("stopping", running))
     if failure is not None:
         raise failure
     return {s.name: s.seconds or 0.0 for s in steps}
+
+
+def _ready(waiting: dict[str, Step], running: dict[Future[None], Step]) -> list[Step]:
+    return [s for s in waiting.values() if not set(s.after) & _pending(waiting, running)]
+
+
+def _waited_for(why: str, running: dict[Future[None], Step]) -> str:
+    return f"[yellow]{why}[/]: waiting for {', '.join(s.name for s in running.values()) or 'nothing'}"
+
+
+def _ended(step: Step, error: BaseException | None, stopping: bool) -> str:
+    """The line for a step that ended; an error after the first is mostly that the step was ended."""
+    if error is None:
+        return f"[green]done[/] {step.name:<28} {step.seconds or 0:6.1f} s"
+    if stopping:
+        return f"[yellow]stopped[/] {step.name}"
+    said = str(error) or type(error).__name__
+    return f"[red]FAILED[/] {step.name}: {escape(said.removeprefix(f'{step.name}: ').splitlines()[0])}"
 
 
 def _pending(waiting: dict[str, Step], running: dict[Future[None], Step]) -> set[str]:
@@ -87,27 +121,28 @@ def _work(step: Step) -> None:
     try:
         step.work(say)
     except SandboxError as error:
-        raise SandboxError(f"{step.name}: {error}") from error
+        said = str(error)
+        raise SandboxError(said if said.startswith(f"{step.name}: ") else f"{step.name}: {said}") from error
     finally:
         step.seconds = time.monotonic() - step.started
 
 
 @contextmanager
-def _shown(steps: Sequence[Step], console: Console) -> Iterator[Callable[[Step], None]]:
+def _shown(steps: Sequence[Step], console: Console) -> Iterator[Callable[[str], None]]:
     """Show what runs: a table that renews itself on a terminal, else a line at each end and each half minute."""
 
-    def finished(step: Step) -> None:
-        console.print(f"[green]done[/] {step.name:<28} {step.seconds:6.1f} s", highlight=False, soft_wrap=True)
+    def show(line: str) -> None:
+        console.print(line, highlight=False, soft_wrap=True)
 
     if console.is_terminal:
         with Live(get_renderable=lambda: _table(steps), console=console, refresh_per_second=4, transient=True):
-            yield finished
+            yield show
         return
     ended = threading.Event()
     reminder = threading.Thread(target=_remind, args=(steps, console, ended), daemon=True)
     reminder.start()
     try:
-        yield finished
+        yield show
     finally:
         ended.set()
         reminder.join()

@@ -10,9 +10,11 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -258,11 +260,40 @@ def _go_env() -> dict[str, str]:
 
 def _go(module: str, *args: str) -> str:
     argv = [go(), *args]
-    done = subprocess.run(argv, cwd=MODULES / module, env=_go_env(), capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = "\n".join(f"  {line}" for line in done.stderr.strip().splitlines()[-15:])
+    # A group of its own: `end_builds` interrupts the compilers with it, and it removes its temporary files.
+    child = subprocess.Popen(
+        argv,
+        cwd=MODULES / module,
+        env=_go_env(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    _running.add(child)
+    try:
+        out, err = child.communicate()
+    except KeyboardInterrupt:
+        end_builds()
+        child.communicate()
+        raise
+    finally:
+        _running.discard(child)
+    if child.returncode:
+        said = "\n".join(f"  {line}" for line in err.strip().splitlines()[-15:])
         raise SandboxError(f"modules/{module}: go {args[0]} failed; is the Go module proxy reachable?\n{said}")
-    return done.stdout
+    return out
+
+
+_running: set[subprocess.Popen[str]] = set()
+"""The Go commands that run now, in any thread."""
+
+
+def end_builds() -> None:
+    """Interrupt every Go command that runs, as a terminal would; the threads that wait for them get SandboxError."""
+    for child in tuple(_running):
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGINT)
 
 
 def _make(row: Tool) -> None:

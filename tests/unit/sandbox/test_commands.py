@@ -4,6 +4,9 @@ import gzip
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,20 @@ from fullbore_sandbox import sandbox
 from fullbore_sandbox.state import SandboxError, State
 
 STACKS = Path(__file__).parents[3] / "stacks"
+COMPONENTS = Path(__file__).parents[3] / "components"
+SHOW = """
+import sys
+from pathlib import Path
+from fullbore_sandbox import __main__ as commands, engine
+from fullbore_sandbox.state import State
+
+def show(stack):
+    state = State.load_or_create(Path(sys.argv[1]), taken=list)
+    return engine.Engine(state=state, pulumi=Path(sys.argv[2]), folders=(), sandbox=False).show("up")
+
+commands.COMMANDS["up"] = show
+sys.exit(commands.main(["up"]))
+"""
 
 
 @pytest.fixture
@@ -110,3 +127,19 @@ def test_an_empty_stack_does_not_hold_the_sandbox(content: str, is_kept: bool, t
         return
     with pytest.raises(SandboxError, match="stack dev: unread resources"):
         sandbox.keep_other_stacks(state, "local")
+
+
+def test_an_interrupted_engine_ends_by_itself_and_is_waited_for(tmp_path: Path) -> None:
+    pulumi = tmp_path / "pulumi"
+    pulumi.write_text('#!/bin/sh\ntrap "sleep 1; echo unlocked; exit 255" INT\necho up\nwhile :; do sleep 0.1; done\n')
+    pulumi.chmod(0o755)
+    argv = [sys.executable, "-c", SHOW, str(tmp_path), str(pulumi)]
+    environment = {**os.environ, "PYTHONPATH": str(COMPONENTS)}
+    with subprocess.Popen(
+        argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as child:
+        assert child.stdout
+        assert child.stdout.readline() == "up\n"
+        os.killpg(child.pid, signal.SIGINT)
+        out, err = child.communicate(timeout=30)
+    assert (out, err, child.returncode) == ("unlocked\n", "interrupted; run it again to go on\n", 130)

@@ -1,6 +1,8 @@
 """Steps run beside each other, in order where they must, one at a time where they share something."""
 
 import io
+import os
+import signal
 import threading
 import time
 
@@ -13,6 +15,10 @@ from fullbore_sandbox.steps import Say, Step, run
 
 def console() -> Console:
     return Console(file=io.StringIO(), width=200)
+
+
+def text(shown: Console) -> str:
+    return shown.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def step(name: str, work: object = None, after: tuple[str, ...] = (), lane: str | None = None) -> Step:
@@ -81,6 +87,43 @@ def test_waiting_for_an_unknown_step_is_an_error() -> None:
 def test_without_a_terminal_there_is_a_line_for_each_step_and_no_escape_code() -> None:
     shown = console()
     run([step("a"), step("b")], shown)
-    text = shown.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
-    assert [line.split()[:2] for line in text.splitlines()] == [["done", "a"], ["done", "b"]]
-    assert "\x1b" not in text
+    assert [line.split()[:2] for line in text(shown).splitlines()] == [["done", "a"], ["done", "b"]]
+    assert "\x1b" not in text(shown)
+
+
+def test_a_failure_is_shown_at_once_with_what_is_waited_for_and_ends_the_rest() -> None:
+    shown, ended = console(), threading.Event()
+    said_before_the_end: list[str] = []
+
+    def broken(say: Say) -> None:
+        raise SandboxError("network: pool overlaps\nmore")
+
+    def building(say: Say) -> None:
+        assert ended.wait(10)
+        said_before_the_end.extend(text(shown).splitlines())
+        raise SandboxError("go build failed")
+
+    with pytest.raises(SandboxError, match=r"^network: pool overlaps\nmore$"):
+        run([step("engine", building), step("network", broken)], shown, ended.set)
+    assert said_before_the_end == ["FAILED network: pool overlaps", "stopping: waiting for engine"]
+    assert text(shown).splitlines()[2:] == ["stopped engine"]
+
+
+def test_an_interrupt_begins_nothing_more_and_ends_what_runs() -> None:
+    begun, ended = threading.Event(), threading.Event()
+    later: list[str] = []
+
+    def building(say: Say) -> None:
+        begun.set()
+        assert ended.wait(10)
+
+    def interrupt() -> None:
+        assert begun.wait(10)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    sender = threading.Thread(target=interrupt)
+    sender.start()
+    with pytest.raises(KeyboardInterrupt):
+        run([step("a", building), step("b", lambda say: later.append("b"), after=("a",))], console(), ended.set)
+    sender.join()
+    assert later == []

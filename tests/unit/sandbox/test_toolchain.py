@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -113,3 +114,19 @@ def test_every_row_is_pinned_by_its_module(name: str) -> None:
 
 def test_the_engine_shares_one_folder() -> None:
     assert len({TOOLS[name].folder for name in ENGINE}) == 1
+
+
+def test_builds_that_run_are_ended_with_their_compilers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go = tmp_path / "go"
+    go.write_text(f"#!/bin/sh\ntrap 'exit 1' INT\ntouch {tmp_path}/begun\nsleep 600\n")
+    go.chmod(0o755)
+    monkeypatch.setattr(toolchain, "go", lambda: str(go))
+    with ThreadPoolExecutor(1) as pool:
+        build = pool.submit(toolchain._go, "kwok", "build")
+        try:
+            while not (tmp_path / "begun").exists():
+                time.sleep(0.02)
+        finally:
+            toolchain.end_builds()
+        with pytest.raises(SandboxError, match="go build failed"):
+            build.result(10)
