@@ -17,7 +17,10 @@ from fullbore.problems import ConfigError, Problem
 __all__ = ["UNKNOWN_SECRET", "ConfigError", "nearest", "problems_of"]
 
 UNKNOWN_SECRET = "[secret]"
-"""What an encrypted value reads as; only a field of free text can hold it."""
+"""What an encrypted value reads as."""
+
+NEVER_SECRET = "encrypted, but this field is read, shown and kept in clear; write it in clear, or leave it out"
+"""Of every field but those that `stack_file.SECRETS` names."""
 
 UNITS = {
     "gib": "GiB",
@@ -188,7 +191,7 @@ def _kind(noun: str) -> Callable[[ErrorDetails, _Place], str]:
 
 
 def _encrypted(error: ErrorDetails, place: _Place) -> str:
-    return "encrypted, but this field decides the plan and must be readable; write it in clear"
+    return NEVER_SECRET
 
 
 def _other(error: ErrorDetails, place: _Place) -> str:

@@ -34,7 +34,7 @@ def load_both(path: Path, key: str = KEY) -> tuple[Environment, Mapping[str, obj
     try:
         environment = named(parse(environment_of(document, key), path.parent), path)
     except ConfigError as error:
-        raise ConfigError((*problems, *error.problems)) from error
+        raise ConfigError(tuple(dict.fromkeys((*problems, *error.problems)))) from error
     if problems:
         raise ConfigError(problems)
     return environment, document

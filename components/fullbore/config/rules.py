@@ -12,7 +12,7 @@ CONFIG_RULES = {
     "config-number": "a number is none, is not whole, or has a unit or quotes",
     "config-pattern": "a text has not the form that its field asks for",
     "config-range": "a number is too small or too large",
-    "config-secret": "a field that decides the plan is encrypted",
+    "config-secret": "a field that is kept in clear is encrypted",
     "config-type": "a value is of the wrong kind: text, a list, a mapping, a day, true or false",
     "config-unknown-field": "a field has a name that is not known there",
     "config-value": "a value is refused for a reason that has no rule of its own",

@@ -11,7 +11,7 @@ from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, cast
 
-from fullbore.config.errors import nearest
+from fullbore.config.errors import NEVER_SECRET, nearest
 from fullbore.config.paths import KEY, clip, dotted, in_stack_file
 from fullbore.problems import Problem
 
@@ -28,7 +28,12 @@ def stack_file_problems(raw: Mapping[object, object], key: str = KEY) -> tuple[P
     """Problems of a stack file as it was read, with its encrypted values; never repeats a value."""
     sealed: list[tuple[_Loc, str]] = []
     _find_sealed(raw.get("config"), ("config",), sealed)
-    return (*_unknown_keys(raw, key), *_sealed_badly(raw, sealed), *_in_clear(raw, key, {loc for loc, _ in sealed}))
+    return (
+        *_unknown_keys(raw, key),
+        *_sealed_badly(raw, sealed),
+        *_sealed_needlessly(key, sealed),
+        *_in_clear(raw, key, {loc for loc, _ in sealed}),
+    )
 
 
 def _unknown_keys(raw: Mapping[object, object], key: str) -> Iterator[Problem]:
@@ -62,6 +67,14 @@ def _sealed_badly(raw: Mapping[object, object], sealed: Sequence[tuple[_Loc, str
             "restore the line that the engine wrote"
         )
         yield _problem(("encryptionsalt",), "secret-without-salt", message)
+
+
+def _sealed_needlessly(key: str, sealed: Sequence[tuple[_Loc, str]]) -> Iterator[Problem]:
+    """Encrypted values in fields that are shown, compared and written in clear on hosts and in tags."""
+    allowed = {("config", key, *field) for field in SECRETS}
+    for loc, _ in sealed:
+        if loc[:2] == ("config", key) and loc not in allowed:
+            yield _problem(loc, "config-secret", NEVER_SECRET)
 
 
 def _find_sealed(value: Any, loc: _Loc, found: list[tuple[_Loc, str]]) -> None:
