@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +111,8 @@ def pulumi(arguments: Sequence[str]) -> int:
         local = engine.checkpoint(state, stack).exists()
     backend = None if local or stack is None else engine.backend_of(stack, declared.get("state_backend"))
     opened = engine.open_engine(state, local, console.print, backend)
+    # What `stack init` and `config` encrypt stays in the file: with the public passphrase in a sandbox's file only.
+    opened = replace(opened, passphrase=declared.get("sandbox") is not None)
     os.execve(opened.pulumi, ["pulumi", *arguments], opened.environment())
 
 
@@ -118,8 +121,20 @@ def _declared(file: Path) -> dict[str, Any]:
     longer to import than the engine needs to start."""
     if not file.exists():
         return {}
-    declared = yaml.safe_load(file.read_text())
-    return ((declared or {}).get("config") or {}).get("fullbore:env", {})
+    try:
+        return dict(yaml.safe_load(file.read_text())["config"]["fullbore:env"])
+    except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError, RecursionError):
+        return _declared_strictly(file)
+
+
+def _declared_strictly(file: Path) -> dict[str, Any]:
+    from fullbore.config import ConfigError, load_file
+
+    try:
+        environment = load_file(file)
+    except ConfigError as error:
+        raise SandboxError(f"{file}: {error}") from error
+    return {"sandbox": environment.sandbox, "state_backend": environment.state_backend}
 
 
 def _environment(stack: str) -> Environment:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,8 @@ class Engine:
     folders: tuple[Path, ...]
     """Folders of the engine's programs, for PATH."""
     sandbox: bool
+    passphrase: bool = True
+    """Whether a sandbox's public passphrase may serve, where the user has set none."""
     backend: str | None = None
     """PULUMI_BACKEND_URL of a real environment (`backend_of`); None leaves it to the user's own login."""
 
@@ -60,7 +63,7 @@ class Engine:
             "PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip",
             "PULUMI_HOME": str(self.state.root / ".fullbore" / "home"),
             "FULLBORE_JOURNAL": str(journal(self.state)),
-            **({} if _has_passphrase(environ) else {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}),
+            **({} if _has_passphrase(environ) or not self.passphrase else {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}),
         }
 
     def _real(self) -> dict[str, str]:
@@ -208,14 +211,48 @@ def _has_passphrase(environ: Mapping[str, str]) -> bool:
     return "PULUMI_CONFIG_PASSPHRASE" in environ or "PULUMI_CONFIG_PASSPHRASE_FILE" in environ
 
 
-def stack_of(args: Sequence[str], state: State) -> str | None:
-    """The stack that `pulumi ARGS` is about: named in ARGS, else the one selected last; None where there is none."""
-    for i, arg in enumerate(args):
-        if arg in ("-s", "--stack") and i + 1 < len(args):
-            return args[i + 1].rpartition("/")[2]
-        if arg.startswith("--stack="):
-            return arg.removeprefix("--stack=").rpartition("/")[2]
-    return _selected(state)
+def stack_of(args: Sequence[str], state: State, environ: Mapping[str, str] = os.environ) -> str | None:
+    """The stack that `pulumi ARGS` is about, as the engine finds it: by flag, as the argument of `stack init`, `select`
+    and `rm`, in PULUMI_STACK, else the one selected last; None where there is none."""
+    flags, words = _split(args)
+    named = words[2] if words[:1] == ["stack"] and words[1:2] and words[1] in _NAMING and words[2:] else None
+    # `config cp` writes secrets into the stack that it copies to.
+    copied = flags.get("dest") if words[:2] == ["config", "cp"] else None
+    found = copied or flags.get("stack") or named or environ.get("PULUMI_STACK")
+    return found.rpartition("/")[2] if found else _selected(state)
+
+
+_NAMING = ("init", "select", "rm")
+_SHORT_STACK = re.compile(r"-[dfijry]*s=?(.*)")
+"""`-s`, after other letters that take no value."""
+_TAKING = {
+    "-C", "--cwd", "--color", "-v", "--verbose", "--tracing", "--tracing-header", "--profiling", "--memprofilerate",
+    "--copy-config-from", "--secrets-provider", "--teams", "--remote-config", "-c", "-m", "--message", "-p",
+}  # fmt: skip
+"""Flags before whose value no `=` need stand, so that the value is no word of the command."""
+
+
+def _split(args: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The stacks that flags name (`stack`, and `dest` of `config cp`), and the words that are no flags."""
+    flags: dict[str, str] = {}
+    words: list[str] = []
+    rest = iter(args)
+    for arg in rest:
+        if arg == "--":
+            break
+        short = None if arg.startswith("--") else _SHORT_STACK.fullmatch(arg)
+        name, equals, value = arg.partition("=")
+        if short:
+            flags["stack"] = short[1] or next(rest, "")
+        elif name in ("--stack", "--dest"):
+            flags[name[2:]] = value if equals else next(rest, "")
+        elif name == "-d" and words[:2] == ["config", "cp"]:
+            flags["dest"] = value if equals else next(rest, "")
+        elif arg in _TAKING:
+            next(rest, None)
+        elif not arg.startswith("-"):
+            words.append(arg)
+    return flags, words
 
 
 def _selected(state: State) -> str | None:

@@ -143,3 +143,46 @@ def test_an_interrupted_engine_ends_by_itself_and_is_waited_for(tmp_path: Path) 
         os.killpg(child.pid, signal.SIGINT)
         out, err = child.communicate(timeout=30)
     assert (out, err, child.returncode) == ("unlocked\n", "interrupted; run it again to go on\n", 130)
+
+
+class Became(Exception):
+    pass
+
+
+@pytest.fixture
+def became(monkeypatch: pytest.MonkeyPatch) -> None:
+    def instead(path: Path, argv: list[str], environment: dict[str, str]) -> None:
+        raise Became(environment.get("PULUMI_CONFIG_PASSPHRASE"))
+
+    monkeypatch.setattr(os, "execve", instead)
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE", raising=False)
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE_FILE", raising=False)
+
+
+@pytest.mark.usefixtures("engine_log", "became")
+@pytest.mark.parametrize(
+    ("arguments", "passphrase"),
+    [
+        (["preview", "-slocal"], "fullbore-local"),
+        (["stack", "init", "prod"], "None"),
+        (["preview", "-s=prod"], "None"),
+        (["stack", "init"], "None"),
+    ],
+)
+def test_the_public_passphrase_is_for_a_declared_sandbox_only(
+    arguments: list[str], passphrase: str, checkout: Path
+) -> None:
+    shutil.copy(STACKS / "Pulumi.prod.yaml", checkout / "stacks")
+    with pytest.raises(Became, match=passphrase):
+        commands.main(["pulumi", *arguments])
+
+
+@pytest.mark.usefixtures("engine_log", "became")
+@pytest.mark.parametrize("content", ["config: [", "- a", "config:\n  fullbore:env: 3\n", "config:\n  a:b: c\n", "\0"])
+def test_a_broken_stack_file_is_one_clear_message(
+    content: str, checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = checkout / "stacks" / "Pulumi.dev.yaml"
+    file.write_text(content)
+    assert commands.main(["pulumi", "preview", "-s", "dev"]) == 1
+    assert capsys.readouterr().err.startswith(f"{file}: ")

@@ -121,6 +121,17 @@ def test_what_cannot_be_chosen_is_an_error(state: State, mode: str, message: str
         (["preview", "-s", "dev"], "dev"),
         (["preview", "--stack", "organization/fullbore/prod"], "prod"),
         (["up", "--stack=staging"], "staging"),
+        (["preview", "-s=dev"], "dev"),
+        (["preview", "-sdev"], "dev"),
+        (["up", "-yfs", "dev"], "dev"),
+        (["stack", "init", "prod"], "prod"),
+        (["stack", "init", "--secrets-provider", "passphrase", "prod"], "prod"),
+        (["--color", "never", "stack", "select", "acme/fullbore/prod"], "prod"),
+        (["stack", "rm", "--yes", "prod"], "prod"),
+        (["stack", "tag", "ls"], "local"),
+        (["config", "cp", "-s", "local", "--dest", "prod"], "prod"),
+        (["config", "set", "-s", "dev", "key", "prod"], "dev"),
+        (["up", "-m", "-sdev"], "local"),
         (["up"], "local"),
     ],
 )
@@ -128,11 +139,17 @@ def test_the_stack_of_a_command(state: State, args: list[str], stack: str) -> No
     workspaces = state.root / ".fullbore" / "home" / "workspaces"
     workspaces.mkdir(parents=True)
     (workspaces / "fullbore-1-workspace.json").write_text(json.dumps({"stack": "organization/fullbore/local"}))
-    assert stack_of(args, state) == stack
+    assert stack_of(args, state, {}) == stack
+
+
+def test_the_stack_in_the_environment_is_before_the_one_selected(state: State) -> None:
+    assert stack_of(["up"], state, {"PULUMI_STACK": "prod"}) == "prod"
+    assert stack_of(["up", "-s", "dev"], state, {"PULUMI_STACK": "prod"}) == "dev"
+    assert stack_of(["stack", "init", "dev"], state, {"PULUMI_STACK": "prod"}) == "dev"
 
 
 def test_no_stack_selected(state: State) -> None:
-    assert stack_of(["version"], state) is None
+    assert stack_of(["version"], state, {}) is None
 
 
 def test_an_old_engine_on_path_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
