@@ -103,22 +103,44 @@ def end_orphans(state: State, patience_s: float = PATIENCE_S) -> int:
 
 
 def orphaned(state: State) -> Iterator[int]:
-    """Processes that run under this checkout's PULUMI_HOME and stand below no live engine, nor above this process."""
+    """Processes that a run of this checkout's engine started and that stand below no live engine, nor above this
+    process. PULUMI_HOME alone is no proof, for a user's shell may have it: one of the engine's programs, or what stands
+    below one, or what has the variable that only `scripts/pulumi` and `scripts/up` give the engine."""
     own = set(_ancestors(os.getpid()))
-    marked = [pid for pid in _marked(state) if pid not in own]
+    marked = {pid: journalled for pid, journalled in _marked(state) if pid not in own}
     engines = {pid for pid in marked if _program(pid) == "pulumi"}
-    for pid in marked:
-        if engines.isdisjoint(_ancestors(pid)):
+    programs = {pid for pid in marked if pid in engines or _is_engines(pid)}
+    for pid, journalled in marked.items():
+        above = set(_ancestors(pid))
+        if engines.isdisjoint(above) and (journalled or not programs.isdisjoint(above)):
             yield pid
 
 
-def _marked(state: State) -> Iterator[int]:
+def _marked(state: State) -> Iterator[tuple[int, bool]]:
+    """Processes that have this checkout's PULUMI_HOME, and whether they have its journal's name too."""
     mark = f"PULUMI_HOME={state.root / '.fullbore' / 'home'}".encode()
+    journalled = f"FULLBORE_JOURNAL={journal(state)}".encode()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and start_time(int(entry.name)) is not None:
             with suppress(OSError):
-                if mark in (entry / "environ").read_bytes().split(b"\0"):
-                    yield int(entry.name)
+                variables = (entry / "environ").read_bytes().split(b"\0")
+                if mark in variables:
+                    yield int(entry.name), journalled in variables
+
+
+PLUGIN_MODULES = ("fullbore.provider", "fullbore_sandbox.plugins.")
+"""What the plugins' scripts in this repository become: `python -m MODULE`."""
+
+
+def _is_engines(pid: int) -> bool:
+    """True for a `pulumi-*` program, as a script's argument too, and for this repository's plugins."""
+    try:
+        argv = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
+    except OSError:
+        return False
+    names = [_program(pid), *(Path(word).name for word in argv[:3] if "/" in word)]
+    module = argv[2] if argv[1:2] == ["-m"] and len(argv) > 2 else ""
+    return any(name.startswith("pulumi-") for name in names) or module.startswith(PLUGIN_MODULES)
 
 
 def _program(pid: int) -> str:

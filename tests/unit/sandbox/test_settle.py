@@ -31,7 +31,7 @@ def process(state: State) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def home(state: State) -> dict[str, str]:
-    return {"PULUMI_HOME": str(state.root / ".fullbore" / "home")}
+    return {"PULUMI_HOME": str(state.root / ".fullbore" / "home"), "FULLBORE_JOURNAL": str(journal(state))}
 
 
 def lock(state: State, pid: int, host: str = socket.gethostname(), taken: datetime | None = None) -> Path:
@@ -86,6 +86,20 @@ def test_process_that_ends_by_itself_is_waited_for(state: State) -> None:
     child = subprocess.Popen(["sh", "-c", "sleep 0.5; exit 7"], env={**os.environ, **home(state)})
     assert settle.end_orphans(state) >= 1
     assert wait_gone(child.pid, 1)
+
+
+@pytest.mark.parametrize(("program", "is_orphan"), [("pulumi-resource-x", True), ("bash", False)])
+def test_a_users_shell_with_the_engine_s_home_is_left_alone(
+    program: str, is_orphan: bool, state: State, tmp_path: Path
+) -> None:
+    path = tmp_path / program
+    path.write_text("#!/bin/sh\necho; read line\n")
+    path.chmod(0o755)
+    environment = {**os.environ, "PULUMI_HOME": home(state)["PULUMI_HOME"]}
+    with subprocess.Popen([path], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout
+        child.stdout.readline()
+        assert list(settle.orphaned(state)) == ([child.pid] if is_orphan else [])
 
 
 def test_processes_of_another_checkout_are_left_alone(state: State, tmp_path: Path) -> None:
