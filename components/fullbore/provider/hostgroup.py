@@ -127,7 +127,7 @@ class HostGroups:
                 changes[path] = ("update", f"{host}: not known yet")
             else:
                 changes |= _spec_changes(host, old_hosts[host], spec)
-                changes |= _fact_changes(host, facts.get(host), spec["settings"])
+                changes |= _wanted_changes(host, facts.get(host), spec["settings"])
         for host in sorted(old_hosts):
             if host not in r.news["hosts"]:
                 changes[join_path("hosts", host)] = ("delete", f"{host}: no longer managed")
@@ -233,10 +233,17 @@ def _without_own(inputs: Map) -> Map:
 def _spec_changes(host: str, old: Map, new: Map) -> dict[str, tuple[str, str]]:
     """Changes of how a host is reached and of its variables; its settings are compared with facts instead."""
     found = differences(_spec(old), _spec(new), join_path("hosts", host))
-    for id in old.get("settings", {}):
-        if id not in new.get("settings", {}):
+    settings = new["settings"]
+    for id in () if settings is UNKNOWN else old.get("settings", {}):
+        if id not in settings:
             found[join_path("hosts", host, "settings", id)] = "delete"
     return {path: (kind, f"{path.removeprefix('hosts.')}: {kind}") for path, kind in found.items()}
+
+
+def _wanted_changes(host: str, facts: Map | None, wanted: Any) -> dict[str, tuple[str, str]]:
+    if wanted is UNKNOWN:
+        return {join_path("hosts", host, "settings"): ("update", f"{host}: settings are not known yet")}
+    return _fact_changes(host, facts, wanted)
 
 
 def _fact_changes(host: str, facts: Map | None, wanted: Map) -> dict[str, tuple[str, str]]:
@@ -249,6 +256,8 @@ def _fact_changes(host: str, facts: Map | None, wanted: Map) -> dict[str, tuple[
 
 
 def _spec(spec: Map) -> Map:
-    variables = cast("Map", spec.get("vars") or {})
-    kept = {key: value for key, value in variables.items() if key not in _VARS_OF_SETTINGS}
+    variables = spec.get("vars") or {}
+    if variables is UNKNOWN:
+        return {**{key: value for key, value in spec.items() if key != "settings"}, "vars": UNKNOWN}
+    kept = {key: value for key, value in cast("Map", variables).items() if key not in _VARS_OF_SETTINGS}
     return {**{key: value for key, value in spec.items() if key not in ("settings", "vars")}, "vars": kept}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, cast
 
 from fullbore.provider.base import Failure, Map
-from fullbore.provider.values import UNKNOWN, Secret, join_path, plain
+from fullbore.provider.values import UNKNOWN, Secret, has_unknown, join_path, plain
 
 MAX_HOSTS: Final = 32
 """Machines of one resource: more make one diff unreadable and one run too long."""
@@ -62,6 +62,9 @@ def check_inputs(inputs: Map) -> list[Failure]:
     """Everything that is wrong with a group's inputs; values that are not known yet pass."""
     if isinstance(inputs.get("hosts"), Secret):
         return [Failure("hosts", "is secret as a whole, so no diff could be shown; mark only the settings that are")]
+    whole = list(_secret_whole(inputs["hosts"])) if isinstance(inputs.get("hosts"), dict) else []
+    if whole:
+        return whole
     bare: Map = plain(inputs)
     failures = list(_check_map("", bare, GROUP))
     if isinstance(bare.get("ssh"), dict):
@@ -70,6 +73,18 @@ def check_inputs(inputs: Map) -> list[Failure]:
         for name, spec in cast("Map", bare["hosts"]).items():
             failures += _check_host(name, spec)
     return failures
+
+
+def _secret_whole(hosts: Map) -> Iterator[Failure]:
+    """A host, or its settings, that is secret as a whole: its diff could name nothing that changes."""
+    for name, spec in hosts.items():
+        path = join_path("hosts", name)
+        if isinstance(spec, Secret):
+            yield Failure(path, "is secret as a whole, so no diff could be shown; mark only the settings that are")
+        elif isinstance(spec, dict):
+            for key in ("settings", "vars"):
+                if isinstance(cast("Map", spec).get(key), Secret):
+                    yield Failure(join_path(path, key), "is secret as a whole; mark only the values that are")
 
 
 def _check_map(prefix: str, values: Map, rules: dict[str, Rule]) -> Iterator[Failure]:
@@ -109,7 +124,7 @@ def _check_variables(path: str, host: Map) -> Iterator[Failure]:
         return
     items = cast("list[Map]", listed) if isinstance(listed, list) else []
     wants = {item.get("id"): item.get("want") for item in items}
-    if wants != settings:
+    if wants != settings and not has_unknown([wants, settings]):
         yield Failure(
             join_path(path, "vars", "fullbore_settings"), "does not say the same as settings; give both alike"
         )

@@ -117,7 +117,8 @@ class Images:
 
     def _source(self, inputs: Map) -> Any:
         arguments = {key: inputs[key] for key in ("containerfile", "buildArgs")}
-        return UNKNOWN if has_unknown(arguments) else source_digest(self._context(inputs), arguments)
+        unknown = has_unknown([inputs["context"], arguments])
+        return UNKNOWN if unknown else source_digest(self._context(inputs), arguments)
 
     def _failures(self, inputs: Map) -> Iterator[Failure]:
         for key in inputs:
@@ -129,6 +130,8 @@ class Images:
         for key in _TEXTS:
             if not isinstance(inputs.get(key, ""), str) and inputs[key] is not UNKNOWN and inputs[key] is not None:
                 yield Failure(key, f"got a {type(inputs[key]).__name__}, but it must be a text")
+        if not isinstance(inputs["insecure"], bool) and inputs["insecure"] is not UNKNOWN:
+            yield Failure("insecure", f"got a {type(inputs['insecure']).__name__}, but it must be true or false")
         yield from self._shape_failures(inputs)
 
     def _shape_failures(self, inputs: Map) -> Iterator[Failure]:

@@ -338,3 +338,35 @@ def test_what_is_not_known_yet_is_not_refused(start: Start, path: str) -> None:
         place = place[folder]
     place[last] = UNKNOWN
     assert plugin.check(inputs)[1] == []
+
+
+@pytest.mark.parametrize("key", ["settings", "vars"])
+def test_what_is_not_known_of_a_host_yet_shows_in_the_preview(start: Start, key: str) -> None:
+    outputs = created(start)
+    plugin, _ = start()
+    news = spoilt(f"hosts/gpu-01/{key}", "placeholder")
+    news["hosts"]["gpu-01"][key] = UNKNOWN
+    assert plugin.check(news)[1] == []
+    assert plugin.diff(group(), outputs, news)[f"hosts.gpu-01.{key}"] == "UPDATE"
+    assert plugin.update(group(), outputs, news, preview=True)["hosts"]["gpu-01"]["address"] == "127.0.0.1"
+
+
+def test_one_setting_that_is_not_known_yet_is_not_refused(start: Start) -> None:
+    plugin, _ = start()
+    news = spoilt(f"hosts/gpu-01/settings/{ECN}", "placeholder")
+    news["hosts"]["gpu-01"]["settings"][ECN] = UNKNOWN
+    assert plugin.check(news)[1] == []
+
+
+@pytest.mark.parametrize("path", ["hosts/gpu-01", "hosts/gpu-01/settings", "hosts/gpu-01/vars"])
+def test_a_host_that_is_secret_as_a_whole_is_refused_by_its_path(start: Start, path: str) -> None:
+    plugin, _ = start()
+    news = group()
+    *folders, last = path.split("/")
+    place = news
+    for folder in folders:
+        place = place[folder]
+    place[last] = Secret(place[last])
+    assert [failure.partition(": is secret as a whole")[0] for failure in plugin.check(news)[1]] == [
+        path.replace("/", ".")
+    ]

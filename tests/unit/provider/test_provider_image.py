@@ -227,8 +227,15 @@ def test_bad_input_is_named(plugin: Plugin, context: Path, changes: Map, message
 def test_unknown_arguments_leave_the_source_unknown(plugin: Plugin, context: Path) -> None:
     checked, failures = plugin.check(inputs("127.0.0.1:1", buildArgs={"WHO": UNKNOWN}))
     assert (failures, checked["source"]) == ([], UNKNOWN)
-    checked, failures = plugin.check(inputs(UNKNOWN))
+    checked, failures = plugin.check(inputs("127.0.0.1:1", context=UNKNOWN))
+    assert (failures, checked["source"]) == ([], UNKNOWN)
+    checked, failures = plugin.check(inputs(UNKNOWN, insecure=UNKNOWN))
     assert failures == []
+
+
+def test_insecure_is_true_or_false_and_no_text(plugin: Plugin, context: Path) -> None:
+    _, failures = plugin.check(inputs("127.0.0.1:1", insecure="false"))
+    assert failures == ["insecure: got a str, but it must be true or false"]
 
 
 def test_another_registry_is_another_image(plugin: Plugin, context: Path) -> None:
