@@ -90,10 +90,11 @@ class State:
     @classmethod
     def load_or_create(cls, root: Path, taken: Callable[[], list[IPv4Network]] | None = None) -> State:
         """The state of the checkout at `root`. `taken` is asked for networks in use when the subnet is chosen: those
-        that are routed here and those of the container engine, where nothing else is given."""
+        that are routed here and those of the container engine, where nothing else is given. Raises
+        SandboxError for a copy of a checkout that is still there: its containers and processes are the original's."""
         root = root.resolve()
         folder = root / ".fullbore" / "sandbox"
-        ident = hashlib.sha256(str(root).encode()).hexdigest()[:8]
+        ident = _identity(root, folder)
         state = cls(root=root, dir=folder, id=ident, network=f"fullbore-{ident}", subnet="")
         subnet = state._remember("subnet", lambda _: str(_free_subnet(int(ident, 16), (taken or _in_use)())))
         return cls(root=root, dir=folder, id=ident, network=state.network, subnet=subnet)
@@ -154,13 +155,37 @@ class State:
         """The remembered value of `table` (and `name` in it), chosen now where there is none yet."""
         path = self.dir / "state.json"
         with locked(self.dir / "state.lock"):
-            values: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"version": 1, "id": self.id}
+            values: dict[str, Any] = _recorded(path, self.root, self.id)
             holder: dict[str, Any] = values if name is None else values.setdefault(table, {})
             key = table if name is None else name
             if key not in holder:
                 holder[key] = choose(holder)
                 write_atomically(path, json.dumps(values, indent=1) + "\n")
             return holder[key]
+
+
+def _identity(root: Path, folder: Path) -> str:
+    """The id of the sandbox at `root`: a new one is named after the path, that of a checkout that was moved is kept."""
+    path = folder / "state.json"
+    ident = hashlib.sha256(str(root).encode()).hexdigest()[:8]
+    if not path.exists():
+        return ident
+    with locked(folder / "state.lock"):
+        values = _recorded(path, root, ident)
+        made_at = values.get("root", str(root) if values["id"] == ident else None)
+        if made_at != str(root) and (made_at is None or Path(made_at).exists()):
+            origin = made_at or "another path"
+            raise SandboxError(
+                f"{root}/.fullbore: copied from {origin}, whose sandbox {values['id']} it names; "
+                f"remove {root}/.fullbore, or work in {origin}"
+            )
+        if values.get("root") != str(root):
+            write_atomically(path, json.dumps({**values, "root": str(root)}, indent=1) + "\n")
+        return str(values["id"])
+
+
+def _recorded(path: Path, root: Path, ident: str) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.exists() else {"version": 1, "id": ident, "root": str(root)}
 
 
 def _free_subnet(seed: int, taken: list[IPv4Network]) -> IPv4Network:

@@ -1,6 +1,7 @@
 """What a sandbox chooses once stays chosen, and two sandboxes do not choose the same."""
 
 import json
+import shutil
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv4Network
@@ -70,3 +71,38 @@ def test_write_atomically_leaves_only_the_file(tmp_path: Path) -> None:
     assert [(p.name, p.read_text(), p.stat().st_mode & 0o777) for p in (tmp_path / "d").iterdir()] == [
         ("f", "two", 0o600)
     ]
+
+
+def test_a_copied_checkout_does_not_take_the_original_s_sandbox(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    original = State.load_or_create(tmp_path / "a", taken=nothing_taken)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    with pytest.raises(SandboxError, match=f"^{tmp_path}/b/.fullbore: copied from {tmp_path}/a, .*; remove [^\n]*$"):
+        State.load_or_create(tmp_path / "b", taken=nothing_taken)
+    shutil.rmtree(tmp_path / "b" / ".fullbore")
+    assert State.load_or_create(tmp_path / "b", taken=nothing_taken).id != original.id
+    assert State.load_or_create(tmp_path / "a", taken=nothing_taken) == original
+
+
+def test_a_moved_checkout_keeps_its_sandbox(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    before = State.load_or_create(tmp_path / "a", taken=nothing_taken)
+    (tmp_path / "a").rename(tmp_path / "b")
+    for _ in range(2):
+        after = State.load_or_create(tmp_path / "b", taken=nothing_taken)
+        assert (after.id, after.network, after.subnet) == (before.id, before.network, before.subnet)
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_a_state_that_does_not_say_where_it_was_made(is_own: bool, tmp_path: Path) -> None:
+    state = State.load_or_create(tmp_path, taken=nothing_taken)
+    path = state.dir / "state.json"
+    values = json.loads(path.read_text())
+    del values["root"]
+    path.write_text(json.dumps(values if is_own else {**values, "id": "00000000"}))
+    if is_own:
+        assert State.load_or_create(tmp_path, taken=nothing_taken) == state
+        assert json.loads(path.read_text())["root"] == str(tmp_path)
+        return
+    with pytest.raises(SandboxError, match="copied from another path"):
+        State.load_or_create(tmp_path, taken=nothing_taken)
