@@ -55,7 +55,16 @@ Network = Annotated[IPv4Network, BeforeValidator(_text_only, json_schema_input_t
 Date = Annotated[date, BeforeValidator(_date), WithJsonSchema({"type": "string", "format": "date"})]
 Zone = Annotated[str, Field(pattern=r"^[a-p]$")]
 Port = Annotated[Whole, Field(ge=1, le=65535)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$")]
+NAME_PATTERN = r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Interface = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$")]
+"""A network interface: 15 characters, no slash and no blank (Linux, net/core/dev.c, dev_valid_name), and none that a
+shell or a path reads otherwise."""
+Hca = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", max_length=1024)]
+Serial = Annotated[str, Field(pattern=r"^[!-~]+$", max_length=1024)]
+SysctlKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+$", max_length=1024)]
+Server = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.:_-]*$", max_length=1024)]
+"""A host name, an address or a bucket's name."""
 Accelerator = Literal["t4", "v100-32", "a100-40", "a100-80", "l40s", "h100", "h200", "b200", "gb200"]
 Fabric = Literal["infiniband", "roce", "efa", "nvlink", "ethernet"]
 HubConfig = Annotated[HubFile, PlainValidator(read_hub_file, json_schema_input_type=str)]

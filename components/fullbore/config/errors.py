@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from fullbore.config.base import NAME_PATTERN
 from fullbore.config.paths import clip, dotted
 from fullbore.problems import ConfigError, Problem
 
@@ -173,9 +174,12 @@ def _choice(error: ErrorDetails, place: _Place) -> str:
 
 
 def _pattern(error: ErrorDetails, place: _Place) -> str:
-    if place.key:
+    pattern = error.get("ctx", {}).get("pattern")
+    if place.key and pattern == NAME_PATTERN:
         return "not a name; allowed lower-case letters, digits and hyphens, beginning with a letter, 2 to 40 characters"
-    return f"{_got(error, place)}, allowed {place.description} ({error.get('ctx', {}).get('pattern')})"
+    if place.key:
+        return f"a key of another form, allowed {pattern}"
+    return f"{_got(error, place)}, allowed {place.description} ({pattern})"
 
 
 def _network(error: ErrorDetails, place: _Place) -> str:

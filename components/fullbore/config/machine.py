@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fullbore.config.base import Strict, Text, Whole
+from fullbore.config.base import Hca, Strict, Text, Whole
 
 TopologyPolicy = Literal["none", "best-effort", "restricted", "single-numa-node"]
 
@@ -22,7 +22,7 @@ class PcieSlot(Strict):
     gpus: tuple[Annotated[Whole, Field(ge=0, le=63)], ...] = Field(
         default=(), description="GPUs here, by the index that nvidia-smi shows"
     )
-    hcas: tuple[Text, ...] = Field(default=(), description="RDMA devices here, e.g. mlx5_0")
+    hcas: tuple[Hca, ...] = Field(default=(), description="RDMA devices here, e.g. mlx5_0")
     nvme: tuple[Text, ...] = Field(default=(), description="NVMe drives here, e.g. nvme0n1")
 
 

@@ -15,13 +15,18 @@ from fullbore.config.base import (
     Address,
     Date,
     Fabric,
+    Hca,
     HubConfig,
+    Interface,
     Name,
     Network,
     Number,
     Port,
     Precision,
+    Serial,
+    Server,
     Strict,
+    SysctlKey,
     Text,
     Whole,
     Zone,
@@ -37,7 +42,7 @@ from fullbore.config.versions import Versions
 class Host(Strict):
     """One bare-metal machine. `address` and `host_key` may be left out only in a sandbox environment."""
 
-    serial: Text = Field(description="serial number of the chassis; the machine's identity")
+    serial: Serial = Field(description="serial number of the chassis, without blanks; the machine's identity")
     address: Address | None = Field(default=None, description="management address that SSH reaches")
     port: Port = Field(default=22, description="SSH port")
     host_key: Text | None = Field(
@@ -57,8 +62,8 @@ class HostGroup(Strict):
     numa_nodes: Whole = Field(default=2, ge=1, le=64, description="NUMA nodes in each machine")
     cpus: Whole = Field(default=128, ge=1, description="logical CPUs in each machine")
     memory_gib: Number = Field(default=1024, gt=0, description="memory of each machine, GiB")
-    interfaces: tuple[Text, ...] = Field(default=(), description="network interfaces on the fabric, e.g. ens1np0")
-    hcas: tuple[Text, ...] = Field(default=(), description="RDMA devices of the fabric, e.g. mlx5_0")
+    interfaces: tuple[Interface, ...] = Field(default=(), description="network interfaces on the fabric, e.g. ens1np0")
+    hcas: tuple[Hca, ...] = Field(default=(), description="RDMA devices of the fabric, e.g. mlx5_0")
     profile: Text | None = Field(default=None, description="a machine of the catalog, e.g. dgx-h100")
     machine: Machine | None = Field(
         default=None, description="how the machine is built, where the catalog has no profile of it"
@@ -107,7 +112,7 @@ class Site(Strict):
         ge=0,
         description="hosts of each group that may fail without failing the update; one of each group must succeed",
     )
-    sysctl: dict[Text, Text | Whole] = Field(default={}, description="kernel settings that override the profile's")
+    sysctl: dict[SysctlKey, Text | Whole] = Field(default={}, description="kernel settings that override the profile's")
     mtu_bytes: Whole | None = Field(
         default=None, ge=1280, le=9978, description="IP MTU of the fabric's interfaces, bytes; not checked if left out"
     )
@@ -211,7 +216,7 @@ class Replication(Strict):
     """Copying weights from the site's store to the cloud with DataSync."""
 
     source: Literal["smb", "nfs", "s3"] = Field(description="kind of the on-premises store")
-    server: Text = Field(description="host name or address of the store; the bucket's name where source is s3")
+    server: Server = Field(description="host name or address of the store; the bucket's name where source is s3")
     path: Text = Field(default="/weights", description="share or prefix to copy")
     user: Text | None = Field(default=None, description="user of the SMB share")
     password: Text | None = Field(default=None, repr=False, description="password of the SMB share, a Pulumi secret")
