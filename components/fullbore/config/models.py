@@ -60,7 +60,7 @@ class HostGroup(Strict):
     accelerator: Accelerator | None = Field(default=None, description="GPU model; required where kind is gpu")
     gpus_per_host: Whole = Field(default=0, ge=0, le=16, description="GPUs in each machine")
     numa_nodes: Whole = Field(default=2, ge=1, le=64, description="NUMA nodes in each machine")
-    cpus: Whole = Field(default=128, ge=1, description="logical CPUs in each machine")
+    cpus: Whole = Field(default=128, ge=1, le=8192, description="logical CPUs in each machine; Linux takes 8192")
     memory_gib: Number = Field(default=1024, gt=0, description="memory of each machine, GiB")
     interfaces: tuple[Interface, ...] = Field(default=(), description="network interfaces on the fabric, e.g. ens1np0")
     hcas: tuple[Hca, ...] = Field(default=(), description="RDMA devices of the fabric, e.g. mlx5_0")

@@ -12,6 +12,7 @@ from fullbore.plan.fabric.landing import landings, used_runtimes
 from fullbore.plan.fabric.need import PREFILL, Flow, flows, kv_transfer_bytes, need_gbps
 from fullbore.plan.fabric.queues import HostQueues, SwitchQueues, host_queues, switch_queues
 from fullbore.plan.fit.latency import speed
+from fullbore.plan.fit.layout import illegal
 from fullbore.plan.model import FabricPlan, FlowPlan, RankPlan, SwitchLine
 from fullbore.plan.pools import layout_of, model_of
 
@@ -142,7 +143,7 @@ def links(group: HostGroup) -> int:
 def _flows(env: Environment, site: Site) -> Iterator[FlowPlan]:
     """At the rate that the environment says, else at that of its cost, else at the roofline estimate of the layout."""
     model, layout, group = model_of(env.serving), layout_of(env), narrowest_group(site)
-    if model is None or layout is None or group is None:
+    if model is None or layout is None or group is None or illegal(model, layout):
         return
     load = site.load
     replicas = max(1, group.gpus_per_host // layout.gpus)
