@@ -27,6 +27,7 @@ from fullbore.config.base import (
     Server,
     Strict,
     SysctlKey,
+    SysctlValue,
     Text,
     Whole,
     Zone,
@@ -112,7 +113,9 @@ class Site(Strict):
         ge=0,
         description="hosts of each group that may fail without failing the update; one of each group must succeed",
     )
-    sysctl: dict[SysctlKey, Text | Whole] = Field(default={}, description="kernel settings that override the profile's")
+    sysctl: dict[SysctlKey, SysctlValue | Whole] = Field(
+        default={}, description="kernel settings that override the profile's"
+    )
     mtu_bytes: Whole | None = Field(
         default=None, ge=1280, le=9978, description="IP MTU of the fabric's interfaces, bytes; not checked if left out"
     )
