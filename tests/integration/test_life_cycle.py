@@ -125,16 +125,15 @@ def test_every_ready_pod_is_a_running_container_of_the_image(checkout: Checkout)
 
 def test_the_cluster_has_its_queue_and_priorities(checkout: Checkout) -> None:
     api = checkout.kube()
-    queues = client.CustomObjectsApi(api).list_cluster_custom_object("scheduling.volcano.sh", "v1beta1", "queues")
-    assert queues["items"]
+    volcano: Any = client.CustomObjectsApi(api)
+    queues = volcano.list_cluster_custom_object("scheduling.volcano.sh", "v1beta1", "queues")
     states = {each["metadata"]["name"]: each["status"]["state"] for each in queues["items"]}
     group = checkout.ready_pods()[0].metadata.annotations["scheduling.k8s.io/group-name"]
-    found = client.CustomObjectsApi(api).get_namespaced_custom_object(
-        "scheduling.volcano.sh", "v1beta1", "fullbore", "podgroups", group
-    )
+    found = volcano.get_namespaced_custom_object("scheduling.volcano.sh", "v1beta1", "fullbore", "podgroups", group)
     assert states[found["spec"]["queue"]] == "Open"
     assert found["spec"]["queue"] != "default"
-    classes = {each.metadata.name: each.value for each in client.SchedulingV1Api(api).list_priority_class().items}
+    listed: list[Any] = client.SchedulingV1Api(api).list_priority_class().items
+    classes = {each.metadata.name: each.value for each in listed}
     assert classes[checkout.ready_pods()[0].spec.priority_class_name] == checkout.ready_pods()[0].spec.priority > 0
 
 

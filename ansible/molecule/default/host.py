@@ -35,7 +35,7 @@ def up() -> None:
     ensure_network(state)
     image = f"localhost/{state.network}-host:1"
     podman(state, "import", "--change", f"LABEL {label(state)}", rootfs.ensure(rootfs.HOST), image)
-    found = hosts.start(state, environment(), image)
+    found = hosts.start(state, environment(), image, print)
     ssh = {"user": "root", "private_key_file": str(hosts.user_key(state))}
     write_atomically(endpoints(), json.dumps({"version": 1, "id": state.id, "ssh": ssh, "hosts": found}))
 

@@ -256,8 +256,8 @@ def _fact_changes(host: str, facts: Map | None, wanted: Map) -> dict[str, tuple[
 
 
 def _spec(spec: Map) -> Map:
-    variables = spec.get("vars") or {}
-    if variables is UNKNOWN:
+    if spec.get("vars") is UNKNOWN:
         return {**{key: value for key, value in spec.items() if key != "settings"}, "vars": UNKNOWN}
-    kept = {key: value for key, value in cast("Map", variables).items() if key not in _VARS_OF_SETTINGS}
+    variables = cast("Map", spec.get("vars") or {})
+    kept = {key: value for key, value in variables.items() if key not in _VARS_OF_SETTINGS}
     return {**{key: value for key, value in spec.items() if key not in ("settings", "vars")}, "vars": kept}

@@ -47,7 +47,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[State, M
     podman(state, "import", str(rootfs.ensure(rootfs.HOST)), image)
     try:
         ensure_network(state)
-        yield state, hosts.start(state, Environment.model_validate(ENVIRONMENT), image)["nvme-01"]
+        yield state, hosts.start(state, Environment.model_validate(ENVIRONMENT), image, print)["nvme-01"]
     finally:
         remove_all(state)
         podman(state, "rmi", "--force", image)
