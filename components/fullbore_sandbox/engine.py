@@ -48,7 +48,6 @@ class Engine:
             **environ,
             **(self._sandboxed(environ) if self.sandbox else self._real()),
             **podman.settings(state),
-            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PATH": os.pathsep.join([*map(str, path), environ.get("PATH", os.defpath)]),
         }
@@ -62,6 +61,7 @@ class Engine:
             # cannot read its state again.
             "PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip",
             "PULUMI_HOME": str(self.state.root / ".fullbore" / "home"),
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "FULLBORE_JOURNAL": str(journal(self.state)),
             **({} if _has_passphrase(environ) or not self.passphrase else {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}),
         }
