@@ -63,8 +63,8 @@ shell or a path reads otherwise."""
 Hca = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", max_length=1024)]
 Serial = Annotated[str, Field(pattern=r"^[!-~]+$", max_length=1024)]
 SysctlKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+$", max_length=1024)]
-SysctlValue = Annotated[str, Field(pattern=r"^[!-~]+([ \t][!-~]+)*$", max_length=1024)]
-"""One line: words with a blank or a tab between, e.g. `4096 87380 16777216`."""
+SysctlValue = Annotated[str, Field(pattern=r"^[!-~]+([ \t]+[!-~]+)*$", max_length=1024)]
+"""One line: words with blanks or tabs between, e.g. `4096 87380 16777216`."""
 Server = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.:_-]*$", max_length=1024)]
 """A host name, an address or a bucket's name."""
 Accelerator = Literal["t4", "v100-32", "a100-40", "a100-80", "l40s", "h100", "h200", "b200", "gb200"]
