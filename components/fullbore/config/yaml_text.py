@@ -30,13 +30,17 @@ class _Loader(_BASE):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (PyYAML's own shape)
 
     def construct_document(self, node: Any) -> Any:
-        problems = tuple(_repeated(node, (), set()))
+        plain = _Plain()
+        try:
+            value = plain.value(node)
+        except (KeyError, ValueError, TypeError):  # a tag that is written out, or a key that is no text: rare
+            plain.doubtful, value = True, _Plain
+        problems = tuple(_repeated(node, (), set())) if plain.doubtful else ()
         if problems:
             raise ConfigError(problems)
-        try:
-            return _Plain().value(node)
-        except (KeyError, ValueError):  # a tag that is written out: rare, and PyYAML's to judge
+        if value is _Plain:
             return super().construct_document(node)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        return value
 
 
 class _Plain:
@@ -45,6 +49,8 @@ class _Plain:
     def __init__(self) -> None:
         self.seen: dict[int, Any] = {}
         """Lists and mappings by node: an alias is the same object, also one within itself."""
+        self.doubtful = False
+        """True where a key may be written twice: one was met again, or is no text (`1` and `"1"` are the same)."""
 
     def value(self, node: Any) -> Any:
         """Raises KeyError for another tag, ValueError for a text that its tag does not take."""
@@ -56,7 +62,9 @@ class _Plain:
             mapping: dict[Any, Any] = {}
             self.seen[id(node)] = mapping
             for key, item in node.value:
+                self.doubtful = self.doubtful or key.tag != _TEXT
                 mapping[self.value(key)] = self.value(item)
+            self.doubtful = self.doubtful or len(mapping) < len(node.value)
             return mapping
         if node.tag != _TAG + "seq":
             raise KeyError(node.tag)
@@ -67,9 +75,10 @@ class _Plain:
 
 
 _TAG = "tag:yaml.org,2002:"
+_TEXT = _TAG + "str"
 _BOOLS = {word: word.lower() == "true" for word in ("true", "True", "TRUE", "false", "False", "FALSE")}
 _SCALARS: dict[str, Callable[[str], Any]] = {
-    _TAG + "str": str,
+    _TEXT: str,
     _TAG + "int": int,
     _TAG + "float": float,
     _TAG + "bool": _BOOLS.__getitem__,
