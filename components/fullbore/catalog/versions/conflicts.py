@@ -217,7 +217,7 @@ LIBRARIES = (
         part="nccl",
         when=(_at_least("cuda", "13.0"), _below("nccl", "2.27.7")),
         why="no NCCL before 2.27.7 was published for CUDA 13",
-        source="https://pypi.org/project/nvidia-nccl-cu13/ (the oldest that public lock files name: our inference)",
+        source="the releases of the package nvidia-nccl-cu13 (the oldest that public lock files name: our inference)",
         severity="warning",
     ),
     Conflict(

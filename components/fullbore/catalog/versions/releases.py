@@ -103,7 +103,7 @@ NCCL = (
     *("2.27.3", "2.27.5", "2.27.6", "2.27.7", "2.28.3", "2.28.7", "2.28.9", "2.29.2", "2.29.3", "2.29.7"),
     *("2.30.3", "2.30.4", "2.30.7", "2.31.2", "2.32.3"),
 )
-"""Source: https://pypi.org/project/nvidia-nccl-cu12/ and https://www.piwheels.org/project/nvidia-nccl-cu12/"""
+"""Source: the releases of the package nvidia-nccl-cu12"""
 
 EXTRA_DRIVERS = ("570.133.20",)
 """Drivers that no toolkit was released with. Source: NVIDIA/cloud-native-docs#184."""
