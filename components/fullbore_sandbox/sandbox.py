@@ -33,9 +33,10 @@ BUILD_ORDER = (
 def up(state: State, environment: Environment, console: Console) -> dict[str, float]:
     """Start what does not run and write endpoints.json; seconds by step. Raises SandboxError."""
     found: dict[str, Any] = {}
-    seconds = run(
-        [*_tool_steps(), *_part_steps(state, environment, found, console.print)], console, toolchain.end_builds
-    )
+    tools = _tool_steps()
+    planes = [step.name for step in tools if step.name in TOOLS and step.name not in ENGINE]
+    parts = _part_steps(state, environment, found, console.print, planes)
+    seconds = run([*tools, *parts], console, toolchain.end_builds)
     endpoints = {
         "version": 1,
         "id": state.id,
@@ -127,9 +128,10 @@ def _tool_steps() -> list[Step]:
     return steps
 
 
-def _part_steps(state: State, environment: Environment, found: dict[str, Any], warn: Say) -> list[Step]:
-    built = {s.name for s in _tool_steps()}
-    planes = [n for n in TOOLS if n not in ENGINE and n in built]
+def _part_steps(
+    state: State, environment: Environment, found: dict[str, Any], warn: Say, planes: list[str]
+) -> list[Step]:
+    """A step for each part; the clusters wait for `planes`, the steps that build what they run."""
 
     def push(recipe: rootfs.Recipe) -> str:
         layer = rootfs.ensure(recipe)
