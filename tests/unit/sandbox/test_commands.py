@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -133,7 +134,8 @@ def test_an_interrupted_engine_ends_by_itself_and_is_waited_for(tmp_path: Path) 
     pulumi = tmp_path / "pulumi"
     pulumi.write_text('#!/bin/sh\ntrap "sleep 1; echo unlocked; exit 255" INT\necho up\nwhile :; do sleep 0.1; done\n')
     pulumi.chmod(0o755)
-    argv = [sys.executable, "-c", SHOW, str(tmp_path), str(pulumi)]
+    # A run in the background inherits that Ctrl-C is ignored, and a shell cannot undo that.
+    argv = ["env", "--default-signal=INT", sys.executable, "-c", SHOW, str(tmp_path), str(pulumi)]
     environment = {**os.environ, "PYTHONPATH": str(COMPONENTS)}
     with subprocess.Popen(
         argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -141,7 +143,11 @@ def test_an_interrupted_engine_ends_by_itself_and_is_waited_for(tmp_path: Path) 
         assert child.stdout
         assert child.stdout.readline() == "up\n"
         os.killpg(child.pid, signal.SIGINT)
-        out, err = child.communicate(timeout=30)
+        try:
+            out, err = child.communicate(timeout=30)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
     assert (out, err, child.returncode) == ("unlocked\n", "interrupted; run it again to go on\n", 130)
 
 
