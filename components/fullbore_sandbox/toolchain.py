@@ -259,8 +259,9 @@ def _go_env() -> dict[str, str]:
 
 
 def _go(module: str, *args: str) -> str:
-    argv = [go(), *args]
-    # A group of its own: `end_builds` interrupts the compilers with it, and it removes its temporary files.
+    # A group of its own: `end_builds` interrupts the compilers with it, and it removes its temporary files. A run in
+    # the background hands on that interrupts are ignored; the build must not.
+    argv = ["env", "--default-signal=INT", go(), *args]
     child = subprocess.Popen(
         argv,
         cwd=MODULES / module,
