@@ -12,19 +12,19 @@ moto keeps everything in memory: a server that is started again is an empty acco
 from __future__ import annotations
 
 import functools
-import os
 
 from moto import backends
-from moto.core import responses, utils
+from moto.core import config, responses, utils
 
 from fullbore_sandbox.emulator import datasync, ec2, eks
 
 
+@functools.cache
 def install() -> None:
     """Add the missing parts to moto in this process. Doing it twice does no harm."""
-    if os.environ.get("MOTO_IAM_LOAD_MANAGED_POLICIES") == "true":
-        return
-    os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"  # the policies that AWS maintains exist in every account
+    # The policies that AWS maintains exist in every account. Not by moto's environment variable, which the programs
+    # that this process starts would inherit.
+    config.default_user_config["iam"] = {"load_aws_managed_policies": True}
     for part in (ec2, eks, datasync):
         part.install()
     _look_up_once()
