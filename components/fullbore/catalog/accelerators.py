@@ -6,16 +6,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _TORCH = "capacity that torch reports; the smallest of the figures in public out-of-memory reports"
-_ASSUMED = "assumption of this project, October 2026; set usd_per_host to your own price"
+_STREET = (
+    "https://www.aiinframap.com/tools/chips/h100-vs-h200-vs-b200-tco, street prices of mid-2026, without the server"
+)
+_DGX_A100_PRICE = (
+    "https://geektopia.es/es/technology/2020/05/14/noticias/nvidia-anuncia-el-servidor-dgx-a100-ocho-tesla-a100-desde-"
+    "200-000-dolares.html: DGX A100 from 200,000 dollars; of 80 GB no price was found"
+)
 _DGX_A100 = "NVIDIA DGX A100 data sheet, 6.5 kW for 8 GPUs"
 _DGX_H100 = "NVIDIA DGX H100/H200 user guide, 10.2 kW for 8 GPUs"
 _DGX_B200 = "NVIDIA DGX B200 data sheet, 14.3 kW for 8 GPUs"
 _T4 = "NVIDIA T4 data sheet"
 _V100 = "NVIDIA V100 data sheet (SXM2 32 GB) and Volta white paper"
-_A100 = "NVIDIA A100 data sheet (SXM), dense figures"
-_L40S = "NVIDIA L40S data sheet, dense figures; NVLink is not supported; links are PCIe 4.0 x16"
-_H100 = "NVIDIA H100 data sheet (SXM5), halved where it counts sparsity"
-_H200 = "NVIDIA H200 data sheet (SXM), halved where it counts sparsity"
+_A100 = (
+    "https://www.nvidia.com/content/dam/en-zz/Solutions/Data-Center/a100/pdf/"
+    "nvidia-a100-datasheet-us-nvidia-1758950-r4-web.pdf (SXM), dense figures"
+)
+_L40S = (
+    "https://resources.nvidia.com/en-us-l40s/l40s-datasheet-28413, dense figures; NVLink is not supported; "
+    "links are PCIe 4.0 x16"
+)
+_H100 = (
+    "https://resources.nvidia.com/en-us-tensor-core/nvidia-tensor-core-gpu-datasheet (SXM5), halved where it counts "
+    "sparsity"
+)
+_H200 = (
+    "https://resources.nvidia.com/en-us-data-center-overview/hpc-datasheet-sc23-h200 (SXM), halved where it counts "
+    "sparsity"
+)
 _B200 = "NVIDIA HGX B200 and DGX B200 data sheets, halved where they count sparsity"
 _GB200 = "NVIDIA GB200 NVL72 data sheet, a 72th, halved where it counts sparsity"
 
@@ -33,7 +51,8 @@ class AcceleratorRow:
     of GPUs that reach each other over NVLink; 1 means there is none and `link_gbps` is PCIe's.
     `batch_tokens` is the most tokens of one step, as vLLM's API server sets it by default: 8192 on GPUs of 70 GiB and
     more but the A100, 2048 elsewhere (vllm/engine/arg_utils.py).
-    `usd` and `kw` are for one GPU with its share of the server.
+    `kw` is for one GPU with its share of the server. `usd` is a public price of one GPU, with its share of the server
+    where whole systems are priced: no maker publishes prices, so that a site had better set usd_per_host.
     """
 
     name: str
@@ -47,7 +66,7 @@ class AcceleratorRow:
     batch_tokens: int
     source: str
     usd: float
-    usd_source: str = _ASSUMED
+    usd_source: str
     kw: float
     kw_source: str
 
@@ -56,7 +75,7 @@ class AcceleratorRow:
         return self.link_domain > 1
 
 
-def _ampere(name: str, hbm_gib: float, hbm_gbps: float, usd: float) -> AcceleratorRow:
+def _ampere(name: str, hbm_gib: float, hbm_gbps: float) -> AcceleratorRow:
     return AcceleratorRow(
         name=name,
         hbm_gib=hbm_gib,
@@ -67,7 +86,8 @@ def _ampere(name: str, hbm_gib: float, hbm_gbps: float, usd: float) -> Accelerat
         compute_capability=(8, 0),
         batch_tokens=2048,
         source=_A100,
-        usd=usd,
+        usd=25_000,
+        usd_source=_DGX_A100_PRICE,
         kw=0.81,
         kw_source=_DGX_A100,
     )
@@ -86,6 +106,7 @@ def _hopper(name: str, hbm_gib: float, hbm_source: str, hbm_gbps: float, source:
         batch_tokens=8192,
         source=source,
         usd=usd,
+        usd_source=_STREET,
         kw=1.28,
         kw_source=_DGX_H100,
     )
@@ -106,8 +127,9 @@ ACCELERATORS = {
             batch_tokens=2048,
             source=_T4,
             usd=3_000,
+            usd_source="assumption of this project: no source was found",
             kw=0.15,
-            kw_source="70 W board and its share of a server",
+            kw_source="70 W board (T4 data sheet) and as much again for its share of a server: our inference",
         ),
         AcceleratorRow(
             name="v100-32",
@@ -119,12 +141,13 @@ ACCELERATORS = {
             compute_capability=(7, 0),
             batch_tokens=2048,
             source=_V100,
-            usd=6_000,
+            usd=18_625,
+            usd_source="https://discussion.fool.com/t/nvda-dgx-1-pricing-margins-performance/40710: DGX-1 at 149,000",
             kw=0.44,
             kw_source="NVIDIA DGX-1 (V100) data sheet, 3.5 kW for 8 GPUs",
         ),
-        _ampere("a100-40", hbm_gib=39.38, hbm_gbps=1555, usd=15_000),
-        _ampere("a100-80", hbm_gib=79.15, hbm_gbps=2039, usd=19_000),
+        _ampere("a100-40", hbm_gib=39.38, hbm_gbps=1555),
+        _ampere("a100-80", hbm_gib=79.15, hbm_gbps=2039),
         AcceleratorRow(
             name="l40s",
             hbm_gib=44.39,
@@ -135,9 +158,10 @@ ACCELERATORS = {
             compute_capability=(8, 9),
             batch_tokens=2048,
             source=_L40S,
-            usd=11_000,
+            usd=10_000,
+            usd_source="https://datastorage.com/gpu/nvidia-l40s/: a card at 7,000 to 10,000 dollars",
             kw=0.55,
-            kw_source="350 W board and its share of a server",
+            kw_source="350 W board (L40S data sheet) and 200 W for its share of a server: our inference",
         ),
         _hopper(
             "h100",
@@ -145,9 +169,9 @@ ACCELERATORS = {
             "total_memory of vLLM 0.19 (llm-d-incubation/llm-d-planner accuracy/results/v0.19.0)",
             3350,
             _H100,
-            35_000,
+            30_000,
         ),
-        _hopper("h200", 139.8, "measured by this project on an H200 (vLLM 0.24, driver 580)", 4800, _H200, 40_000),
+        _hopper("h200", 139.8, "measured by this project on an H200 (vLLM 0.24, driver 580)", 4800, _H200, 35_000),
         AcceleratorRow(
             name="b200",
             hbm_gib=178.35,
@@ -159,7 +183,8 @@ ACCELERATORS = {
             compute_capability=(10, 0),
             batch_tokens=8192,
             source=_B200,
-            usd=60_000,
+            usd=40_000,
+            usd_source=_STREET,
             kw=1.79,
             kw_source=_DGX_B200,
         ),
@@ -174,7 +199,9 @@ ACCELERATORS = {
             compute_capability=(10, 0),
             batch_tokens=8192,
             source=_GB200,
-            usd=75_000,
+            usd=43_000,
+            usd_source="https://fetchlogic.net/memory-now-costs-more-than-the-processor-in-ai-chips-and-that-changes-"
+            "everything-about-who-can-afford-to-compete/: a rack of 72 at 3.1 million dollars",
             kw=1.67,
             kw_source="NVIDIA GB200 NVL72: about 120 kW for 72 GPUs",
         ),

@@ -27,22 +27,35 @@ class InstanceRow:
     price_source: str = _PRICE
 
 
+def _g(name: str, accelerator: str, gpus: int, efa_interfaces: int, usd_per_hour: float) -> InstanceRow:
+    return InstanceRow(
+        name=name,
+        accelerator=accelerator,
+        gpus=gpus,
+        efa_interfaces=efa_interfaces,
+        efa_source=_EC2,
+        usd_per_hour=usd_per_hour,
+    )
+
+
 INSTANCES = {
     row.name: row
     for row in (
-        InstanceRow(
-            name="g4dn.12xlarge", accelerator="t4", gpus=4, efa_interfaces=1, efa_source=_EC2, usd_per_hour=3.912
-        ),
-        InstanceRow(name="g4dn.metal", accelerator="t4", gpus=8, efa_interfaces=1, efa_source=_EC2, usd_per_hour=7.824),
-        InstanceRow(
-            name="g6e.12xlarge", accelerator="l40s", gpus=4, efa_interfaces=1, efa_source=_EC2, usd_per_hour=10.49264
-        ),
-        InstanceRow(
-            name="g6e.24xlarge", accelerator="l40s", gpus=4, efa_interfaces=2, efa_source=_EC2, usd_per_hour=None
-        ),
-        InstanceRow(
-            name="g6e.48xlarge", accelerator="l40s", gpus=8, efa_interfaces=4, efa_source=_EC2, usd_per_hour=30.13118
-        ),
+        _g("g4dn.xlarge", "t4", 1, 0, 0.526),
+        _g("g4dn.2xlarge", "t4", 1, 0, 0.752),
+        _g("g4dn.4xlarge", "t4", 1, 0, 1.204),
+        _g("g4dn.8xlarge", "t4", 1, 1, 2.176),
+        _g("g4dn.12xlarge", "t4", 4, 1, 3.912),
+        _g("g4dn.16xlarge", "t4", 1, 1, 4.352),
+        _g("g4dn.metal", "t4", 8, 1, 7.824),
+        _g("g6e.xlarge", "l40s", 1, 0, 1.861),
+        _g("g6e.2xlarge", "l40s", 1, 0, 2.24208),
+        _g("g6e.4xlarge", "l40s", 1, 0, 3.00424),
+        _g("g6e.8xlarge", "l40s", 1, 1, 4.52856),
+        _g("g6e.12xlarge", "l40s", 4, 1, 10.49264),
+        _g("g6e.16xlarge", "l40s", 1, 1, 7.57719),
+        _g("g6e.24xlarge", "l40s", 4, 2, 15.06559),
+        _g("g6e.48xlarge", "l40s", 8, 4, 30.13118),
         InstanceRow(
             name="p3dn.24xlarge", accelerator="v100-32", gpus=8, efa_interfaces=1, efa_source=_EC2, usd_per_hour=31.212
         ),

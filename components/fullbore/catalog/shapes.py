@@ -54,74 +54,43 @@ class Shape:
     source: str = _API
 
 
+def _g(
+    name: str, vcpus: int, memory_gib: int, card_0_interfaces: int, addresses: int, instance_store_gb: int, efa: int
+) -> Shape:
+    """A type of the G family: one network card, or one for each of its EFA interfaces."""
+    return Shape(
+        name=name,
+        vcpus=vcpus,
+        memory_gib=memory_gib,
+        network_cards=max(1, efa),
+        efa_cards=tuple(range(efa)),
+        card_0_interfaces=card_0_interfaces,
+        addresses=addresses,
+        instance_store_gb=instance_store_gb,
+        bought=("on-demand", "spot"),
+        on_demand_quota="g_on_demand",
+        spot_quota="g_spot",
+    )
+
+
 SHAPES = {
     row.name: row
     for row in (
-        Shape(
-            name="g4dn.12xlarge",
-            vcpus=48,
-            memory_gib=192,
-            network_cards=1,
-            efa_cards=(0,),
-            card_0_interfaces=8,
-            addresses=30,
-            instance_store_gb=900,
-            bought=("on-demand", "spot"),
-            on_demand_quota="g_on_demand",
-            spot_quota="g_spot",
-        ),
-        Shape(
-            name="g4dn.metal",
-            vcpus=96,
-            memory_gib=384,
-            network_cards=1,
-            efa_cards=(0,),
-            card_0_interfaces=15,
-            addresses=50,
-            instance_store_gb=1800,
-            bought=("on-demand", "spot"),
-            on_demand_quota="g_on_demand",
-            spot_quota="g_spot",
-        ),
-        Shape(
-            name="g6e.12xlarge",
-            vcpus=48,
-            memory_gib=384,
-            network_cards=1,
-            efa_cards=(0,),
-            card_0_interfaces=10,
-            addresses=30,
-            instance_store_gb=3800,
-            bought=("on-demand", "spot"),
-            on_demand_quota="g_on_demand",
-            spot_quota="g_spot",
-        ),
-        Shape(
-            name="g6e.24xlarge",
-            vcpus=96,
-            memory_gib=768,
-            network_cards=2,
-            efa_cards=(0, 1),
-            card_0_interfaces=10,
-            addresses=50,
-            instance_store_gb=3800,
-            bought=("on-demand", "spot"),
-            on_demand_quota="g_on_demand",
-            spot_quota="g_spot",
-        ),
-        Shape(
-            name="g6e.48xlarge",
-            vcpus=192,
-            memory_gib=1536,
-            network_cards=4,
-            efa_cards=(0, 1, 2, 3),
-            card_0_interfaces=10,
-            addresses=50,
-            instance_store_gb=7600,
-            bought=("on-demand", "spot"),
-            on_demand_quota="g_on_demand",
-            spot_quota="g_spot",
-        ),
+        _g("g4dn.xlarge", 4, 16, 3, 10, 125, efa=0),
+        _g("g4dn.2xlarge", 8, 32, 3, 10, 225, efa=0),
+        _g("g4dn.4xlarge", 16, 64, 3, 10, 225, efa=0),
+        _g("g4dn.8xlarge", 32, 128, 4, 15, 900, efa=1),
+        _g("g4dn.12xlarge", 48, 192, 8, 30, 900, efa=1),
+        _g("g4dn.16xlarge", 64, 256, 4, 15, 900, efa=1),
+        _g("g4dn.metal", 96, 384, 15, 50, 1800, efa=1),
+        _g("g6e.xlarge", 4, 32, 4, 15, 250, efa=0),
+        _g("g6e.2xlarge", 8, 64, 4, 15, 450, efa=0),
+        _g("g6e.4xlarge", 16, 128, 8, 30, 600, efa=0),
+        _g("g6e.8xlarge", 32, 256, 8, 30, 900, efa=1),
+        _g("g6e.12xlarge", 48, 384, 10, 30, 3800, efa=1),
+        _g("g6e.16xlarge", 64, 512, 15, 50, 1900, efa=1),
+        _g("g6e.24xlarge", 96, 768, 10, 50, 3800, efa=2),
+        _g("g6e.48xlarge", 192, 1536, 10, 50, 7600, efa=4),
         Shape(
             name="p3dn.24xlarge",
             vcpus=96,

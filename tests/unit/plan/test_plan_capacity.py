@@ -109,7 +109,7 @@ def test_a_shape_is_what_the_api_says(name: str) -> None:
     assert set(shape.bought) == set(api["SupportedUsageClasses"])
     assert (shape.architecture,) == tuple(api["ProcessorInfo"]["SupportedArchitectures"])
     assert INSTANCES[name].gpus == api["GpuInfo"]["Gpus"][0]["Count"]
-    assert INSTANCES[name].efa_interfaces == api["NetworkInfo"]["EfaInfo"]["MaximumEfaInterfaces"]
+    assert INSTANCES[name].efa_interfaces == api["NetworkInfo"].get("EfaInfo", {}).get("MaximumEfaInterfaces", 0)
 
 
 def test_every_instance_has_a_shape() -> None:

@@ -50,7 +50,7 @@ PUBLISHED = {
     "mixtral-8x7b": 46_702_792_704,
 }
 """Parameters that the model hub counts in the published weights (for 671B without the prediction layer)."""
-ROUNDED = {"qwen3-0.6b": 0.6e9, "qwen3-1.7b": 1.7e9, "mixtral-8x22b": 141e9}
+ROUNDED = {"qwen3-0.6b": 0.6e9, "qwen3-1.7b": 1.7e9, "qwen3-4b": 4.0e9, "qwen3-14b": 14.8e9, "mixtral-8x22b": 141e9}
 """Parameters as the model card rounds them, where the hub's count holds a tied matrix twice or is not known."""
 ACTIVE = {
     "deepseek-v3-671b": 37e9,

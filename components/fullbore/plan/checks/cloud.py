@@ -38,10 +38,9 @@ def _groups(subject: Subject) -> Iterator[tuple[str, NodeGroup]]:
 def _unknown(subject: Subject) -> Iterable[Finding]:
     for path, group in _groups(subject):
         if group.instance_type not in INSTANCES:
-            near = get_close_matches(group.instance_type, INSTANCES, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            message = f"{group.instance_type[:60]} is not in the catalog{hint}; known: {', '.join(sorted(INSTANCES))}"
-            yield Finding(f"{path}.instance_type", message)
+            near = get_close_matches(group.instance_type, INSTANCES, n=3)
+            hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(sorted(INSTANCES))}"
+            yield Finding(f"{path}.instance_type", f"{group.instance_type[:60]} is not in the catalog; {hint}")
 
 
 def _efa(subject: Subject) -> Iterable[Finding]:
