@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -17,6 +17,12 @@ from fullbore.plan.fit import Aim, Fit, Layout, candidates, fit, illegal, ranked
 from fullbore.plan.fit.search import Candidate, legal_layouts
 
 
+def first_of(names: Sequence[str]) -> str:
+    """The first name, and how many there are beside it."""
+    others = len(names) - 1
+    return f"{names[0]} and {others} more" if others else names[0]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pool:
     """GPUs of one kind that can hold replicas: groups at the site, or node groups in the cloud, with equal machines."""
@@ -28,9 +34,7 @@ class Pool:
 
     @property
     def path(self) -> str:
-        """The first group, and how many there are beside it."""
-        others = len(self.paths) - 1
-        return f"{self.paths[0]} and {others} more" if others else self.paths[0]
+        return first_of(self.paths)
 
     @property
     def at_site(self) -> bool:

@@ -8,11 +8,12 @@ from fullbore.catalog.shapes import QUOTAS
 from fullbore.config.models import Environment, HostGroup
 from fullbore.plan.capacity import quota_uses, zone_needs
 from fullbore.plan.cost import PURCHASES, purchase_of, usd_per_hour
-from fullbore.plan.fit import Aim, Fit, active_parameters, parameters, reason
+from fullbore.plan.fit import Aim, Candidate, Fit, active_parameters, parameters
 from fullbore.plan.model import Plan, ReplicaCost, Term
-from fullbore.plan.pools import Pool, alternatives, fits, layout_of, model_of, serving_pools
+from fullbore.plan.pools import Pool, alternatives, first_of, fits, layout_of, model_of, serving_pools
 from fullbore.plan.recovery import copied_data, size_gib
 from fullbore.plan.thumb import rules_of_thumb
+from fullbore.plan.tiers import Tier, tiers
 from fullbore.report.explain_site import (
     environment_section,
     fabric_section,
@@ -36,20 +37,36 @@ def _hosts(env: Environment, plan: Plan) -> Section:
             "kind": group.kind,
             "rack": group.rack,
             "hosts": len(group.hosts),
-            "each": _machine(env.site.groups[group.name]) if env.site else "",
-            "roles": ", ".join(group.roles),
+            **(_machine(env.site.groups[group.name]) if env.site else {}),
             "settings a host": len(group.hosts[0].settings),
-            "sysctl of the site's own": len(env.site.sysctl) if env.site else 0,
         }
         for group in (plan.site.groups if plan.site else ())
     )
-    fabric = f"fabric {env.site.fabric}, {env.site.link_gbps:g} Gbit/s a link" if env.site else ""
-    return Section(title="site", rows=rows, note=fabric)
+    return Section(title="site", rows=rows, note="\n".join(_site_notes(env, plan)))
 
 
-def _machine(group: HostGroup) -> str:
-    gpus = f"{group.gpus_per_host} x {group.accelerator}, " if group.accelerator else ""
-    return f"{gpus}{group.cpus} CPUs in {group.numa_nodes} NUMA nodes, {group.memory_gib:g} GiB"
+def _machine(group: HostGroup) -> dict[str, Value]:
+    """One machine of a group."""
+    return {
+        "GPUs": f"{group.gpus_per_host} x {group.accelerator}" if group.accelerator else "",
+        "CPUs": group.cpus,
+        "NUMA nodes": group.numa_nodes,
+        "memory (GiB)": group.memory_gib,
+    }
+
+
+def _site_notes(env: Environment, plan: Plan) -> Iterator[str]:
+    """The fabric, the roles of groups that share them, and how far the environment goes its own way."""
+    if env.site is None or plan.site is None:
+        return
+    yield f"fabric {env.site.fabric}, {env.site.link_gbps:g} Gbit/s a link"
+    by_roles: dict[tuple[str, ...], list[str]] = {}
+    for group in plan.site.groups:
+        by_roles.setdefault(group.roles, []).append(group.name)
+    for roles, names in by_roles.items():
+        yield f"{first_of(names)}: roles {', '.join(roles)}"
+    if env.site.sysctl:
+        yield f"kernel settings of the site's own: {len(env.site.sysctl)}"
 
 
 def _networks(env: Environment, plan: Plan) -> Section:
@@ -129,21 +146,54 @@ def _layouts(env: Environment, plan: Plan) -> Section:
     kinds = {(pool.accelerator.name, pool.gpus_per_machine): pool for pool in serving_pools(env)}
     rows = tuple(
         {
-            "GPU": f"{pool.gpus_per_machine} x {pool.accelerator.name}",
-            "best at": aim,
-            "rank": rank,
+            "machine": f"{pool.gpus_per_machine} x {pool.accelerator.name}",
+            "best at": f"{aim} {rank}",
             "layout": str(candidate.layout),
-            "GPUs": candidate.layout.gpus,
-            "KV tokens": candidate.fit.kv_tokens,
-            "ms a token": round(candidate.speed.step_s * 1e3, 1),
-            "tokens/s": round(candidate.speed.tokens_per_s),
-            "why": reason(candidate, aim),
+            **_candidate(candidate),
+            "waits for": candidate.speed.bound,
         }
         for pool in kinds.values()
         for aim in aims
         for rank, candidate in enumerate(alternatives(env, pool, aim)[:_SHOWN], start=1)
     )
-    return Section(title="layouts", rows=rows, note="a roofline estimate to rank by (plan/fit/latency.py), no promise")
+    note = (
+        "cost: fewest GPU-hours of a million tokens; latency: least time to the next token; first those with room for "
+        "every sequence; a roofline estimate to rank by (plan/fit/latency.py), no promise"
+    )
+    return Section(title="layouts", rows=rows, note=note)
+
+
+def _candidate(candidate: Candidate) -> dict[str, Value]:
+    """What a layout takes and gives; of the sequences asked for, those that have room at full length."""
+    return {
+        "GPUs": candidate.layout.gpus,
+        "sequences": min(candidate.fit.full_sequences, candidate.layout.concurrency),
+        "KV tokens": candidate.fit.kv_tokens,
+        "ms a token": round(candidate.speed.step_s * 1e3, 1),
+        "tokens/s": round(candidate.speed.tokens_per_s),
+        "GPU-hours a million": round(candidate.speed.gpu_s_per_token * 1e6 / 3600, 1),
+    }
+
+
+def _tiers(env: Environment, plan: Plan) -> Section:
+    """The model on GPUs that the environment does not have."""
+    rows = tuple(_tier(tier) for tier in tiers(env))
+    note = "one machine; the planned precision, else one of fewer bits that runs and leaves room; the fewest GPUs"
+    return Section(title="the model on every GPU of the catalog", rows=rows, note=note)
+
+
+def _tier(tier: Tier) -> Row:
+    best, machine = tier.best, f"{tier.machine_gpus} x {tier.accelerator}"
+    figures = _candidate(best) if best else dict.fromkeys(_FIGURES, "")
+    return {
+        "machine": machine,
+        "precision": best.layout.precision if best else "",
+        "layout": str(best.layout) if best else "none fits",
+        **{name: figures[name] for name in _FIGURES},
+    }
+
+
+_FIGURES = ("GPUs", "sequences", "KV tokens", "ms a token", "tokens/s")
 
 
 def _thumb(env: Environment, plan: Plan) -> Section:
@@ -315,7 +365,15 @@ def _keep_or_burst(env: Environment, plan: Plan) -> Section:
         for replica in plan.cost.replicas
     )
     note = "owning is compared by the dearest group of the site; the share is of the time that the replica runs"
-    return Section(title="keep it on premises or burst", rows=rows, note=note)
+    return Section(title="keep it on premises or burst", rows=_merged(rows, "where"), note=note)
+
+
+def _merged(rows: Sequence[Row], name: str) -> tuple[Row, ...]:
+    """Rows that differ in one column only as one, which counts the others."""
+    alike: dict[tuple[Value, ...], list[Row]] = {}
+    for row in rows:
+        alike.setdefault(tuple(value for key, value in row.items() if key != name), []).append(row)
+    return tuple({**same[0], name: first_of([str(row[name]) for row in same])} for same in alike.values())
 
 
 def _rate(replica: ReplicaCost) -> Value:
@@ -367,6 +425,7 @@ _SECTIONS: tuple[Callable[[Environment, Plan], Section], ...] = (
     _model,
     _fit,
     _layouts,
+    _tiers,
     _thumb,
     numa_section,
     fabric_section,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fullbore.catalog.runtimes import LINE_SHARE
 from fullbore.config.models import Environment
 from fullbore.plan.fabric import links, narrowest_group
-from fullbore.plan.model import LandingPlan, Plan
+from fullbore.plan.model import LandingPlan, NumaPlan, Plan
+from fullbore.plan.pools import first_of
 from fullbore.report.section import Section
 
 ARTICLE_GBPS = 100
@@ -13,8 +14,8 @@ ARTICLE_GBPS = 100
 
 
 def numa_section(env: Environment, plan: Plan) -> Section:
-    """One row for each GPU of a group; the machines of a group are alike."""
-    groups = [(group.name, group.numa) for group in (plan.site.groups if plan.site else ()) if group.numa]
+    """One row for each GPU of a group; the machines of a group are alike, and groups that are alike are told once."""
+    groups = _alike(plan)
     rows = tuple(
         {
             "group": name,
@@ -35,6 +36,18 @@ def numa_section(env: Environment, plan: Plan) -> Section:
         if numa.ranks
     )
     return Section(title="NUMA: what lies near each GPU of a host", rows=rows, note="\n".join(notes))
+
+
+def _alike(plan: Plan) -> list[tuple[str, NumaPlan]]:
+    """Groups by what is planned for them: the first one's name, and how many are like it."""
+    found: list[tuple[list[str], NumaPlan]] = []
+    for group in plan.site.groups if plan.site else ():
+        names = next((names for names, numa in found if numa == group.numa), None)
+        if names is not None:
+            names.append(group.name)
+        elif group.numa:
+            found.append(([group.name], group.numa))
+    return [(first_of(names), numa) for names, numa in found]
 
 
 def fabric_section(env: Environment, plan: Plan) -> Section:
@@ -103,5 +116,5 @@ def links_section(env: Environment, plan: Plan) -> Section:
         for flow in fabric.flows
     )
     carried = links(group) * site.link_gbps * LINE_SHARE
-    note = f"a host's {links(group)} links carry {carried:.0f} Gbit/s at {LINE_SHARE:.0%} of their rate"
+    note = f"a host's {links(group)} links carry {carried:,.0f} Gbit/s at {LINE_SHARE:.0%} of their rate"
     return Section(title="fabric: rate", rows=rows, note=note)

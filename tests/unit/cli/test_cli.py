@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
@@ -145,6 +146,26 @@ def test_explain_speaks_of_each_part() -> None:
     ):
         assert words in done.stdout
     assert "\x1b" not in done.stdout
+
+
+COLOUR = r"\x1b\[[0-9;]*3[0-9]m"
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_explain_on_a_terminal_has_colours_and_its_width(width: int) -> None:
+    shown = fullbore("explain", "prod", FORCE_COLOR="1", NO_COLOR="", COLUMNS=str(width), TERM="xterm").stdout
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    assert "\x1b[1msite\x1b[0m" in shown
+    assert max(map(len, plain.splitlines())) <= width
+    without = fullbore("explain", "prod", FORCE_COLOR="1", COLUMNS=str(width), TERM="xterm").stdout
+    assert re.search(COLOUR, shown)
+    assert not re.search(COLOUR, without), "NO_COLOR is set"
+
+
+def test_explain_in_a_pipe_is_plain_text() -> None:
+    shown = fullbore("explain", "prod").stdout
+    assert "\x1b" not in shown
+    assert max(map(len, shown.splitlines())) <= 160
 
 
 def test_explain_as_json() -> None:

@@ -11,7 +11,10 @@ from fullbore.catalog.precisions import PRECISIONS, arithmetic
 from fullbore.config import Environment, load_file, parse
 from fullbore.config.models import Accelerator, Precision
 from fullbore.plan import make_plan
-from fullbore.plan.pools import alternatives, fits, layout_of, serving_pools, site_pools
+from fullbore.plan.fit import illegal, runs
+from fullbore.plan.pools import alternatives, fits, layout_of, model_of, serving_pools, site_pools
+from fullbore.plan.thumb import rules_of_thumb
+from fullbore.plan.tiers import tiers
 
 ROOT = Path(__file__).parents[3]
 
@@ -116,3 +119,54 @@ def test_a_model_of_one_s_own_is_planned_like_one_of_the_catalog(tmp_path: Path)
     known = parse(values)
     own = parse(values | {"serving": values["serving"] | {"model": "mine", "hub_config": "config.json"}}, tmp_path)
     assert [result for _, result in fits(own)] == [result for _, result in fits(known)]
+
+
+def test_the_model_adapts_to_the_gpus_of_each_tier() -> None:
+    """A 7B model in bf16: as it is where there are bfloat16 units, in fp16 on V100 and T4, and on more of the small."""
+    best = {tier.accelerator: tier.best for tier in tiers(environment("local"))}
+    assert set(best) == set(ACCELERATORS)
+    split = {name: (found.layout.precision, found.layout.gpus) for name, found in best.items() if found}
+    assert split["a100-80"] == ("bf16", 1)
+    assert split["v100-32"][0] == split["t4"][0] == "fp16"
+    assert split["t4"][1] > split["v100-32"][1] > 1
+
+
+def test_a_tier_is_told_in_fewer_bits_where_the_planned_do_not_fit() -> None:
+    """DeepSeek-R1: fp8 on eight H200 and B200, 4 bits on eight H100 and A100 80 GB, no way on a T4 or V100 machine."""
+    best = {tier.accelerator: tier.best for tier in tiers(environment("prod"))}
+    precisions = {name: found.layout.precision if found else None for name, found in best.items()}
+    assert precisions["h200"] == precisions["b200"] == "fp8"
+    assert precisions["h100"] == precisions["a100-80"] == "int4"
+    assert precisions["t4"] is precisions["v100-32"] is None
+
+
+@pytest.mark.parametrize("name", ["local", "staging", "prod"])
+def test_every_tier_is_legal_and_runs(name: str) -> None:
+    env = environment(name)
+    model = model_of(env.serving)
+    assert model
+    for tier in tiers(env):
+        if tier.best:
+            assert not illegal(model, tier.best.layout)
+            assert tier.best.fit.fits
+            assert runs(tier.best.layout.precision, ACCELERATORS[tier.accelerator])
+            assert tier.best.layout.gpus <= tier.machine_gpus
+
+
+def test_what_articles_say_of_speed_is_compared() -> None:
+    """57 % less time a token and 2.3 x the tokens, against 82 % and 5.7 x; a millisecond of 15.9 is 6 %."""
+    rules = {rule.text: rule for rule in rules_of_thumb(environment("prod"))}
+    pipeline = rules["4 pipeline stages instead of 1"]
+    assert pipeline.computed.startswith("2.3 x the tokens on 4 x the GPUs, 14.9 ms a token become 6.4")
+    assert pipeline.verdict == "looser"
+    millisecond = rules["one more millisecond of communication in a step"]
+    assert (millisecond.computed, millisecond.verdict) == ("6%, of steps of 14.9 ms", "tighter")
+
+
+def test_equal_groups_are_compared_once() -> None:
+    env = environment("prod")
+    assert env.site
+    assert sum(group.kind == "gpu" for group in env.site.groups.values()) == 2
+    assert [rule.text for rule in rules_of_thumb(env) if rule.text.startswith("CPUs")] == [
+        "CPUs of a host, site.groups.gpu-r01 and 1 more"
+    ]

@@ -5,7 +5,7 @@ from fullbore.plan.fit.layout import Illegal, Layout, illegal
 from fullbore.plan.fit.memory import GIB, Engine, Fit, RankMemory, fit
 from fullbore.plan.fit.parts import active_parameters, parameters
 from fullbore.plan.fit.repair import Change, changes, runs
-from fullbore.plan.fit.search import Aim, Candidate, candidates, ranked, reason
+from fullbore.plan.fit.search import Aim, Candidate, candidates, ranked
 
 __all__ = [
     "GIB",
@@ -25,7 +25,6 @@ __all__ = [
     "illegal",
     "parameters",
     "ranked",
-    "reason",
     "runs",
     "speed",
 ]

@@ -67,13 +67,3 @@ def ranked(found: Sequence[Candidate], aim: Aim) -> tuple[Candidate, ...]:
         return (not candidate.fit.full, first, second, candidate.layout.gpus)
 
     return tuple(sorted(found, key=key))
-
-
-def reason(candidate: Candidate, aim: Aim) -> str:
-    """Why a candidate stands where it does, in a few words."""
-    room = "" if candidate.fit.full else f"room for {candidate.fit.full_sequences} sequences only; "
-    if aim == "cost":
-        figure = f"{candidate.speed.gpu_s_per_token * 1e6 / 3600:,.1f} GPU-hours a million tokens"
-    else:
-        figure = f"{candidate.speed.step_s * 1e3:,.1f} ms a token"
-    return f"{room}{figure}, most of a step is {candidate.speed.bound}"
