@@ -72,7 +72,10 @@ def _services(
     plan: MonitoringPlan, cluster: Cluster, serving: Serving | None, gateway: Gateway | None
 ) -> Iterator[ScrapedService]:
     if serving:
-        yield ScrapedService(job="serving", host=_host(serving.plan.name, plan, cluster), port=serving.plan.port)
+        host = _host(serving.plan.name, plan, cluster)
+        yield ScrapedService(job="serving", host=host, port=serving.plan.port)
+        if serving.plan.monitor_port:
+            yield ScrapedService(job="gpu-memory", host=host, port=serving.plan.monitor_port)
     if gateway:
         yield ScrapedService(job="gateway", host=_host(GATEWAY, plan, cluster), port=STATS_PORT, path=STATS_PATH)
 

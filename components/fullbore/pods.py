@@ -84,7 +84,7 @@ def _container(plan: ServingPlan, image: pulumi.Input[str]) -> ContainerArgs:
     return ContainerArgs(
         name="runtime",
         image=image,
-        ports=[ContainerPortArgs(name="http", container_port=plan.port)],
+        ports=[ContainerPortArgs(name=name, container_port=port) for name, port in _ports(plan)],
         env=[
             EnvVarArgs(name="FULLBORE_PORT", value=str(plan.port)),
             EnvVarArgs(name="FULLBORE_POOL", value=plan.name),
@@ -103,6 +103,11 @@ def _container(plan: ServingPlan, image: pulumi.Input[str]) -> ContainerArgs:
             VolumeMountArgs(name="tmp", mount_path="/tmp"),
         ],
     )
+
+
+def _ports(plan: ServingPlan) -> list[tuple[str, int]]:
+    """Where the engine and, on GPUs, the memory monitor beside it listen."""
+    return [("http", plan.port), *([("monitor", plan.monitor_port)] if plan.monitor_port else [])]
 
 
 def _resources(plan: ServingPlan) -> dict[str, str]:

@@ -284,6 +284,14 @@ class Serving(Strict):
     optimise: Literal["cost", "latency"] = Field(
         default="cost", description="what the chosen layout is best at: GPU time of a token, or time to the next token"
     )
+    engine: Literal["vllm", "sglang"] | None = Field(
+        default=None, description="engine of the cuda image; vllm if left out, whose memory is what is planned"
+    )
+    weights_sha256: Text | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="sha256 of the weights' manifest.json; a replica with another does not start; any if left out",
+    )
     context_tokens: Whole = Field(default=32768, ge=128, description="longest sequence, tokens")
     concurrency: Whole = Field(default=8, ge=1, description="sequences in flight on a replica")
     cpus: Whole | None = Field(

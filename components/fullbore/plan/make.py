@@ -9,6 +9,7 @@ from fullbore.plan.checks import check
 from fullbore.plan.cost import cost_plan
 from fullbore.plan.model import Plan
 from fullbore.plan.recovery import recovery_plan
+from fullbore.plan.serving import serving_plan
 from fullbore.plan.sovereignty import data_flows
 from fullbore.plan.versions import versions_plan
 
@@ -20,7 +21,7 @@ def make_plan(env: Environment, endpoints: Endpoints | None = None) -> Plan:
     """
     used = endpoints if env.sandbox else None
     site = parts.site_plan(env, env.site, used) if env.site else None
-    replicas = env.serving.replicas if env.serving else 0
+    versions = versions_plan(env)
     return Plan(
         environment=env.name,
         sandbox=env.sandbox is not None,
@@ -31,13 +32,13 @@ def make_plan(env: Environment, endpoints: Endpoints | None = None) -> Plan:
         replication=parts.replication_plan(env),
         image=parts.image_plan(env, used),
         cluster=parts.site_cluster_plan(env, used),
-        serving=parts.serving_plan(env, "serving", replicas),
+        serving=serving_plan(env, site, versions),
         gateway=parts.gateway_plan(env, used),
         monitoring=parts.monitoring_plan(env, site, used),
-        standby=parts.standby_plan(env, used),
+        standby=parts.standby_plan(env, versions, used),
         recovery=recovery_plan(env),
         flows=data_flows(env),
         cost=cost_plan(env),
-        versions=versions_plan(env),
+        versions=versions,
         problems=check(env, used),
     )

@@ -302,6 +302,8 @@ class ServingPlan:
     memory_gib: int | None = None
     """Host memory of a pod, GiB; None where it asks for none."""
     port: int
+    monitor_port: int | None = None
+    """Where the pod's memory monitor serves metrics; None where it has no GPUs."""
     document: Mapping[str, object]
     """`/etc/fullbore/plan.json` of the pod: what the runtime's launcher reads."""
 
@@ -486,6 +488,13 @@ class VersionsPlan:
     """The versions that the site's machines and the cloud's images share."""
 
     parts: tuple[VersionPlan, ...]
+    oldest_driver: str
+    """The oldest GPU driver that the other parts and the GPUs allow; a node with an older one starts no replica."""
+
+    @property
+    def lock(self) -> dict[str, str]:
+        """{part: version}."""
+        return {row.part: row.version for row in self.parts}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,6 @@ from fullbore.config.endpoints import ClusterEndpoint, Endpoints
 from fullbore.config.models import Cloud, Environment, HostGroup, Site
 from fullbore.plan.capacity import asked_nodes, efa_interfaces, interface_layout, placement_of, zones_of
 from fullbore.plan.fabric import fabric_plan
-from fullbore.plan.fit.memory import MEMORY_FRACTION
 from fullbore.plan.hosts import AGENT_PORT, Shared, document_for, roles_for, settings_for, shared_plan
 from fullbore.plan.model import (
     CloudPlan,
@@ -21,27 +20,24 @@ from fullbore.plan.model import (
     NodeGroupPlan,
     ReplicationPlan,
     ScrapeTarget,
-    ServingPlan,
     SitePlan,
     StandbyPlan,
     StoragePlan,
     SubnetPlan,
+    VersionsPlan,
 )
 from fullbore.plan.network import zone_subnet
 from fullbore.plan.numa import PodShape, planned_pod
-from fullbore.plan.pools import fits, layout_of
+from fullbore.plan.serving import standby_pool
 
-SERVING_PORT = 8000
 GATEWAY_PORT = 8080
 PROMETHEUS_PORT = 9090
 ALERTMANAGER_PORT = 9093
-DOCUMENT_VERSION = 1
 LOOPBACK = "127.0.0.1"
 """Stands for an address that a sandbox has not chosen yet."""
 SERVICE_SUFFIX = "svc.cluster.local"
 PRIORITY_CLASSES = {"fullbore-serving": 100_000, "fullbore-batch": 1_000}
 SITE_QUEUE = "serving"
-SITE_POOL = "serving"
 
 
 def site_plan(env: Environment, site: Site, endpoints: Endpoints | None) -> SitePlan:
@@ -195,55 +191,6 @@ def cloud_cluster_plan(env: Environment, endpoints: Endpoints | None) -> Cluster
     )
 
 
-def serving_plan(env: Environment, name: str, replicas: int) -> ServingPlan | None:
-    """One pool: the site's is named `serving`, the cloud's `standby`."""
-    serving, layout = env.serving, layout_of(env)
-    if serving is None or layout is None:
-        return None
-    return ServingPlan(
-        name=name,
-        model=serving.model,
-        replicas=replicas,
-        gpus=layout.gpus,
-        # The kubelets of the cloud's nodes are not configured here: nothing is pinned there.
-        cpus=serving.cpus if name == SITE_POOL else None,
-        memory_gib=serving.memory_gib if name == SITE_POOL else None,
-        port=SERVING_PORT,
-        document={
-            "version": DOCUMENT_VERSION,
-            "kind": "serving",
-            "name": name,
-            "environment": env.name,
-            "model": serving.model,
-            "profile": env.image.profile if env.image else "cuda",
-            "precision": serving.precision,
-            "kv_precision": serving.kv_precision,
-            "tensor_parallel": layout.tensor_parallel,
-            "pipeline_parallel": layout.pipeline_parallel,
-            "data_parallel": layout.data_parallel,
-            "expert_parallel": layout.expert_parallel,
-            **_engine(env, at_site=name == "serving"),
-            "context_tokens": serving.context_tokens,
-            "concurrency": serving.concurrency,
-            "port": SERVING_PORT,
-        },
-    )
-
-
-def _engine(env: Environment, *, at_site: bool) -> dict[str, object]:
-    """Settings of the engine that the memory plan was made with, and the KV cache that it then has; without GPUs
-    nothing. Of several pools the one with the least counts: a replica may land on any."""
-    found = [(pool, result) for pool, result in fits(env) if pool.at_site == at_site]
-    if not found:
-        return {}
-    pool, result = min(found, key=lambda item: item[1].kv_tokens)
-    return {
-        "memory_fraction": MEMORY_FRACTION,
-        "batch_tokens": pool.accelerator.batch_tokens,
-        "kv_tokens": result.kv_tokens,
-    }
-
-
 def gateway_plan(env: Environment, endpoints: Endpoints | None) -> GatewayPlan | None:
     if env.gateway is None:
         return None
@@ -281,9 +228,8 @@ def monitoring_plan(env: Environment, site: SitePlan | None, endpoints: Endpoint
     )
 
 
-def standby_plan(env: Environment, endpoints: Endpoints | None) -> StandbyPlan | None:
-    standby = env.standby
-    serving = serving_plan(env, "standby", standby.replicas) if standby else None
+def standby_plan(env: Environment, versions: VersionsPlan, endpoints: Endpoints | None) -> StandbyPlan | None:
+    standby, serving = env.standby, standby_pool(env, versions)
     if standby is None or serving is None:
         return None
     return StandbyPlan(

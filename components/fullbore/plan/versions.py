@@ -187,13 +187,26 @@ def _nearest(
     return None if found is None else tuple(found.items())
 
 
+def oldest_driver(lock: Lock, facts: Facts) -> str:
+    """The oldest known GPU driver that is no error with the other parts where the locked one is none; else that one."""
+    drivers = {*CHANGEABLE["gpu_driver"], lock["gpu_driver"]}
+    allowed = set(_errors(lock, facts))
+    good = [driver for driver in drivers if set(_errors({**lock, "gpu_driver": driver}, facts)) <= allowed]
+    return min(good, key=lambda driver: parsed(driver) or ())
+
+
+def _errors(lock: Lock, facts: Facts) -> list[Conflict]:
+    return [row for row in violated(lock, facts) if row.severity == "error"]
+
+
 def versions_plan(env: Environment) -> VersionsPlan:
     """The lock that machines and images are built from, in the order of the configuration."""
     lock, given = resolve(env), given_of(env)
     return VersionsPlan(
+        oldest_driver=oldest_driver(lock, facts_of(env)),
         parts=tuple(
             VersionPlan(part=part, version=lock[part], given=part in given)
             for part in Versions.model_fields
             if part in lock
-        )
+        ),
     )

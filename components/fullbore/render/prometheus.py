@@ -27,7 +27,7 @@ Json = dict[str, object]
 class ScrapedService:
     """A Service whose pods are scraped: each address of a headless one, or the one address of another."""
 
-    job: Literal["serving", "gateway"]
+    job: Literal["serving", "gpu-memory", "gateway"]
     host: str
     port: int
     path: str = "/metrics"

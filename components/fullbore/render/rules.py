@@ -9,7 +9,7 @@ from typing import Literal
 from fullbore.plan.model import MonitoringPlan
 
 PLACE = "host, rack, group"
-Job = Literal["hosts", "serving", "gateway"]
+Job = Literal["hosts", "serving", "gpu-memory", "gateway"]
 Json = dict[str, object]
 
 
@@ -97,11 +97,21 @@ ALERTS: tuple[Alert, ...] = (
     Alert(
         name="FullboreGpuMemoryFilling",
         job="hosts",
-        expr="fullbore_gpu_memory_full_seconds < 600",
+        expr='fullbore_gpu_memory_full_seconds{host!=""} < 600',
         for_s=60,
         severity="warning",
         summary="{{ $labels.host }}: memory of GPU {{ $labels.gpu }} is full in {{ $value | humanizeDuration }}",
         action="something on the host leaks GPU memory; move its requests away before an allocation fails",
+    ),
+    # The monitor beside the engine: hosts that are not the site's have no agent.
+    Alert(
+        name="FullboreGpuMemoryFull",
+        job="gpu-memory",
+        expr="fullbore_gpu_memory_warning == 1",
+        for_s=0,
+        severity="critical",
+        summary="replica {{ $labels.instance }}: memory of GPU {{ $labels.gpu }} is full within a minute",
+        action="the replica's log names the process that grows; take the replica out before an allocation fails",
     ),
     Alert(
         name="FullboreNoServingReplica",

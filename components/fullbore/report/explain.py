@@ -265,7 +265,10 @@ def _versions(env: Environment, plan: Plan) -> Section:
         {"part": row.part, "version": row.version, "locked by": "environment" if row.given else "default"}
         for row in plan.versions.parts
     )
-    note = "for the site's machines and the cloud's images alike; defaults are chosen to go with what is given"
+    note = (
+        "for the site's machines and the cloud's images alike; defaults are chosen to go with what is given\n"
+        f"no replica starts with a GPU driver before {plan.versions.oldest_driver}"
+    )
     return Section(title="versions", rows=rows, note=note)
 
 

@@ -27,6 +27,7 @@ from fullbore.render.rules import ALERTS, rules_document
 PROMTOOL, AMTOOL = shutil.which("promtool"), shutil.which("amtool")
 SERVICES = (
     ScrapedService(job="serving", host="serving.fullbore.test", port=8000),
+    ScrapedService(job="gpu-memory", host="serving.fullbore.test", port=8001),
     ScrapedService(job="gateway", host="gateway.fullbore.test", port=9902, path="/stats/prometheus"),
 )
 HOST = 'host="gpu-01",rack="r01",group="gpu"'
@@ -104,6 +105,11 @@ CASES: dict[str, Case] = {
         fires={f'fullbore_gpu_memory_full_seconds{{{HOST},gpu="3"}}': "300x60"},
         silent={f'fullbore_gpu_memory_full_seconds{{{HOST},gpu="3"}}': "3600x60"},
         labels={**PLACE, "gpu": "3"},
+    ),
+    "FullboreGpuMemoryFull": Case(
+        fires={'fullbore_gpu_memory_warning{instance="a:8001",gpu="0"}': "0x3 1x57"},
+        silent={'fullbore_gpu_memory_warning{instance="a:8001",gpu="0"}': "0x60"},
+        labels={"instance": "a:8001", "gpu": "0"},
     ),
     "FullboreNoServingReplica": Case(
         fires={'up{job="serving",instance="a"}': "0x60", 'up{job="serving",instance="b"}': "0x60"},
@@ -206,6 +212,7 @@ SUMMARIES = {
     "FullboreRdmaLinkErrors": "gpu-01: mlx5_0 counted link errors in the last 10 minutes",
     "FullboreGpuMissing": "gpu-01: {missing} planned GPUs are missing",
     "FullboreGpuMemoryFilling": "gpu-01: memory of GPU 3 is full in 5m 0s",
+    "FullboreGpuMemoryFull": "replica a:8001: memory of GPU 0 is full within a minute",
     "FullboreNoServingReplica": "no serving replica answers at the site",
     "FullboreGatewayErrors": "10% of the gateway's answers are server errors",
     "FullboreServedByStandby": "the standby answers 0.2 requests a second",

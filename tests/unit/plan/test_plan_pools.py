@@ -25,9 +25,9 @@ def environment(name: str, **serving: object) -> Environment:
     return env.model_copy(update={"serving": env.serving.model_copy(update=serving)})
 
 
-@pytest.mark.parametrize("name", ["local", "staging", "prod"])
+@pytest.mark.parametrize("name", ["staging", "prod"])
 @pytest.mark.parametrize("tensor", [None, "as given"])
-def test_pods_are_told_the_layout_and_memory_that_were_planned(name: str, tensor: str | None) -> None:
+def test_pods_are_told_the_layout_and_the_engine_that_were_planned(name: str, tensor: str | None) -> None:
     env = environment(name) if tensor else environment(name, tensor_parallel=None)
     plan, layout = make_plan(env), layout_of(env)
     assert plan.serving
@@ -36,22 +36,25 @@ def test_pods_are_told_the_layout_and_memory_that_were_planned(name: str, tensor
     assert plan.serving.gpus == layout.gpus
     for part in ("tensor_parallel", "pipeline_parallel", "data_parallel", "expert_parallel", "kv_precision"):
         assert document[part] == getattr(layout, part)
-    site = [result for pool, result in fits(env) if pool.at_site]
-    assert document["kv_tokens"] == min(result.kv_tokens for result in site) > 0
+    (pool,) = site_pools(env)
+    assert document["batch_tokens"] == pool.accelerator.batch_tokens
+    assert document["accelerator"] == pool.accelerator.name
     assert document["memory_fraction"] == 0.9
 
 
-def test_a_standby_is_told_the_memory_of_its_own_gpus() -> None:
-    env = environment("local")
+def test_a_standby_is_told_the_engine_settings_of_its_own_gpus() -> None:
+    env = environment("prod")
     assert env.site
     groups = {
-        name: group.model_copy(update={"accelerator": "h200"}) if group.kind == "gpu" else group
+        name: group.model_copy(update={"accelerator": "a100-80"}) if group.kind == "gpu" else group
         for name, group in env.site.groups.items()
     }
     plan = make_plan(env.model_copy(update={"site": env.site.model_copy(update={"groups": groups})}))
     assert plan.serving
     assert plan.standby
-    assert plan.serving.document["kv_tokens"] > plan.standby.serving.document["kv_tokens"]  # type: ignore[operator]
+    pools = (plan.serving, plan.standby.serving)
+    told = [(pool.document["accelerator"], pool.document["batch_tokens"]) for pool in pools]
+    assert told == [("a100-80", 2048), ("h200", 8192)]
 
 
 def test_the_chosen_layout_leaves_room_for_every_replica() -> None:

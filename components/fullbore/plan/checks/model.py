@@ -10,6 +10,7 @@ from fullbore.catalog.hub import HubConfigError, model_row
 from fullbore.catalog.models import MODELS
 from fullbore.catalog.precisions import KV_FP8_CAPABILITY, PRECISIONS
 from fullbore.config.models import Serving
+from fullbore.plan.change import Change
 from fullbore.plan.checks.base import Finding, Rule, Subject, counted
 from fullbore.plan.fit import illegal, runs
 from fullbore.plan.pools import layout_of, model_of, serving_pools
@@ -83,6 +84,13 @@ def _optimise(subject: Subject) -> Iterable[Finding]:
         yield Finding("serving.optimise", f"{message}, so that none is chosen; remove one of the two")
 
 
+def _engine(subject: Subject) -> Iterable[Finding]:
+    serving, image = subject.env.serving, subject.env.image
+    if serving and serving.engine and image and image.profile != "cuda":
+        message = f"got {serving.engine}, but the image of profile {image.profile} has an engine of its own; remove it"
+        yield Finding("serving.engine", message, (Change(path=("serving", "engine"), value=None),))
+
+
 def _slow_link(subject: Subject) -> Iterable[Finding]:
     layout = layout_of(subject.env)
     for pool in serving_pools(subject.env) if layout else ():
@@ -117,6 +125,12 @@ RULES = (
         severity="warning",
         summary="an aim for choosing a layout, where the layout is given",
         find=_optimise,
+    ),
+    Rule(
+        id="engine-unused",
+        severity="warning",
+        summary="an engine for an image that has one of its own",
+        find=_engine,
     ),
     Rule(
         id="tensor-parallel-slow-link",
