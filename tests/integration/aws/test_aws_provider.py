@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from aws_cases import CASES, World, document
 from aws_engine import Engine, Object, Refused
 
 from fullbore.provider._proto import provider_pb2
+from fullbore.provider.base import ProviderError, Request
 from fullbore.provider.values import UNKNOWN, Secret, decode, encode
+from fullbore_sandbox.plugins.aws.provider import AwsProvider
 from fullbore_sandbox.plugins.aws.schema import sdk_version
 
 BUCKET = "aws:s3/bucket:Bucket"
@@ -33,6 +36,21 @@ def smb(**more: object) -> dict[str, Any]:
 
 def test_the_version_is_the_sdks(engine: Engine) -> None:
     assert engine.info().version == sdk_version()
+
+
+@pytest.mark.parametrize("call", ["check", "read", "delete"])
+def test_a_run_is_marked_once_whatever_it_does_first(call: str) -> None:
+    """`up` begins with a check, `refresh` with a read, `destroy` with a delete."""
+    lines: list[str] = []
+    provider = AwsProvider()
+
+    def log(urn: str, severity: str, line: str, ephemeral: bool) -> None:
+        lines.append(line)
+
+    for _ in range(2):
+        with suppress(ProviderError):  # It is not configured: what it would do is not asked here.
+            getattr(provider, call)(Request(urn="u", type=VPC, name="v", id="vpc-1", write_log=log))
+    assert [line.partition(":")[0] for line in lines] == ["SIMULATED"]
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,7 @@ class AwsProvider(Provider):
         return ident
 
     def read(self, r: Request) -> Read | None:
+        self._say_simulated(r)
         row, schema = self._row(r.type), self._schema(r.type)
         api = self._usable(row)
         old = r.inputs or {}
@@ -209,6 +210,7 @@ class AwsProvider(Provider):
             row.tagging.set(api, key, changed)
 
     def delete(self, r: Request) -> None:
+        self._say_simulated(r)
         row = self._row(r.type)
         api = self._usable(row)
         with _api_errors(r):
@@ -272,9 +274,11 @@ class AwsProvider(Provider):
         return keep_secrets(outputs, inputs)
 
     def _say_simulated(self, r: Request) -> None:
+        """Once in a process, beside the stack. Each way of using the provider begins with check, read or delete."""
         if self._said.acquire(blocking=False):
             what = "previews only, nothing is contacted" if plan_only() else "an emulator on this machine"
-            r.log("info", f"SIMULATED: AWS is a stand-in ({what}); nothing here exists at AWS")
+            line = f"SIMULATED: AWS is a stand-in ({what}); nothing here exists at AWS"
+            r.write_log("", "info", line, False)
 
 
 def _check_endpoints(config: Map) -> list[Failure]:
