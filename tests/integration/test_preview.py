@@ -1,4 +1,4 @@
-"""`scripts/preview`'s program with the real engine: two sides of a small repository, and nothing left behind."""
+"""`scripts/preview`'s program, the real engine: two sides of a small repository; nothing contacted, nothing left."""
 
 import json
 import os
@@ -14,6 +14,15 @@ from fullbore.report.scratch import copy_working_tree, run
 from fullbore_sandbox import engine, toolchain
 
 ROOT = Path(__file__).parents[2]
+OFFLINE = """
+ip link set lo up || exit 99
+out=$1; shift
+"$@"
+status=$?
+cat /proc/net/snmp /proc/net/snmp6 > "$out"
+exit $status
+"""
+"""Runs a command in a network of its own in which there is loopback only, then writes that network's counters."""
 GIT = ("git", "-c", "user.name=a", "-c", "user.email=a@example.org")
 
 
@@ -43,22 +52,52 @@ def environ(tmp_path: Path) -> Iterator[dict[str, str]]:
     assert list(temporary.iterdir()) == []
 
 
-def previewed(repository: Path, environ: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "fullbore.report.preview", *arguments]
+def offline(counters: Path) -> tuple[str, ...]:
+    """The words before a command that may reach loopback only; its network's counters are in the file at the end."""
+    return ("unshare", "--net", "sh", "-c", OFFLINE, "sh", str(counters))
+
+
+def tried_to_leave(counters: Path) -> int:
+    """How often something had no route: each connection or packet to anywhere but this machine is one."""
+    lines = [line.split() for line in counters.read_text().splitlines()]
+    names, values = (words for words in lines if words[0] == "Ip:")
+    return int(values[names.index("OutNoRoutes")]) + sum(
+        int(words[1]) for words in lines if words[0] == "Ip6OutNoRoutes"
+    )
+
+
+def previewed(
+    repository: Path, environ: dict[str, str], *arguments: str, before: tuple[str, ...] = ()
+) -> subprocess.Popen[str]:
+    command = [*before, sys.executable, "-m", "fullbore.report.preview", *arguments]
     return subprocess.Popen(
         command, cwd=repository, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
-def test_the_difference_of_two_sides(repository: Path, environ: dict[str, str]) -> None:
+def test_an_attempt_to_leave_the_machine_is_counted(tmp_path: Path) -> None:
+    """192.0.2.1 is nobody's (RFC 5737)."""
+    attempt = (
+        "import socket, contextlib\nwith contextlib.suppress(OSError): socket.create_connection(('192.0.2.1', 80))"
+    )
+    for code, count in (("pass", 0), (attempt, 1)):
+        run([*offline(tmp_path / "counters"), sys.executable, "-c", code], tmp_path, os.environ)
+        assert tried_to_leave(tmp_path / "counters") == count
+
+
+def test_the_difference_of_two_sides_offline(repository: Path, environ: dict[str, str], tmp_path: Path) -> None:
     dev = repository / "stacks" / "Pulumi.dev.yaml"
     text = dev.read_text()
     assert "expire_noncurrent_days: 14" in text
     dev.write_text(text.replace("expire_noncurrent_days: 14", "expire_noncurrent_days: 7"))
     (repository / "stacks" / "Pulumi.extra.yaml").write_text("config:\n  fullbore:env:\n    nmae: extra\n")
-    with previewed(repository, environ, "dev", "extra", "--json") as process:
+    counters = tmp_path / "counters"
+    # Nothing is known from an earlier run: a program that asks the network once a week asks now.
+    environ |= {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    with previewed(repository, environ, "dev", "extra", "--json", before=offline(counters)) as process:
         out, err = process.communicate(timeout=300)
     assert process.returncode == 2, err
+    assert tried_to_leave(counters) == 0, "something was contacted, or tried to be"
     dev_report, extra = json.loads(out)["environments"]
     assert dev_report["status"] == {"base": "previewed", "head": "previewed"}, dev_report["reason"]
     (change,) = dev_report["changes"]

@@ -61,6 +61,8 @@ class Tree:
             "PULUMI_CONFIG_PASSPHRASE": self.passphrase,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            # The language host runs `pip list`, which asks the package index for a newer pip once a week.
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "FULLBORE_PLAN_ONLY": "1",
             "NO_COLOR": "1",
         }
