@@ -122,7 +122,7 @@ def test_builds_that_run_are_ended_with_their_compilers(tmp_path: Path, monkeypa
     go.chmod(0o755)
     monkeypatch.setattr(toolchain, "go", lambda: str(go))
     with ThreadPoolExecutor(1) as pool:
-        build = pool.submit(toolchain._go, "kwok", "build")
+        build = pool.submit(toolchain._go, "volcano", "build")
         try:
             while not (tmp_path / "begun").exists():
                 time.sleep(0.02)
