@@ -100,11 +100,17 @@ class Engine:
 
 
 def open_engine(state: State, sandbox: bool, progress: Progress = lambda _: None, backend: str | None = None) -> Engine:
-    """The engine: one on PATH that is new enough and has its language host, else the one built here."""
-    found = installed_engine()
-    paths = [found] if found is not None else [tool(name, progress) for name in ENGINE]
-    folders = tuple(p.parent for p in paths)
+    """The engine for a checkout. Raises SandboxError where it cannot be built."""
+    paths = programs(progress)
+    folders = tuple(dict.fromkeys(p.parent for p in paths))
     return Engine(state=state, pulumi=paths[0], folders=folders, sandbox=sandbox, backend=backend)
+
+
+def programs(progress: Progress = lambda _: None) -> list[Path]:
+    """The engine's programs, `pulumi` first: one on PATH that is new enough and has its language host, else those built
+    here, now where they are missing."""
+    found = installed_engine()
+    return [found] if found is not None else [tool(name, progress) for name in ENGINE]
 
 
 def backend_of(stack: str, declared: str | None, environ: Mapping[str, str] = os.environ) -> str | None:

@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from fullbore.config.models import Environment, HostGroup
 from fullbore_sandbox import hardware
 from fullbore_sandbox.podman import containers, is_podman, label, podman
 from fullbore_sandbox.rootfs import SYSROOT
-from fullbore_sandbox.state import SandboxError, State, locked, write_atomically
+from fullbore_sandbox.state import State, locked, write_atomically
 
 BOOT_S = 90.0
 """Seconds that a host may take until it answers over SSH."""
@@ -45,17 +45,26 @@ def start(
 ) -> dict[str, dict[str, str | int]]:
     """Start every host of the environment and wait until SSH answers; `hosts` of endpoints.json.
 
-    A host that runs is left as it is, one that died is started with the files it had. One that does not answer is
-    told to `warn` and left: the stack names it and goes on without it, as far as it may. Raises SandboxError.
+    A host that runs is left as it is, one that died is started with the files it had, one that the environment no
+    longer has is removed. One that does not answer is told to `warn` and left: the stack names it and goes on without
+    it, as far as it may. Raises SandboxError.
     """
     user_key(state)
     hosts = list(described(state, environment))
     running = containers(state)
+    _remove_others(state, {h.container for h in hosts}, running)
     with ThreadPoolExecutor(4) as pool:
         for silent in pool.map(lambda host: _start(state, host, image, running.get(host.container)), hosts):
             if silent:
                 warn(silent)
     return {h.name: {"address": h.address, "port": 22, "host_key": h.host_key} for h in hosts}
+
+
+def _remove_others(state: State, wanted: Collection[str], running: Iterable[str]) -> None:
+    prefix = f"{state.network}-host-"
+    for container in {name for name in running if name.startswith(prefix)} - set(wanted):
+        podman(state, "rm", "--force", "--volumes", container)
+        shutil.rmtree(state.dir / "hosts" / container.removeprefix(prefix), ignore_errors=True)
 
 
 def described(state: State, environment: Environment) -> Iterator[SandboxHost]:
@@ -157,7 +166,7 @@ def _uuid(state: State, name: str) -> str:
 
 
 def _wait_for_ssh(state: State, host: SandboxHost) -> str | None:
-    """Why it does not answer, None where it does. Raises SandboxError where it did not even boot."""
+    """Why it does not answer, None where it does."""
     deadline = time.monotonic() + BOOT_S
     while True:
         done = subprocess.run(ssh(state, host, "true"), capture_output=True, text=True, check=False)
@@ -165,7 +174,7 @@ def _wait_for_ssh(state: State, host: SandboxHost) -> str | None:
             return None
         if containers(state).get(host.container) in ("exited", "stopped", "dead"):
             log = podman(state, "logs", "--tail", "15", host.container)
-            raise SandboxError(f"{host.name}: the host stopped while it booted\n{log}")
+            return f"{host.name}: the host stopped while it booted\n{log}"
         if time.monotonic() > deadline:
             return f"{host.name}: no SSH after {BOOT_S:.0f} s: {done.stderr.strip()}"
         time.sleep(POLL_S)

@@ -28,10 +28,17 @@ BUILD_ORDER = (
     "pulumi",
 )  # fmt: skip
 """In each lane what others wait for first."""
+CHECKPOINT_ENDINGS = ("", ".gz", ".zst")
+"""Of a checkpoint's file name after .json: plain, or packed as PULUMI_DIY_BACKEND_GZIP and its successors say."""
 
 
 def up(state: State, environment: Environment, console: Console) -> dict[str, float]:
     """Start what does not run and write endpoints.json; seconds by step. Raises SandboxError."""
+    if os.geteuid() != 0:
+        raise SandboxError(
+            f"sandbox {state.id}: got user id {os.geteuid()}, allowed 0: its hosts boot systemd in "
+            "containers with addresses of their own; run it as root"
+        )
     found: dict[str, Any] = {}
     tools = _tool_steps()
     planes = [step.name for step in tools if step.name in TOOLS and step.name not in ENGINE]
@@ -69,10 +76,11 @@ def keep_other_stacks(state: State, stack: str) -> None:
     """Raises SandboxError where the file backend holds resources of another stack than `stack`."""
     backend = state.root / ".fullbore" / "backend"
     for file in sorted((backend / ".pulumi" / "stacks").rglob("*.json*")):
-        name = file.name.partition(".json")[0]
-        if file == engine.checkpoint(state, stack) or file.name.endswith((".bak", ".attrs")):
+        name, _, ending = file.name.partition(".json")
+        # The rest are its backups, and what a killed engine leaves of a checkpoint that it was writing.
+        if file == engine.checkpoint(state, stack) or ending not in CHECKPOINT_ENDINGS:
             continue
-        held = _resources(file)
+        held = resources(file)
         if held:
             raise SandboxError(
                 f"stack {name}: {held} resources are known to {file} only, which would go too; destroy the stack, "
@@ -81,7 +89,7 @@ def keep_other_stacks(state: State, stack: str) -> None:
             )
 
 
-def _resources(checkpoint: Path) -> int | str:
+def resources(checkpoint: Path) -> int | str:
     """How many resources a checkpoint holds, those under way included; "unread" where that cannot be told."""
     packed = checkpoint.read_bytes()
     try:
@@ -99,7 +107,8 @@ def endpoints_file(state: State) -> Path:
 
 def _tool_steps() -> list[Step]:
     """A step for each tool to be built, in two lanes; another that fetches their sources meanwhile."""
-    wanted = [name for name in BUILD_ORDER if engine.installed_engine() is None or name not in ENGINE]
+    installed = engine.installed_engine()
+    wanted = [name for name in BUILD_ORDER if installed is None or name not in ENGINE]
     with ThreadPoolExecutor(2) as pool:
         intact = list(pool.map(lambda name: toolchain.is_intact(TOOLS[name].path), wanted))
     missing = [TOOLS[name] for name, there in zip(wanted, intact, strict=True) if not there]

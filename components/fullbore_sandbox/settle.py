@@ -75,6 +75,7 @@ def remove_dead_locks(state: State, stack: str) -> int:
             raise SandboxError(
                 f"stack {stack}: process {lock['pid']} on {lock['hostname']} has been updating it since "
                 f"{lock['timestamp'][:19]}; wait for it, or end it and run this again"
+                + ("" if lock["hostname"] == socket.gethostname() else f"; if that machine is gone, remove {path}")
             )
     return dead
 

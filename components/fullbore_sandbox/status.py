@@ -23,12 +23,17 @@ from fullbore_sandbox.state import SandboxError, State
 HEALTH = {"gateway": "/health", "prometheus": "/-/ready", "alertmanager": "/-/ready"}
 """Path that says whether a service of the stack is ready."""
 
-Found = tuple[bool, str]
-"""Whether a part is well, and what was found."""
+Found = tuple[bool | None, str]
+"""Whether a part is well, and what was found; None where it is not and that is for the stack to judge."""
+COLOURS = {True: "green", None: "yellow", False: "red"}
 
 
 def show(state: State, environment: Environment) -> int:
-    """Print the table; 0 where every part is well, else 1. Raises SandboxError where nothing was started."""
+    """Print the table; 0 where every part is well, else 1. Raises SandboxError where nothing was started.
+
+    A host that does not answer is shown, but how many may be lost is `max_failures` of the environment: by that the
+    stack judges it.
+    """
     file = endpoints_file(state)
     if not file.exists():
         raise SandboxError(f"sandbox {state.id}: not started; run scripts/up")
@@ -36,25 +41,28 @@ def show(state: State, environment: Environment) -> int:
     table = Table(title=f"Fullbore {environment.name}, sandbox {state.id}", title_justify="left")
     for heading in ("part", "where", "state"):
         table.add_column(heading, no_wrap=heading != "where", overflow="fold")
-    rows = [(part, where, *ask()) for part, where, ask in _rows(endpoints)]
+    rows = [(part, where, *ask()) for part, where, ask in _rows(endpoints, file.parent)]
     for part, where, well, found in rows:
-        table.add_row(part, where, f"[{'green' if well else 'red'}]{found}[/]")
+        table.add_row(part, where, f"[{COLOURS[well]}]{found}[/]")
     console = Console()
     console.print(table)
     console.print("Try next:")
     for line in _next(endpoints, environment):
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
-    return 0 if all(well for _, _, well, _ in rows) else 1
+    return 1 if any(well is False for _, _, well, _ in rows) else 0
 
 
-def _rows(endpoints: dict[str, Any]) -> Iterator[tuple[str, str, Callable[[], Found]]]:
+def _rows(endpoints: dict[str, Any], folder: Path) -> Iterator[tuple[str, str, Callable[[], Found]]]:
     """Part, what a person needs to reach it, and how to find out whether it is there."""
     for name, path in HEALTH.items():
         url = f"http://{endpoints[name]['address']}:{endpoints[name]['port']}"
         yield name, url, partial(_got, url + path)
     for name, host in endpoints["hosts"].items():
-        command = f"ssh -i {endpoints['ssh']['private_key_file']} {endpoints['ssh']['user']}@{host['address']}"
-        yield f"host {name}", command, partial(_connected, host["address"], host["port"])
+        yield (
+            f"host {name}",
+            _login(endpoints["ssh"], folder / "hosts" / name, host),
+            partial(_greeted, host["address"], host["port"]),
+        )
     for name, cluster in endpoints["clusters"].items():
         yield f"cluster {name}", cluster["kubeconfig"], partial(_connected, *_server(cluster["kubeconfig"]))
     aws = endpoints["aws"]["endpoint_url"]
@@ -84,10 +92,27 @@ def _connected(address: str, port: int) -> Found:
         return False, "silent"
 
 
+def _login(ssh: dict[str, Any], folder: Path, host: dict[str, Any]) -> str:
+    """The command for a person; the host's key is taken from the host's folder, and the user's own files stay."""
+    known = f"-o UserKnownHostsFile={folder / 'known_hosts'}"
+    return f"ssh -i {ssh['private_key_file']} {known} {ssh['user']}@{host['address']}"
+
+
+def _greeted(address: str, port: int) -> Found:
+    """By the server's greeting: the kernel accepts connections for a host that hangs."""
+    try:
+        with socket.create_connection((address, port), timeout=TIMEOUT_S) as connection:
+            return (True, "SSH answers") if connection.recv(4) == b"SSH-" else (None, "no SSH")
+    except OSError:
+        return None, "silent"
+
+
 def _next(endpoints: dict[str, Any], environment: Environment) -> Iterator[str]:
     if environment.serving:
         gateway = f"http://{endpoints['gateway']['address']}:{endpoints['gateway']['port']}"
         body = {"model": environment.serving.model, "messages": [{"role": "user", "content": "hello"}]}
-        yield f"curl {gateway}/v1/chat/completions -H 'content-type: application/json' -d '{json.dumps(body)}'"
+        # Directly, also where package registries are reached through a proxy.
+        url = f"{gateway}/v1/chat/completions"
+        yield f"curl --noproxy '*' {url} -H 'content-type: application/json' -d '{json.dumps(body)}'"
     yield f"scripts/pulumi preview --refresh -s {environment.name}"
     yield "scripts/down"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fullbore.report.scratch import copy_working_tree, run
-from fullbore_sandbox import engine, toolchain
+from fullbore_sandbox import engine
 
 ROOT = Path(__file__).parents[2]
 OFFLINE = """
@@ -40,8 +40,7 @@ def repository(tmp_path: Path) -> Path:
 @pytest.fixture
 def environ(tmp_path: Path) -> Iterator[dict[str, str]]:
     """An engine on PATH, and a folder for temporary files that is empty again at the end."""
-    found = engine.installed_engine()
-    folders = [found.parent] if found else [toolchain.path(name).parent for name in toolchain.ENGINE]
+    folders = dict.fromkeys(program.parent for program in engine.programs())
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     yield os.environ | {

@@ -130,6 +130,34 @@ def test_an_empty_stack_does_not_hold_the_sandbox(content: str, is_kept: bool, t
         sandbox.keep_other_stacks(state, "local")
 
 
+@pytest.mark.parametrize(
+    "name", ["local.json.18a3f.tmp", "local.json.bak.77.tmp", "local.json.bak", "local.json.attrs"]
+)
+def test_what_a_killed_engine_leaves_is_no_other_stack(name: str, tmp_path: Path) -> None:
+    state = State.load_or_create(tmp_path)
+    folder = tmp_path / ".fullbore" / "backend" / ".pulumi" / "stacks" / "fullbore"
+    folder.mkdir(parents=True)
+    (folder / name).write_text('{"checkpoint": {"latest": {"resour')
+    sandbox.keep_other_stacks(state, "local")
+
+
+@pytest.mark.parametrize("argument", ["prod", "--forse", "local --force"])
+def test_down_refuses_what_it_does_not_know(argument: str) -> None:
+    done = subprocess.run(
+        [STACKS.parent / "scripts" / "down", *argument.split()], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"down: got {argument}, allowed")
+
+
+def test_a_sandbox_is_refused_to_others_than_root(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert commands.main(["up", "local"]) == 1
+    assert "got user id 1000, allowed 0" in capsys.readouterr().err
+
+
 def test_an_interrupted_engine_ends_by_itself_and_is_waited_for(tmp_path: Path) -> None:
     pulumi = tmp_path / "pulumi"
     pulumi.write_text('#!/bin/sh\ntrap "sleep 1; echo unlocked; exit 255" INT\necho up\nwhile :; do sleep 0.1; done\n')

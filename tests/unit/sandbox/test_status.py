@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 from threading import Thread
 from typing import Any
 
@@ -49,14 +50,27 @@ def services() -> Iterator[Services]:
         server.shutdown()
 
 
+class Greet(BaseRequestHandler):
+    def handle(self) -> None:
+        self.request.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+
 @pytest.fixture
-def state(tmp_path: Path, services: Services) -> State:
+def host() -> Iterator[dict[str, Any]]:
+    with ThreadingTCPServer(("127.0.0.1", 0), Greet) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield {"address": "127.0.0.1", "port": server.server_address[1]}
+        server.shutdown()
+
+
+@pytest.fixture
+def state(tmp_path: Path, services: Services, host: dict[str, Any]) -> State:
     made = State.load_or_create(tmp_path)
     address = f"127.0.0.1:{services.server_port}"
     parts = dict.fromkeys(("gateway", "prometheus", "alertmanager"), services.at)
     ssh = {"user": "root", "private_key_file": "key"}
     rest = {"ssh": ssh, "aws": {"endpoint_url": f"http://{address}"}, "registry": address, "clusters": {}}
-    write_atomically(endpoints_file(made), json.dumps({**parts, **rest, "hosts": {"gpu-01": services.at}}))
+    write_atomically(endpoints_file(made), json.dumps({**parts, **rest, "hosts": {"gpu-01": host}}))
     return made
 
 
@@ -69,7 +83,7 @@ def shown(state: State, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[s
 
 def test_what_is_ready_is_called_ready(state: State, capsys: pytest.CaptureFixture[str]) -> None:
     ready = dict.fromkeys(("gateway", "prometheus", "alertmanager", "AWS (emulated)", "image registry"), "ready")
-    assert shown(state, capsys) == (0, {**ready, "host gpu-01": "port open"})
+    assert shown(state, capsys) == (0, {**ready, "host gpu-01": "SSH answers"})
 
 
 @pytest.mark.parametrize(
@@ -82,6 +96,17 @@ def test_a_part_that_listens_but_is_not_ready_is_seen(
     services.answers[path] = 503
     code, found = shown(state, capsys)
     assert (code, found[part]) == (1, "HTTP 503")
+
+
+def test_a_host_that_hangs_is_seen_and_left_to_the_stack_to_judge(
+    state: State, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hung:  # the kernel accepts for it, and nothing greets
+        endpoints = json.loads(endpoints_file(state).read_text())
+        endpoints["hosts"]["gpu-01"]["port"] = hung.getsockname()[1]
+        write_atomically(endpoints_file(state), json.dumps(endpoints))
+        code, found = shown(state, capsys)
+    assert (code, found["host gpu-01"]) == (0, "silent")
 
 
 def test_a_part_that_is_gone_is_silent(state: State, capsys: pytest.CaptureFixture[str]) -> None:
