@@ -187,11 +187,6 @@ def path(name: str) -> Path:
     return tool(name)
 
 
-def missing(names: Iterable[str]) -> list[str]:
-    """Those of `names` that would have to be built."""
-    return [name for name in names if not is_intact(TOOLS[name].path)]
-
-
 def is_intact(path: Path) -> bool:
     """True where `path` is there and has the sha256 recorded beside it."""
     recorded = recorded_digest(path)

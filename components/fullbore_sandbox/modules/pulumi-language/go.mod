@@ -2,6 +2,7 @@ module fullbore/modules/pulumi-language
 
 go 1.25.0
 
+// What modules/pulumi needs too is of the same version here, so that it is compiled once.
 require (
 	github.com/Microsoft/go-winio v0.5.2 // indirect
 	github.com/ProtonMail/go-crypto v1.4.1 // indirect
