@@ -43,10 +43,13 @@ def fullbore() -> None:
 @app.command()
 def check(env: Env, as_json: Json = False) -> None:
     """Find everything that is wrong with an environment, before any machine is touched."""
+    from fullbore.plan import make_plan
+
     plan = None
     try:
         environment, document = _load(env)
-        plan = _plan(environment)
+        # Without what a running sandbox chose: `scripts/up` checks first, and may be about to start another host.
+        plan = make_plan(environment, None)
         problems = tuple(sorted((*plan.problems, *_passphrase(environment, document))))
     except ConfigError as error:
         problems = error.problems

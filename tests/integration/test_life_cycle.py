@@ -22,6 +22,8 @@ import kills
 from checkout import Checkout, summary, wait_for
 
 SYSCTL = "net.ipv4.tcp_ecn"
+SECOND = "            gpu-02: { serial: SBX-GPU-0002 }"
+"""The line of the second GPU host in stacks/Pulumi.local.yaml."""
 FIRST: Counter[str] = Counter()
 """What the first `up` made in the emulated cloud."""
 
@@ -251,21 +253,40 @@ def test_destroy_leaves_an_empty_account_and_cluster(checkout: Checkout) -> None
     assert checkout.containers("label=fullbore.pod-uid") == []
 
 
-def test_an_unreachable_host_is_named_and_the_rest_comes_up(checkout: Checkout) -> None:
-    lost = f"fullbore-{checkout.endpoints['id']}-host-gpu-02"
-    checkout.podman("pause", lost)
+def test_unreachable_hosts_are_named_and_the_rest_comes_up(checkout: Checkout) -> None:
+    """One of two GPU hosts, and the only storage host: max_failures allows one of each group."""
+    lost = [f"fullbore-{checkout.endpoints['id']}-host-{host}" for host in ("gpu-02", "nvme-01")]
+    checkout.podman("pause", *lost)
     try:
         done = checkout.run("scripts/up")
     finally:
-        checkout.podman("unpause", lost)
+        checkout.podman("unpause", *lost)
     assert "warning: 1 of 2 hosts failed (maxFailures is 1)" in done.stdout
-    assert "warning: gpu-02: unreachable" in done.stdout
+    assert "warning: 1 of 1 hosts failed (maxFailures is 1)" in done.stdout
+    for host in ("gpu-02", "nvme-01"):
+        assert f"warning: {host}: unreachable" in done.stdout
+        assert re.search(rf"host {host} .*│ +silent|host {host} .*│ +no SSH", done.stdout), done.stdout
     hosts = checkout.outputs()["hosts"]
-    assert {host for host, each in hosts.items() if each["failed"]} == {"gpu-02"}
+    assert {host for host, each in hosts.items() if each["failed"]} == {"gpu-02", "nvme-01"}
     wait_for("a chat completion", lambda: checkout.chat().status == 200, 30)
 
     checkout.run("scripts/up")
     assert {host for host, each in checkout.outputs()["hosts"].items() if each["failed"]} == set()
+
+
+def test_a_host_is_added_and_taken_away_again(checkout: Checkout) -> None:
+    file = checkout.root / "stacks" / "Pulumi.local.yaml"
+    good = file.read_text()
+    file.write_text(good.replace(SECOND, f"{SECOND}\n{SECOND.replace('2', '3')}"))
+    try:
+        checkout.run("scripts/up")
+        assert sysctl(checkout, "gpu-03") == "1"
+        assert checkout.outputs()["hosts"]["gpu-03"]["failed"] is None
+    finally:
+        file.write_text(good)
+    checkout.run("scripts/up")
+    assert "gpu-03" not in checkout.outputs()["hosts"]
+    assert not [each for each in checkout.containers() if "host-gpu-03" in str(each["Names"])]
 
 
 def test_more_lost_hosts_than_allowed_fail_their_group(checkout: Checkout) -> None:
@@ -338,6 +359,8 @@ def test_down_leaves_nothing(checkout: Checkout) -> None:
     assert str(checkout.state) not in Path("/proc/mounts").read_text()
     assert sandbox not in checkout.run("podman", "ps", "-a", "--format", "{{.Names}}").stdout
     assert sandbox not in checkout.run("podman", "network", "ls", "--format", "{{.Name}}").stdout
+    images = checkout.run("podman", "images", "-a", "--format", "{{.Names}} {{.Labels}}").stdout
+    assert sandbox not in images, images
     left = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():

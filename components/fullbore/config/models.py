@@ -111,7 +111,7 @@ class Site(Strict):
     max_failures: Whole = Field(
         default=0,
         ge=0,
-        description="hosts of each group that may fail without failing the update; one of each group must succeed",
+        description="hosts of each group that may fail without failing the update; fewer than the largest group has",
     )
     sysctl: dict[SysctlKey, SysctlValue | Whole] = Field(
         default={}, description="kernel settings that override the profile's"

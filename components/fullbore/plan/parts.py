@@ -63,7 +63,7 @@ def _group(site: Site, name: str, group: HostGroup, endpoints: Endpoints | None,
         rack=group.rack,
         roles=roles_for(hosts[0].settings),
         hosts=hosts,
-        max_failures=min(site.max_failures, len(hosts) - 1),
+        max_failures=site.max_failures,
         numa=shared.numa,
         environment=shared.environment,
     )

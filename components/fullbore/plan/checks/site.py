@@ -81,12 +81,12 @@ def _gpu_fields(subject: Subject) -> Iterable[Finding]:
 
 
 def _max_failures(subject: Subject) -> Iterable[Finding]:
-    """Each group counts its own hosts, and one of each must succeed: more than the largest can lose means nothing."""
+    """Each group counts its own hosts. Where every host of every group may fail, no failure would ever be seen."""
     site = subject.env.site
     hosts = max((len(group.hosts) for _, group in _groups(subject)), default=0)
     if site and site.max_failures >= hosts:
         message = (
-            f"got {site.max_failures}, but the largest group has {counted(hosts, 'host')} and one must succeed; "
+            f"got {site.max_failures}, but the largest group has {counted(hosts, 'host')}: all could fail unseen; "
             f"allowed at most {hosts - 1}"
         )
         yield Finding("site.max_failures", message)
@@ -124,7 +124,7 @@ RULES = (
     Rule(
         id="max-failures-too-many",
         severity="error",
-        summary="max_failures is more than any group of hosts can lose",
+        summary="max_failures lets every host of every group fail",
         find=_max_failures,
     ),
     Rule(
