@@ -231,8 +231,9 @@ def scratch_checkout() -> Iterator[Checkout]:
     try:
         yield checkout
     finally:
+        # Where this fails the folder stays: without it nobody could end what runs.
         if checkout.state.exists():
-            checkout.run("scripts/down", "--force", check=False)
+            checkout.run("scripts/down", "--force")
         for each in (folder, checkout.temporary):
             shutil.rmtree(each, ignore_errors=True)
 
