@@ -24,15 +24,15 @@ TAG_BYTES = 16
 _Loc = tuple[str | int, ...]
 
 
-def stack_file_problems(raw: Mapping[object, object], key: str = KEY) -> tuple[Problem, ...]:
-    """Problems of a stack file as it was read, with its encrypted values; never repeats a value."""
+def stack_file_problems(raw: Mapping[object, object], key: str = KEY, stack: str | None = None) -> tuple[Problem, ...]:
+    """Problems of the file of `stack` as it was read, with its encrypted values; never repeats a value."""
     sealed: list[tuple[_Loc, str]] = []
     _find_sealed(raw.get("config"), ("config",), sealed)
     return (
         *_unknown_keys(raw, key),
-        *_sealed_badly(raw, sealed),
+        *_sealed_badly(raw, sealed, stack),
         *_sealed_needlessly(key, sealed),
-        *_in_clear(raw, key, {loc for loc, _ in sealed}),
+        *_in_clear(raw, key, {loc for loc, _ in sealed}, stack),
     )
 
 
@@ -52,13 +52,15 @@ def _unknown(loc: _Loc, names: Sequence[object], allowed: Sequence[str]) -> Iter
             yield _problem((*loc, clip(name)), "config-unknown-field", message)
 
 
-def _sealed_badly(raw: Mapping[object, object], sealed: Sequence[tuple[_Loc, str]]) -> Iterator[Problem]:
+def _sealed_badly(
+    raw: Mapping[object, object], sealed: Sequence[tuple[_Loc, str]], stack: str | None
+) -> Iterator[Problem]:
     """Encrypted values that the engine could not open: of another form, or without what the key is made from."""
     for loc, value in sealed:
         if not _has_form(value):
             message = (
                 "an encrypted value of another form, allowed v1:NONCE:TEXT as the engine writes it; restore it, "
-                f"or set it again with scripts/pulumi config set --secret --path '{dotted(loc[1:])}'"
+                f"or set it again with {_setting(loc, stack)}"
             )
             yield _problem(loc, "secret-form", message)
     if sealed and not raw.get("encryptionsalt") and not raw.get("secretsprovider"):
@@ -102,16 +104,20 @@ def _has_form(value: str) -> bool:
     return version == "v1" and len(nonce) == NONCE_BYTES and len(text) >= TAG_BYTES
 
 
-def _in_clear(raw: Mapping[object, object], key: str, sealed: Set[_Loc]) -> Iterator[Problem]:
+def _in_clear(raw: Mapping[object, object], key: str, sealed: Set[_Loc], stack: str | None) -> Iterator[Problem]:
     for field in SECRETS:
         loc: _Loc = ("config", key, *field)
         if loc not in sealed and _at(raw, loc) is not None:
-            target = f"{key}.{'.'.join(field)}"
             message = (
                 "a secret in clear text, allowed an encrypted value; choose a new one and "
-                f"set it with scripts/pulumi config set --secret --path {target}"
+                f"set it with {_setting(loc, stack)}"
             )
             yield _problem(loc, "secret-in-clear", message)
+
+
+def _setting(loc: _Loc, stack: str | None) -> str:
+    """The command that encrypts a value. It names the stack: else the secret would go to whichever is selected."""
+    return f"scripts/pulumi config set -s {stack or 'ENV'} --secret --path '{dotted(loc[1:])}'"
 
 
 def _at(value: Any, loc: _Loc) -> object:

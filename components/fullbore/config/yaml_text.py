@@ -147,15 +147,11 @@ def read_raw(path: Path) -> Mapping[object, object]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise ConfigError([_syntax(f"{path}: {reason.lower()}; give the name of an environment or a file")]) from error
-    return _load_raw(text)
+    return parse_raw(text)
 
 
-def load_text(text: str) -> dict[str, object]:
-    """YAML text as a mapping; raises ConfigError."""
-    return revealed(_load_raw(text))
-
-
-def _load_raw(text: str) -> Mapping[object, object]:
+def parse_raw(text: str) -> Mapping[object, object]:
+    """A file's text as `read_raw` gives it. Raises ConfigError."""
     try:
         value: object = yaml.load(text, Loader=_Loader)  # a subclass of the safe loader
     except yaml.YAMLError as error:

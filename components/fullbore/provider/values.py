@@ -180,11 +180,6 @@ def plain(value: Any) -> Any:
     return map_leaves(value, lambda leaf: plain(leaf.value) if isinstance(leaf, Secret) else leaf)
 
 
-def redacted(value: Any) -> Any:
-    """The value with `[secret]` in place of each secret. For logs."""
-    return map_leaves(value, lambda leaf: "[secret]" if isinstance(leaf, Secret) else leaf)
-
-
 def _leaves(value: Any) -> Iterator[Any]:
     if isinstance(value, Mapping):
         for item in cast("Mapping[str, Any]", value).values():

@@ -31,7 +31,6 @@ def measure(folder: Path, cold: bool) -> Result:
     if cold:
         caches = {"XDG_CACHE_HOME": "cache", "GOCACHE": "go-build", "GOMODCACHE": "go-mod", "PIP_CACHE_DIR": "pip"}
         environment |= {name: str(folder / ".cache" / path) for name, path in caches.items()}
-        environment["GOFLAGS"] = "-modcacherw"
     else:
         (folder / ".venv").symlink_to((ROOT / ".venv").resolve())
     try:

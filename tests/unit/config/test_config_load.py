@@ -9,7 +9,7 @@ from fullbore.config import UNKNOWN_SECRET, ConfigError, load_file, parse
 from fullbore.config.find import environment_names, find_file, repository_root
 from fullbore.config.models import Environment, Strict
 from fullbore.config.stack_file import SECRETS, stack_file_problems
-from fullbore.config.yaml_text import load_text
+from fullbore.config.yaml_text import parse_raw, revealed
 from fullbore.problems import Problem
 
 ROOT = Path(__file__).parents[3]
@@ -30,6 +30,10 @@ FIELDS = st.sampled_from(NAMES) | st.text(max_size=8)
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(FIELDS, inner, max_size=5), max_leaves=25
 )
+
+
+def load_text(text: str) -> dict[str, object]:
+    return revealed(parse_raw(text))
 
 
 def problems_of(read: Callable[[], object]) -> tuple[Problem, ...] | None:
@@ -66,6 +70,17 @@ def test_every_secret_field_must_be_encrypted() -> None:
         (part, name) for part, kind in kinds.items() for name, field in kind.model_fields.items() if not field.repr
     }
     assert hidden == set(SECRETS)
+
+
+@pytest.mark.parametrize(("case", "rule"), [("secret-in-clear", "secret-in-clear"), ("secret-form", "secret-form")])
+def test_a_secret_is_set_again_in_the_stack_whose_file_it_is(tmp_path: Path, case: str, rule: str) -> None:
+    """Without `-s` the engine would write it into the file of the stack that is selected, under that one's key."""
+    file = tmp_path / "Pulumi.example.yaml"
+    file.write_text((ROOT / "tests" / "fixtures" / "config" / case / "in.yaml").read_text())
+    problems = problems_of(lambda: load_file(file))
+    found = [each.message for each in problems or () if each.rule == rule]
+    assert found
+    assert all("scripts/pulumi config set -s example --secret" in message for message in found)
 
 
 def test_decrypted_values_are_parsed_as_they_are() -> None:
