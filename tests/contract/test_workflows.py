@@ -1,4 +1,4 @@
-"""The workflow that previews a pull request: what it may do, and by what it finds its comment again."""
+"""The workflow that previews a pull request: what it may do, and by what it finds its comment again. What is cached."""
 
 from __future__ import annotations
 
@@ -6,14 +6,42 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from fullbore.report.pullrequest import MARKER
 
-FILE = Path(__file__).parents[2] / ".github" / "workflows" / "preview.yml"
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / ".github" / "workflows" / "preview.yml"
 TEXT = FILE.read_text(encoding="utf-8")
 WORKFLOW: dict[Any, Any] = yaml.safe_load(TEXT)
 JOBS: dict[str, Any] = WORKFLOW["jobs"]
+
+
+SANDBOX = "components/fullbore_sandbox"
+
+
+def hashed(workflow: str) -> set[str]:
+    """The patterns of files that the key of a workflow's cache covers."""
+    text = (ROOT / ".github" / "workflows" / workflow).read_text(encoding="utf-8")
+    steps = [step for job in yaml.safe_load(text)["jobs"].values() for step in job["steps"]]
+    (key,) = (step["with"]["key"] for step in steps if step.get("uses", "").startswith("actions/cache@"))
+    (arguments,) = re.findall(r"hashFiles\((.*?)\)", key)
+    return set(re.findall(r"'(.*?)'", arguments))
+
+
+def test_the_key_of_a_cache_covers_what_its_contents_depend_on() -> None:
+    """`seal` is what puts a result that takes minutes into the cache: the code that calls it says how it is made."""
+    makers = {str(path.relative_to(ROOT)) for path in (ROOT / SANDBOX).rglob("*.py") if " seal(" in path.read_text()}
+    assert hashed("ci.yml") == {f"{SANDBOX}/modules/**", *makers}
+    assert hashed("preview.yml") == {f"{SANDBOX}/modules/pulumi*/go.*", f"{SANDBOX}/toolchain.py"}
+
+
+@pytest.mark.parametrize("workflow", ["ci.yml", "preview.yml"])
+def test_every_pattern_of_a_key_means_a_file(workflow: str) -> None:
+    """A pattern that matches nothing changes no key, and says so to nobody."""
+    patterns = {pattern: re.sub(r"\*\*$", "**/*", pattern) for pattern in hashed(workflow)}
+    assert [each for each, files in patterns.items() if not any(path.is_file() for path in ROOT.glob(files))] == []
 
 
 def posts(job: dict[str, Any]) -> bool:
