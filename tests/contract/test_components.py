@@ -41,6 +41,25 @@ UNTAGGED = {
 """AWS types that have no tags."""
 
 
+TOKENS = {
+    "fullbore:index:Cloud",
+    "fullbore:index:Cluster",
+    "fullbore:index:Gateway",
+    "fullbore:index:HybridStack",
+    "fullbore:index:Monitoring",
+    "fullbore:index:Replication",
+    "fullbore:index:RuntimeImage",
+    "fullbore:index:Serving",
+    "fullbore:index:Site",
+    "fullbore:index:Standby",
+    "fullbore:index:Storage",
+    "fullbore:image:Image",
+    "fullbore:metal:HostGroup",
+}
+"""Every type of this project as users have it in their state. One that is renamed replaces all that it stands for: keep
+the old token in the component's `aliases`, and add the new one here."""
+
+
 class Recorded(mocks.Mocks):
     """Outputs are inputs, with what the components read besides."""
 
@@ -98,6 +117,17 @@ def test_every_resource_has_a_component_as_its_parent(registered: Registered) ->
     parents = {urn: urn.split("::")[2].rpartition("$")[0] for urn in urns}
     roots = [urn for urn, parent in parents.items() if not parent.startswith("fullbore:index:")]
     assert [urn.split("::")[2] for urn in roots] == ["pulumi:pulumi:Stack$fullbore:index:HybridStack"]
+
+
+def test_the_type_tokens_are_those_that_users_have_in_their_state() -> None:
+    found = {
+        token
+        for name in ENVIRONMENTS
+        for urn in register(make_plan(environment(name), None))[0]
+        for token in urn.split("::")[2].split("$")
+        if token.startswith("fullbore:")
+    }
+    assert found == TOKENS
 
 
 def test_the_stack_itself_makes_components_and_providers_only(registered: Registered) -> None:

@@ -46,7 +46,7 @@ def gather(
         profile=profile,
         # The CPU profile's own server reads its shards when it loads them.
         weights=weights(directory, check=check and profile != "cpu", threads=min(HASH_THREADS, max(1, int(cpus)))),
-        port=port(environment.get("FULLBORE_PORT", "8000")),
+        port=_port(environment.get("FULLBORE_PORT", "8000")),
         pool=environment.get("FULLBORE_POOL", ""),
         pod=environment.get("POD_NAME") or environment.get("HOSTNAME", ""),
         cpus=cpus,
@@ -62,19 +62,19 @@ def gather(
         gpus=found,
         hcas=hardware.hcas(machine),
         software=software.software(),
-        inherited=inherited(environment),
+        inherited=_inherited(environment),
         simulated=bool(sysroot),
         sources=_sources(sysroot or "", cpus_source, memory_source, driver),
     )
 
 
-def inherited(environment: Mapping[str, str]) -> dict[str, str]:
+def _inherited(environment: Mapping[str, str]) -> dict[str, str]:
     """Variables that steer libraries. Those that images are labelled with (NCCL_VERSION and such) do not."""
     names = sorted(name for name in environment if name.startswith(INHERITED) and not name.endswith("_VERSION"))
     return {name: environment[name] for name in names}
 
 
-def port(text: str) -> int:
+def _port(text: str) -> int:
     if text.isdecimal() and 1 <= int(text) <= 65535:
         return int(text)
     raise RuntimeRefusal(f"FULLBORE_PORT: must be a port from 1 to 65535, got {text!r}")
