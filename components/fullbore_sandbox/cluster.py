@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fullbore.config.models import Environment
 from fullbore_sandbox import toolchain
-from fullbore_sandbox.clusterfiles import bootstrap, certificates
+from fullbore_sandbox.clusterfiles import SUFFIXES, bootstrap, certificates
 from fullbore_sandbox.clusterfiles.nodes import Object, cloud_nodes, site_nodes
 from fullbore_sandbox.clusterfiles.processes import CLOUD, PROCESSES, SITE, VOLCANO_RESOURCES, Plane
 from fullbore_sandbox.kubelet.api import Api
@@ -23,8 +23,6 @@ from fullbore_sandbox.probe import direct
 from fullbore_sandbox.process import Daemon
 from fullbore_sandbox.state import SandboxError, State
 
-SUFFIXES = {"site": "site.internal", "cloud": "cloud.internal"}
-"""What follows `SERVICE.NAMESPACE` in the name of a service, by cluster."""
 MEMBERS = {"site": SITE, "cloud": CLOUD}
 RUNNER = "kubelet"
 

@@ -25,6 +25,7 @@ from time import monotonic
 from typing import Any
 
 from fullbore_sandbox.engine import Engine, checkpoint, journal
+from fullbore_sandbox.plugins.aws.journal import entries
 from fullbore_sandbox.process import start_time, wait_gone
 from fullbore_sandbox.state import SandboxError, State
 
@@ -215,7 +216,7 @@ def adopt(deployment: dict[str, Any], made: Mapping[str, str]) -> None:
 
 def _made(engine: Engine, urn: str) -> str | None:
     """The id of the thing that a pending creation made; None where it made nothing, or can be repeated."""
-    notes = [n for n in _notes(journal(engine.state)) if n["urn"] == urn]
+    notes = [n for n in entries(journal(engine.state)) if n["urn"] == urn]
     if not notes:
         return None
     if notes[-1]["phase"] == "created":
@@ -227,10 +228,3 @@ def _made(engine: Engine, urn: str) -> str | None:
     if done.returncode:
         raise SandboxError(f"{urn}: it cannot be found out whether it was made: {done.stderr.strip()}")
     return done.stdout.strip() or None
-
-
-def _notes(path: Path) -> Iterator[dict[str, Any]]:
-    """The journal's lines; a last one that was cut off was written before its call and says nothing."""
-    for line in path.read_text().splitlines() if path.exists() else []:
-        with suppress(ValueError):
-            yield json.loads(line)

@@ -34,17 +34,6 @@ MODEL = "deepseek-r1-distill-qwen-7b"
 """What stacks/Pulumi.local.yaml serves."""
 
 
-def wait_for(what: str, ready: Callable[[], Any], seconds: float = 60) -> Any:
-    """The first true value of `ready`; fails with the last one after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = ready()
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"{what}: still {value!r} after {seconds} s"
-        time.sleep(0.25)
-
-
 @dataclass(frozen=True)
 class Answer:
     status: int

@@ -8,12 +8,11 @@ import shutil
 import signal
 import tarfile
 import tempfile
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -22,8 +21,8 @@ from fullbore_sandbox import cluster, podman
 from fullbore_sandbox.kubelet.api import Api, ApiError, collection
 from fullbore_sandbox.process import stop_all
 from fullbore_sandbox.state import State
+from waiting import wait_for
 
-T = TypeVar("T")
 Object = dict[str, Any]
 BUSYBOX = Path("/bin/busybox")
 NAMESPACE = "demo"
@@ -82,15 +81,6 @@ def _is_ready(pod: Object) -> bool:
     return {"type": "Ready", "status": "True"}.items() <= {
         k: v for c in pod["status"].get("conditions", []) if c["type"] == "Ready" for k, v in c.items()
     }.items()
-
-
-def wait_for(what: str, ask: Callable[[], T | None], seconds: float = 60) -> T:
-    """The first true answer; what is waited for is spread over API server and engine, so it is asked for."""
-    deadline = time.monotonic() + seconds
-    while not (answer := ask()):
-        assert time.monotonic() < deadline, f"{what}: still {answer!r} after {seconds} s"
-        time.sleep(0.2)
-    return answer
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,8 @@ import pytest
 from kubernetes import client
 
 import kills
-from checkout import Checkout, summary, wait_for
+from checkout import Checkout, summary
+from waiting import wait_for
 
 SYSCTL = "net.ipv4.tcp_ecn"
 SECOND = "            gpu-02: { serial: SBX-GPU-0002 }"

@@ -13,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 
+from fullbore_sandbox.clusterfiles import SUFFIXES
 from fullbore_sandbox.kubelet.addresses import Addresses
 from fullbore_sandbox.kubelet.api import Api, ApiError, Unreachable, collection
 from fullbore_sandbox.kubelet.context import Context, Stores
@@ -24,7 +25,6 @@ from fullbore_sandbox.kubelet.queue import WorkQueue
 from fullbore_sandbox.state import SandboxError, State, write_atomically
 
 log = logging.getLogger("kubelet")
-SUFFIXES = {"site": "site.internal", "cloud": "cloud.internal"}
 WORKERS = 6
 RETRY_S = 1.0
 SYNC_S = 60.0

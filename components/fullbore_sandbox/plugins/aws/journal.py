@@ -10,6 +10,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,12 @@ def write(entry: Mapping[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def entries() -> Iterator[dict[str, Any]]:
-    """The journal's lines; a last line cut short by a kill is passed over, for its call was never made."""
-    path = os.environ.get(JOURNAL)
-    if not path or not Path(path).exists():
-        return
-    for line in Path(path).read_text().splitlines():
-        try:
+def entries(path: Path | None = None) -> Iterator[dict[str, Any]]:
+    """The lines of the journal at `path`, else of the one that JOURNAL names; none where there is no such file.
+
+    A last line cut short by a kill is passed over, for its call was never made.
+    """
+    path = path or (Path(named) if (named := os.environ.get(JOURNAL)) else None)
+    for line in path.read_text().splitlines() if path and path.exists() else ():
+        with suppress(ValueError):
             yield json.loads(line)
-        except ValueError:
-            continue
