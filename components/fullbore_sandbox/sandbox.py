@@ -18,16 +18,16 @@ from fullbore.config.models import Environment
 from fullbore_sandbox import cloud, cluster, engine, hosts, podman, process, registry, rootfs, settle, toolchain
 from fullbore_sandbox.state import SandboxError, State, write_atomically
 from fullbore_sandbox.steps import Say, Step, run
-from fullbore_sandbox.toolchain import ENGINE, TOOLS
+from fullbore_sandbox.toolchain import ENGINE, KWOK_STAGES, TOOLS
 
 SERVICES = ("gateway", "prometheus", "alertmanager")
 """What the stack itself publishes on loopback, at ports that the sandbox chooses."""
 BUILD_ORDER = (
-    "volcano-crd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd", "kwok", "vc-scheduler",
-    "vc-controller-manager", "pulumi-language-python-exec", "pulumi-resource-pulumi-python", "pulumi-language-python",
-    "pulumi",
+    "volcano-crd", *KWOK_STAGES, "kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd", "kwok",
+    "pulumi-language-python-exec", "pulumi-resource-pulumi-python", "pulumi-language-python", "pulumi", "vc-scheduler",
+    "vc-controller-manager",
 )  # fmt: skip
-"""In each lane what others wait for first."""
+"""The largest first. Volcano comes late: by then much of what it shares with the control plane is compiled."""
 CHECKPOINT_ENDINGS = ("", ".gz", ".zst")
 """Of a checkpoint's file name after .json: plain, or packed as PULUMI_DIY_BACKEND_GZIP and its successors say."""
 
@@ -119,8 +119,9 @@ def _tool_steps() -> list[Step]:
             doing=f"building {row.version}" if row.package else "copying",
             estimate_s=row.seconds,
             work=lambda say, name=row.name: toolchain.tool(name),
-            # Two at a time: the largest packages keep one core busy each.
-            lane="engine" if row.name in ENGINE else "control plane",
+            # Two at a time: the largest packages keep one core busy each. What one module holds is built in one lane:
+            # two compilers at once would not see what the other has done.
+            lane="control plane" if row.module == "kubernetes" else "engine and Volcano",
         )
         for row in missing
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -41,7 +42,7 @@ def show(state: State, environment: Environment) -> int:
     table = Table(title=f"Fullbore {environment.name}, sandbox {state.id}", title_justify="left")
     for heading in ("part", "where", "state"):
         table.add_column(heading, no_wrap=heading != "where", overflow="fold")
-    rows = [(part, where, *ask()) for part, where, ask in _rows(endpoints, file.parent)]
+    rows = [(part, where, *ask()) for part, where, ask in _rows(endpoints, state)]
     for part, where, well, found in rows:
         table.add_row(part, where, f"[{COLOURS[well]}]{found}[/]")
     console = Console()
@@ -52,7 +53,7 @@ def show(state: State, environment: Environment) -> int:
     return 1 if any(well is False for _, _, well, _ in rows) else 0
 
 
-def _rows(endpoints: dict[str, Any], folder: Path) -> Iterator[tuple[str, str, Callable[[], Found]]]:
+def _rows(endpoints: dict[str, Any], state: State) -> Iterator[tuple[str, str, Callable[[], Found]]]:
     """Part, what a person needs to reach it, and how to find out whether it is there."""
     for name, path in HEALTH.items():
         url = f"http://{endpoints[name]['address']}:{endpoints[name]['port']}"
@@ -60,11 +61,15 @@ def _rows(endpoints: dict[str, Any], folder: Path) -> Iterator[tuple[str, str, C
     for name, host in endpoints["hosts"].items():
         yield (
             f"host {name}",
-            _login(endpoints["ssh"], folder / "hosts" / name, host),
+            _login(endpoints["ssh"], name, host, state),
             partial(_greeted, host["address"], host["port"]),
         )
     for name, cluster in endpoints["clusters"].items():
-        yield f"cluster {name}", cluster["kubeconfig"], partial(_connected, *_server(cluster["kubeconfig"]))
+        yield (
+            f"cluster {name}",
+            _short(cluster["kubeconfig"], state),
+            partial(_connected, *_server(cluster["kubeconfig"])),
+        )
     aws = endpoints["aws"]["endpoint_url"]
     yield "AWS (emulated)", aws, partial(_got, aws + cloud.HEALTH)
     yield "image registry", endpoints["registry"], partial(_got, f"http://{endpoints['registry']}/v2/")
@@ -92,10 +97,16 @@ def _connected(address: str, port: int) -> Found:
         return False, "silent"
 
 
-def _login(ssh: dict[str, Any], folder: Path, host: dict[str, Any]) -> str:
+def _login(ssh: dict[str, Any], name: str, host: dict[str, Any], state: State) -> str:
     """The command for a person; the host's key is taken from the host's folder, and the user's own files stay."""
-    known = f"-o UserKnownHostsFile={folder / 'known_hosts'}"
-    return f"ssh -i {ssh['private_key_file']} {known} {ssh['user']}@{host['address']}"
+    known = _short(state.dir / "hosts" / name / "known_hosts", state)
+    key = _short(ssh["private_key_file"], state)
+    return f"ssh -i {key} -o UserKnownHostsFile={known} {ssh['user']}@{host['address']}"
+
+
+def _short(path: Path | str, state: State) -> str:
+    """From the repository's root, where the commands of `scripts/` are typed too."""
+    return os.path.relpath(path, state.root)
 
 
 def _greeted(address: str, port: int) -> Found:

@@ -30,6 +30,7 @@ together a third less work for the compiler, and these programs serve one machin
 GOGC = "400"
 """The compiler collects its garbage less often: 5 % less work, for at most some 2 GiB of memory."""
 PULUMI_VERSION = "v3.250.0"
+KWOK_VERSION = "v0.8.0"
 _PULUMI_SDK = "github.com/pulumi/pulumi/sdk/v3"
 _K8S = "k8s.io/component-base/version"
 
@@ -101,6 +102,13 @@ def _volcano(name: str, seconds: int) -> Tool:
     return Tool(name=f"vc-{name}", module="volcano", version="v1.14.1", package=package, seconds=seconds)
 
 
+def _kwok_stage(name: str, folder: str) -> Tool:
+    files = f"kustomize/stage/node/{folder}/{name}"
+    return Tool(
+        name=name, module="kubernetes", version=KWOK_VERSION, source="sigs.k8s.io/kwok", files=files, group="kwok"
+    )
+
+
 TOOLS: dict[str, Tool] = {
     tool.name: tool
     for tool in (
@@ -145,13 +153,16 @@ TOOLS: dict[str, Tool] = {
         Tool(
             name="kwok",
             module="kubernetes",
-            version="v0.8.0",
+            version=KWOK_VERSION,
             package="sigs.k8s.io/kwok/cmd/kwok",
-            variables={"sigs.k8s.io/kwok/pkg/consts.Version": "v0.8.0"},
+            variables={"sigs.k8s.io/kwok/pkg/consts.Version": KWOK_VERSION},
+            group="kwok",
             seconds=20,
         ),
-        _volcano("scheduler", 100),
-        _volcano("controller-manager", 20),
+        _kwok_stage("node-initialize.yaml", "fast"),
+        _kwok_stage("node-heartbeat-with-lease.yaml", "heartbeat-with-lease"),
+        _volcano("scheduler", 180),
+        _volcano("controller-manager", 25),
         Tool(
             name="volcano-crd",
             module="volcano",
@@ -163,6 +174,8 @@ TOOLS: dict[str, Tool] = {
 }
 ENGINE = ("pulumi", "pulumi-language-python", "pulumi-language-python-exec", "pulumi-resource-pulumi-python")
 """What `pulumi up` of a Python program needs."""
+KWOK_STAGES = ("node-initialize.yaml", "node-heartbeat-with-lease.yaml")
+"""How kwok keeps a node Ready. It gets no stages of pods: the sandbox's pod runner plays the kubelet for them."""
 
 
 def cache_dir() -> Path:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fullbore_sandbox.clusterfiles.certificates import Certificates, Pair
+from fullbore_sandbox.toolchain import KWOK_STAGES, TOOLS
 
 FILES = Path(__file__).parent
 SERVICE_CIDR = "10.96.0.0/16"
@@ -177,7 +178,7 @@ def _scheduler(plane: Plane) -> list[str]:
 def _kwok(plane: Plane) -> list[str]:
     return [
         f"--kubeconfig={plane.kubeconfig}",
-        f"--config={FILES / 'kwok.yaml'}",
+        *(f"--config={TOOLS[stage].path}" for stage in KWOK_STAGES),
         "--manage-all-nodes=true",
         "--node-ip=127.0.0.1",
         "--node-lease-duration-seconds=40",

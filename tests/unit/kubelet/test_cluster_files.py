@@ -10,7 +10,7 @@ import yaml
 from cryptography import x509
 
 from fullbore.config.models import Environment
-from fullbore_sandbox.clusterfiles import certificates, nodes, processes
+from fullbore_sandbox.clusterfiles import certificates, nodes
 from fullbore_sandbox.clusterfiles.processes import PROCESSES, Plane
 
 SITE = {
@@ -95,25 +95,26 @@ def test_the_kubeconfig_is_private_and_complete(tmp_path: Path) -> None:
     assert set(config["users"][0]["user"]) == {"client-certificate-data", "client-key-data"}
 
 
-@pytest.mark.parametrize("name", list(PROCESSES))
-def test_every_process_listens_on_loopback_only(name: str, tmp_path: Path) -> None:
-    plane = Plane(
+def plane(folder: Path) -> Plane:
+    return Plane(
         name="site",
-        folder=tmp_path,
-        kubeconfig=tmp_path / "kubeconfig",
-        certificates=certificates.Certificates(tmp_path),
+        folder=folder,
+        kubeconfig=folder / "kubeconfig",
+        certificates=certificates.Certificates(folder),
         port=lambda process: 20000 + len(process),
     )
-    arguments = PROCESSES[name].arguments(plane)
+
+
+@pytest.mark.parametrize("name", list(PROCESSES))
+def test_every_process_listens_on_loopback_only(name: str, tmp_path: Path) -> None:
+    arguments = PROCESSES[name].arguments(plane(tmp_path))
     flags = ("--listen", "--bind-address", "--server-address", "--healthz-address")
     listening = [a for a in arguments if a.startswith(flags)]
     assert listening
     assert all("127.0.0.1" in a for a in listening)
 
 
-def test_kwok_leaves_pods_alone() -> None:
-    [stage] = yaml.safe_load_all((processes.FILES / "kwok.yaml").read_text())
-    assert stage["spec"]["resourceRef"]["kind"] == "Pod"
-    assert stage["spec"]["selector"]["matchExpressions"] == [
-        {"key": ".metadata.name", "operator": "In", "values": [""]}
-    ]
+def test_kwok_leaves_pods_alone(tmp_path: Path) -> None:
+    """It is given stages of nodes, and knows no others."""
+    given = [a.partition("=")[2] for a in PROCESSES["kwok"].arguments(plane(tmp_path)) if a.startswith("--config=")]
+    assert [Path(a).name for a in given] == ["node-initialize.yaml", "node-heartbeat-with-lease.yaml"]
