@@ -12,6 +12,7 @@ import os
 import platform
 import shlex
 import subprocess
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,9 +96,12 @@ HOST = Recipe(
 
 def release() -> str:
     """The code name of this machine's release, e.g. bookworm."""
+    return _os_release("VERSION_CODENAME")
+
+
+def _os_release(name: str) -> str:
     lines = Path("/etc/os-release").read_text().splitlines()
-    values = dict(line.split("=", 1) for line in lines if "=" in line)
-    return values["VERSION_CODENAME"].strip('"')
+    return dict(line.split("=", 1) for line in lines if "=" in line)[name].strip('"')
 
 
 def ensure(recipe: Recipe) -> Path:
@@ -132,15 +136,34 @@ def _build(recipe: Recipe, target: Path) -> None:
         raise SandboxError(f"mmdebstrap: {recipe.name} failed; do this machine's package sources answer?\n{said}")
 
 
-def sources() -> list[Path]:
-    """The apt source files of this machine that name its release: others' repositories are left out."""
-    files = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
-    usable = [
+def sources(root: Path = Path("/")) -> list[Path]:
+    """The files of apt's sources below `root` that name this machine's release, without others' repositories.
+
+    Whose a repository is, apt knows from what it has downloaded. One that stands in a file with the release's own
+    stays; so does every one before the first `apt-get update`, or where a site's mirror gives another origin.
+    Raises SandboxError where none is left.
+    """
+    folder = root / "etc/apt"
+    files = [folder / "sources.list", *sorted((folder / "sources.list.d").glob("*"))]
+    named = [
         f for f in files if f.suffix in (".list", ".sources") and f.exists() and release() in f.read_text().split()
     ]
-    if not usable:
-        raise SandboxError(f"/etc/apt: no package source names {release()}; add one")
-    return usable
+    origins = _origins(root)
+    own = [f for f in named if not origins[f] or _os_release("ID") in origins[f]]
+    if not named:
+        raise SandboxError(f"{folder}: no package source names {release()}; add one")
+    return own or named
+
+
+def _origins(root: Path) -> Mapping[Path, set[str]]:
+    """Who publishes the repositories of each file, in lower case: `debian`, `docker`."""
+    argv = ["apt-get", "indextargets", "-o", f"Dir={root}", "--format", "$(SOURCESENTRY)\t$(ORIGIN)"]
+    told = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    found: dict[Path, set[str]] = defaultdict(set)
+    for line in told.splitlines():
+        entry, _, origin = line.partition("\t")
+        found[Path(entry.rpartition(":")[0])] |= {origin.lower()} - {""}
+    return found
 
 
 def _apt_options() -> list[str]:
