@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+from fullbore.provider.environment import CONTAINER_ENGINE, kept
 from fullbore_sandbox.state import SandboxError, State, locked, routed_networks, write_atomically
 
 CAP_SYS_RESOURCE = 24
@@ -47,8 +47,9 @@ def label(state: State) -> str:
 
 
 def environment(state: State) -> dict[str, str]:
-    """The environment to run podman in: the caller's, and settings for this machine and the sandbox's registry."""
-    return {**os.environ, **settings(state)}
+    """The environment to run podman in: settings for this machine and the sandbox's registry, and nothing secret of the
+    caller's, for its name server goes on running."""
+    return {**kept(CONTAINER_ENGINE), **settings(state)}
 
 
 def settings(state: State) -> dict[str, str]:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from fullbore.provider.environment import CONTAINER_ENGINE, kept
 from fullbore_sandbox.state import SandboxError, State, locked
 
 STOP_S = 15.0
@@ -21,9 +22,6 @@ POLL_S = 0.1
 """Seconds between two questions to a service that has no way to tell that it is ready."""
 TAIL = 15
 """Lines of a log shown when its process fails."""
-
-ENGINE_VARIABLES = frozenset({"PULUMI_HOME"})
-"""Marks of a process that belongs to a run of the engine (settle.py); a daemon never does."""
 
 # The child records itself before it becomes the daemon, so that no moment exists in which a killed `up` would leave a
 # process that nothing knows. The start time is field 22 of stat; the name in field 2 is `sh` and holds no space.
@@ -63,7 +61,7 @@ def wait_gone(pid: int, timeout_s: float) -> bool:
 
 
 class Daemon:
-    """One process that outlives the command that started it.
+    """One process that outlives the command that started it. It gets `env`, and nothing secret of the caller's.
 
     `ready` is asked until it is true, at most `deadline_s`; a process that ends before fails at once. A daemon whose
     `argv`, `env` or `cwd` changed since it was started is started again.
@@ -123,7 +121,7 @@ class Daemon:
             return os.posix_spawn(
                 "/bin/sh",
                 ["sh", "-c", _RECORD, "sh", str(self.record), self._digest(), str(self.cwd or "/"), *self.argv],
-                {**{k: v for k, v in os.environ.items() if k not in ENGINE_VARIABLES}, **self.env},
+                {**kept(CONTAINER_ENGINE), **self.env},
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_DUP2, log.fileno(), 1),

@@ -19,22 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from fullbore.provider._environment import kept
 from fullbore.provider.base import ProviderError
+from fullbore.provider.environment import CONTAINER_ENGINE, kept
 from fullbore.provider.tree import stage
 
 EPOCH: Final = "0"
 """SOURCE_DATE_EPOCH of every build: what is in an image does not depend on when it was built."""
 TAIL: Final = 12
 """Lines of a failed build that its error shows."""
-KEPT_ENVIRONMENT: Final = (
-    "PATH", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "REGISTRY_AUTH_FILE", "SSL_CERT_DIR",
-    "SSL_CERT_FILE", "CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_REGISTRIES_CONF",
-    "CONTAINERS_STORAGE_CONF", "STORAGE_DRIVER", "STORAGE_OPTS", "BUILDX_BUILDER", "BUILDX_CONFIG", "DOCKER_CERT_PATH",
-    "DOCKER_CONFIG", "DOCKER_CONTEXT", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
-    "http_proxy", "https_proxy", "no_proxy",
-)  # fmt: skip
-"""What a builder gets of this environment besides what every child gets: where its own settings and the network are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +154,7 @@ class Builder:
             child = subprocess.Popen(
                 command,
                 env={
-                    **kept(KEPT_ENVIRONMENT),
+                    **kept(CONTAINER_ENGINE),
                     **build.arguments,
                     "SOURCE_DATE_EPOCH": EPOCH,
                     "TMPDIR": str(_temporary(folder)),
@@ -209,4 +201,4 @@ def _empty_store(program: str, folder: Path) -> None:
         return
     for words in (["rm", "--all"], ["rmi", "--all", "--force"]):
         command = [program, *_storage(folder), *words]
-        subprocess.run(command, env=kept(KEPT_ENVIRONMENT), capture_output=True, check=False)
+        subprocess.run(command, env=kept(CONTAINER_ENGINE), capture_output=True, check=False)

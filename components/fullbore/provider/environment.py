@@ -1,4 +1,4 @@
-"""What a child process gets of this process's environment, which holds the stack's decrypted configuration."""
+"""What a child process gets of this process's environment, which holds credentials and the stack's configuration."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from typing import Final
 
 COMMON: Final = ("HOME", "LANG", "LC_ALL", "LOGNAME", "TMPDIR", "USER", "XDG_CACHE_HOME")
 """Variables that every child gets where they are set."""
+CONTAINER_ENGINE: Final = (
+    "PATH", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "REGISTRY_AUTH_FILE", "SSL_CERT_DIR",
+    "SSL_CERT_FILE", "CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_REGISTRIES_CONF",
+    "CONTAINERS_STORAGE_CONF", "STORAGE_DRIVER", "STORAGE_OPTS", "BUILDX_BUILDER", "BUILDX_CONFIG", "DOCKER_CERT_PATH",
+    "DOCKER_CONFIG", "DOCKER_CONTEXT", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
+    "http_proxy", "https_proxy", "no_proxy",
+)  # fmt: skip
+"""What a program that builds or runs containers gets besides: where its own settings and the network are."""
 
 
 def kept(names: Iterable[str]) -> dict[str, str]:

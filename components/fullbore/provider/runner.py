@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
-from fullbore.provider._environment import kept
 from fullbore.provider.base import ProviderError
+from fullbore.provider.environment import kept
 from fullbore.provider.values import Map
 
 ROOT: Final = Path(__file__).resolve().parents[3]

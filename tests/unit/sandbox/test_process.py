@@ -96,6 +96,17 @@ def test_environment_and_folder_reach_it(state: State, tmp_path: Path) -> None:
     assert out.read_text().split() == ["fig", str(tmp_path)]
 
 
+def test_credentials_of_the_caller_do_not_reach_it(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_SECRET_ACCESS_KEY", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_HOME", "GITHUB_TOKEN", "KUBECONFIG"):
+        monkeypatch.setenv(name, "hunter2")
+    daemon = Daemon(state, "sleeper", ["sleep", "600"], {"FRUIT": "fig"})
+    daemon.start()
+    given = Path(f"/proc/{daemon.pid}/environ").read_bytes().split(b"\0")
+    assert b"FRUIT=fig" in given
+    assert f"PATH={os.environ['PATH']}".encode() in given
+    assert [each for each in given if b"hunter2" in each] == []
+
+
 def test_recycled_pid_is_left_alone(state: State) -> None:
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     try:
