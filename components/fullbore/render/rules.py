@@ -120,7 +120,10 @@ ALERTS: tuple[Alert, ...] = (
         for_s=15,
         severity="critical",
         summary="no serving replica answers at the site",
-        action="kubectl get pods; the standby answers meanwhile where one is declared",
+        action=(
+            "kubectl get pods and kubectl logs (in a sandbox: podman ps --all and podman logs) say why; the standby "
+            "answers meanwhile where one is declared"
+        ),
     ),
     Alert(
         name="FullboreGatewayErrors",
@@ -133,7 +136,10 @@ ALERTS: tuple[Alert, ...] = (
         for_s=30,
         severity="critical",
         summary="{{ $value | humanizePercentage }} of the gateway's answers are server errors",
-        action="the gateway's log names the upstream and the reason of each: kubectl logs deploy/gateway",
+        action=(
+            "the gateway's log names the upstream and the reason of each: kubectl logs deploy/gateway (in a sandbox: "
+            "podman logs of the container whose name ends in -gateway)"
+        ),
     ),
     Alert(
         name="FullboreServedByStandby",

@@ -226,6 +226,12 @@ def texts(name: str, series: dict[str, str]) -> dict[str, str]:
     return {"summary": SUMMARIES[name].format(missing=missing), "action": alert.action}
 
 
+def test_what_to_do_is_said_for_a_sandbox_too_which_has_no_kubectl() -> None:
+    actions = [alert.action for alert in ALERTS if "kubectl" in alert.action]
+    assert actions
+    assert [action for action in actions if "in a sandbox: podman" not in action] == []
+
+
 def test_what_is_not_deployed_has_no_job_and_no_rule() -> None:
     config = prometheus_config(plan(), alertmanager="a:9093", services=())
     jobs = config["scrape_configs"]
