@@ -61,9 +61,13 @@ class Cluster(Component):
         return max(self.plan.priority_classes, key=self.plan.priority_classes.__getitem__)
 
     def _create_provider(self) -> Provider:
-        # A changed ConfigMap rolls its pods through a hash annotation; replacing it would leave them without one.
+        # A changed ConfigMap or Secret rolls its pods through a hash annotation; replaced, they would be without one.
         return Provider(
-            self.part("provider"), kubeconfig=self.plan.kubeconfig, enable_config_map_mutable=True, opts=self.child()
+            self.part("provider"),
+            kubeconfig=self.plan.kubeconfig,
+            enable_config_map_mutable=True,
+            enable_secret_mutable=True,
+            opts=self.child(),
         )
 
     def _create_namespace(self) -> Namespace:

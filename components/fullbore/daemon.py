@@ -1,4 +1,4 @@
-"""One program with configuration files: its ConfigMap, Deployment and Service, children of a component.
+"""One program with configuration files: its ConfigMap or Secret, Deployment and Service, children of a component.
 
 The gateway, Prometheus and Alertmanager have this in common: files rendered here, a port of the node, no root, nothing
 writable but the folder of their data, and a restart when a file changes.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -32,6 +33,8 @@ from pulumi_kubernetes.core.v1 import (
     ProbeArgs,
     ResourceRequirementsArgs,
     SeccompProfileArgs,
+    Secret,
+    SecretVolumeSourceArgs,
     SecurityContextArgs,
     Service,
     ServicePortArgs,
@@ -74,6 +77,8 @@ class Program:
     ready: tuple[str, int]
     folder: str
     files: pulumi.Input[Mapping[str, str]] = field(repr=False)
+    secret: bool = False
+    """Whether the files hold a secret: they are in a Secret then, not in a ConfigMap."""
     data: Data | None = None
     requests: Mapping[str, str]
     memory_limit: str
@@ -87,7 +92,7 @@ class Program:
 class DaemonResources:
     """What `create_daemon` created."""
 
-    config: ConfigMap
+    config: ConfigMap | Secret
     deployment: Deployment
     service: Service
 
@@ -95,9 +100,7 @@ class DaemonResources:
 def create_daemon(owner: Component, program: Program, cluster: Cluster, *, prefix: str = "") -> DaemonResources:
     """The three resources of a program, named OWNER-PREFIXconfig and so on."""
     metadata = ObjectMetaArgs(name=program.app, namespace=cluster.namespace, labels={**LABELS, **program.selector})
-    config = ConfigMap(
-        owner.part(f"{prefix}config"), metadata=metadata, data=program.files, opts=owner.child(cluster.provider)
-    )
+    config = _create_config(owner, f"{prefix}config", program, metadata, cluster)
     deployment = Deployment(
         owner.part(f"{prefix}deployment"),
         metadata=metadata,
@@ -111,6 +114,15 @@ def create_daemon(owner: Component, program: Program, cluster: Cluster, *, prefi
         opts=owner.child(cluster.provider),
     )
     return DaemonResources(config=config, deployment=deployment, service=service)
+
+
+def _create_config(
+    owner: Component, part: str, program: Program, metadata: ObjectMetaArgs, cluster: Cluster
+) -> ConfigMap | Secret:
+    name, opts = owner.part(part), owner.child(cluster.provider)
+    if not program.secret:
+        return ConfigMap(name, metadata=metadata, data=program.files, opts=opts)
+    return Secret(name, metadata=metadata, data=pulumi.Output.secret(program.files).apply(encoded), opts=opts)
 
 
 def _service_spec(program: Program) -> ServiceSpecArgs:
@@ -138,7 +150,11 @@ def _deployment_spec(program: Program) -> DeploymentSpecArgs:
 
 
 def _pod_spec(program: Program) -> PodSpecArgs:
-    volumes = [VolumeArgs(name="config", config_map=ConfigMapVolumeSourceArgs(name=program.app))]
+    volumes = [
+        VolumeArgs(name="config", secret=SecretVolumeSourceArgs(secret_name=program.app))
+        if program.secret
+        else VolumeArgs(name="config", config_map=ConfigMapVolumeSourceArgs(name=program.app))
+    ]
     if program.data:
         volumes.append(VolumeArgs(name="data", empty_dir=EmptyDirVolumeSourceArgs(size_limit=program.data.size)))
     return PodSpecArgs(
@@ -186,3 +202,8 @@ def _container(program: Program) -> ContainerArgs:
 def files_sha256(files: Mapping[str, str]) -> str:
     """One digest of names and contents."""
     return hashlib.sha256(json.dumps(dict(files), sort_keys=True).encode()).hexdigest()
+
+
+def encoded(files: Mapping[str, str]) -> dict[str, str]:
+    """Contents in base64, as a Secret's `data` has them."""
+    return {name: b64encode(text.encode()).decode() for name, text in files.items()}

@@ -59,7 +59,7 @@ class Gateway(Component):
 def _program(plan: GatewayPlan, files: pulumi.Output[dict[str, str]]) -> Program:
     return Program(
         app=APP,
-        image=IMAGE,
+        image=plan.image or IMAGE,
         command=("envoy",),
         # One Envoy a container: the shared memory of hot restarts is not wanted.
         args=("-c", f"{FOLDER}/{FILE}", "--log-level", "info", "--disable-hot-restart"),

@@ -89,7 +89,7 @@ def _prometheus(plan: MonitoringPlan, cluster: Cluster, services: list[ScrapedSe
     data = Data(folder="/prometheus", size=SAMPLES_SIZE)
     return Program(
         app="prometheus",
-        image=PROMETHEUS_IMAGE,
+        image=plan.prometheus_image or PROMETHEUS_IMAGE,
         args=(
             f"--config.file={PROMETHEUS_FOLDER}/{CONFIG_FILE}",
             f"--storage.tsdb.path={data.folder}",
@@ -112,7 +112,7 @@ def _alertmanager(plan: MonitoringPlan) -> Program:
     data = Data(folder="/alertmanager", size="1Gi")
     return Program(
         app="alertmanager",
-        image=ALERTMANAGER_IMAGE,
+        image=plan.alertmanager_image or ALERTMANAGER_IMAGE,
         args=(
             f"--config.file={ALERTMANAGER_FOLDER}/{ALERTMANAGER_FILE}",
             f"--storage.path={data.folder}",
@@ -125,6 +125,7 @@ def _alertmanager(plan: MonitoringPlan) -> Program:
         ready=("/-/ready", ALERTMANAGER_PORT),
         folder=ALERTMANAGER_FOLDER,
         files=alertmanager_files(plan),
+        secret=True,  # The webhook's address may hold a token.
         data=data,
         requests={"cpu": "100m", "memory": "128Mi"},
         memory_limit="512Mi",

@@ -67,6 +67,8 @@ SysctlValue = Annotated[str, Field(pattern=r"^[!-~]+([ \t]+[!-~]+)*$", max_lengt
 """One line: words with blanks or tabs between, e.g. `4096 87380 16777216`."""
 Server = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.:_-]*$", max_length=1024)]
 """A host name, an address or a bucket's name."""
+Pinned = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}$", max_length=1024)]
+"""An image by digest, `REGISTRY/NAME@sha256:...`: a tag may name another image tomorrow."""
 Accelerator = Literal["t4", "v100-32", "a100-40", "a100-80", "l40s", "h100", "h200", "b200", "gb200"]
 Fabric = Literal["infiniband", "roce", "efa", "nvlink", "ethernet"]
 HubConfig = Annotated[HubFile, PlainValidator(read_hub_file, json_schema_input_type=str)]

@@ -21,7 +21,7 @@ UNKNOWN_SECRET = "[secret]"
 """What an encrypted value reads as."""
 
 NEVER_SECRET = "encrypted, but this field is read, shown and kept in clear; write it in clear, or leave it out"
-"""Of every field but those that `stack_file.SECRETS` names."""
+"""Of every field but those that `stack_file` names as secret."""
 
 UNITS = {
     "gib": "GiB",

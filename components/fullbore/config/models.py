@@ -21,6 +21,7 @@ from fullbore.config.base import (
     Name,
     Network,
     Number,
+    Pinned,
     Port,
     Precision,
     Serial,
@@ -310,6 +311,9 @@ class Gateway(Strict):
     port: Port | None = Field(default=None, description="port it listens on; a free one in a sandbox")
     address: Text | None = Field(default=None, description="name or address that clients use")
     timeout_s: Number = Field(default=300, gt=0, description="longest response, seconds")
+    image: Pinned | None = Field(
+        default=None, description="Envoy's image by digest; the official one by release tag if left out"
+    )
 
 
 class Monitoring(Strict):
@@ -320,7 +324,17 @@ class Monitoring(Strict):
     agent_down_for_s: Whole = Field(
         default=60, ge=1, description="seconds that an agent may be silent before the alert"
     )
-    webhook_url: Text | None = Field(default=None, description="where Alertmanager sends alerts")
+    webhook_url: Text | None = Field(
+        default=None,
+        repr=False,
+        description="where Alertmanager sends alerts; encrypted where the address holds a token, a Pulumi secret",
+    )
+    prometheus_image: Pinned | None = Field(
+        default=None, description="Prometheus' image by digest; the official one by release tag if left out"
+    )
+    alertmanager_image: Pinned | None = Field(
+        default=None, description="Alertmanager's image by digest; the official one by release tag if left out"
+    )
 
 
 class Standby(Strict):

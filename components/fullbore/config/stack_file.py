@@ -18,6 +18,8 @@ from fullbore.problems import Problem
 TOP_LEVEL = ("config", "encryptedkey", "encryptionsalt", "environment", "secretsprovider")
 SECRETS = (("replication", "password"),)
 """Fields of an environment that are written encrypted."""
+MAY_BE_SECRET = (("monitoring", "webhook_url"),)
+"""Fields that are written encrypted where they hold a secret, and in clear where not."""
 NONCE_BYTES = 12
 TAG_BYTES = 16
 
@@ -73,7 +75,7 @@ def _sealed_badly(
 
 def _sealed_needlessly(key: str, sealed: Sequence[tuple[_Loc, str]]) -> Iterator[Problem]:
     """Encrypted values in fields that are shown, compared and written in clear on hosts and in tags."""
-    allowed = {("config", key, *field) for field in SECRETS}
+    allowed = {("config", key, *field) for field in (*SECRETS, *MAY_BE_SECRET)}
     for loc, _ in sealed:
         if loc[:2] == ("config", key) and loc not in allowed:
             yield _problem(loc, "config-secret", NEVER_SECRET)

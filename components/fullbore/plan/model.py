@@ -315,6 +315,8 @@ class GatewayPlan:
     timeout_s: float
     host_suffix: str
     """What follows `SERVICE.NAMESPACE` in the name of a service, e.g. `svc.cluster.local`."""
+    image: str | None = None
+    """By digest; None for the official one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -333,12 +335,15 @@ class MonitoringPlan:
     retention_days: int
     scrape_interval_s: int
     agent_down_for_s: int
-    webhook_url: str | None
+    webhook_url: str | None = field(repr=False)
     targets: tuple[ScrapeTarget, ...]
     prometheus_port: int
     alertmanager_port: int
     host_suffix: str
     """What follows `SERVICE.NAMESPACE` in the name of a service, e.g. `svc.cluster.local`."""
+    prometheus_image: str | None = None
+    alertmanager_image: str | None = None
+    """By digest; None for the official one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -201,6 +201,7 @@ def gateway_plan(env: Environment, endpoints: Endpoints | None) -> GatewayPlan |
         port=env.gateway.port or (real.port if real else GATEWAY_PORT),
         timeout_s=env.gateway.timeout_s,
         host_suffix=cluster.host_suffix if cluster else SERVICE_SUFFIX,
+        image=env.gateway.image,
     )
 
 
@@ -225,6 +226,8 @@ def monitoring_plan(env: Environment, site: SitePlan | None, endpoints: Endpoint
         prometheus_port=prometheus.port if prometheus else PROMETHEUS_PORT,
         alertmanager_port=alertmanager.port if alertmanager else ALERTMANAGER_PORT,
         host_suffix=cluster.host_suffix if cluster else SERVICE_SUFFIX,
+        prometheus_image=given.prometheus_image,
+        alertmanager_image=given.alertmanager_image,
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any, cast
 from fullbore.config.load import KEY
 from fullbore.config.models import Environment
 from fullbore.config.rules import CONFIG_RULES
+from fullbore.config.stack_file import MAY_BE_SECRET, SECRETS
 from fullbore.plan.checks import RULES
 
 _NOTE = "<!-- Made by `python -m fullbore.report.reference .`; change the code, not this page. -->"
@@ -23,13 +24,14 @@ _NOTE = "<!-- Made by `python -m fullbore.report.reference .`; change the code, 
 def stack_file_schema() -> dict[str, object]:
     """JSON schema of stacks/Pulumi.ENV.yaml: the environment under its key, all else left to the engine.
 
-    A field of text also takes the engine's form of an encrypted value, {secure: ...}.
+    A field that must or may be secret also takes the engine's form of an encrypted value, {secure: ...}.
     """
     environment = Environment.model_json_schema(ref_template="#/$defs/{model}")
     definitions = cast("dict[str, object]", environment.pop("$defs"))
     environment.pop("description", None)
     definitions["Environment"] = environment
-    _allow_secure(cast("dict[str, Any]", definitions["Replication"])["properties"]["password"])
+    for part, field in (*SECRETS, *MAY_BE_SECRET):
+        _allow_secure(cast("dict[str, Any]", definitions[part.capitalize()])["properties"][field])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Fullbore stack file",

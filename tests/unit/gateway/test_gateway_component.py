@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pulumi
 import pytest
 import yaml
-from pulumi.runtime import mocks
+from pulumi.runtime import mocks, rpc
 
 from fullbore.cluster import Cluster
 from fullbore.gateway import Gateway
 from fullbore.monitoring import Monitoring
 from fullbore.plan.model import ClusterPlan, GatewayPlan, ImagePlan, MonitoringPlan, ServingPlan, StandbyPlan
+from fullbore.provider.values import SIGNATURE
 from fullbore.runtime_image import RuntimeImage
 from fullbore.serving import Serving
 from fullbore.standby import Standby
@@ -152,6 +154,31 @@ def test_prometheus_scrapes_what_is_deployed(made: Callable[..., Made]) -> None:
     assert config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] == [
         "alertmanager.models.site.test:9093"
     ]
+
+
+def test_the_address_that_alerts_go_to_is_in_a_secret_and_nowhere_else(made: Callable[..., Made]) -> None:
+    address = "https://hooks.example/T0/B0/token"
+    plan = dataclasses.replace(MONITORING, webhook_url=address)
+    registered = made(lambda: Monitoring("monitoring", plan, cluster=Cluster("cluster", CLUSTER)) and None)
+    data = registered["monitoring-alertmanager-config"]["data"]
+    assert data[SIGNATURE] == rpc._special_secret_sig  # pyright: ignore[reportPrivateUsage] - kept secret in state too
+    assert address in b64decode(data["value"]["alertmanager.yml"]).decode()
+    volumes = pods(registered, "monitoring-alertmanager-deployment")["spec"]["volumes"]
+    assert volumes[0] == {"name": "config", "secret": {"secretName": "alertmanager"}}
+    assert address not in str(registered)
+
+
+def test_an_environment_s_own_images_are_used(made: Callable[..., Made], monkeypatch: pytest.MonkeyPatch) -> None:
+    def image(name: str) -> str:
+        return f"mirror.example/{name}@sha256:{'0' * 64}"
+
+    monkeypatch.setattr(f"{__name__}.GATEWAY", dataclasses.replace(GATEWAY, image=image("gateway")))
+    given = {f"{name}_image": image(name) for name in ("prometheus", "alertmanager")}
+    monkeypatch.setattr(f"{__name__}.MONITORING", dataclasses.replace(MONITORING, **given))
+    registered = made(gateway())
+    for name in ("gateway", "monitoring-prometheus", "monitoring-alertmanager"):
+        (container,) = pods(registered, f"{name}-deployment")["spec"]["containers"]
+        assert container["image"] == image(name.removeprefix("monitoring-"))
 
 
 def test_an_image_is_built_from_the_runtime_s_folder(made: Callable[..., Made]) -> None:

@@ -29,11 +29,13 @@ def test_the_schema_refuses_a_typo() -> None:
         jsonschema.validate({"config": {"fullbore:env": {"name": "example", "gatway": {}}}}, stack_file_schema())
 
 
-def test_the_schema_takes_an_encrypted_password() -> None:
-    replication = {"source": "smb", "server": "s", "password": {"secure": "v1:AAAA"}}
-    jsonschema.validate(
-        {"config": {"fullbore:env": {"name": "example", "replication": replication}}}, stack_file_schema()
-    )
+def test_the_schema_takes_what_is_encrypted() -> None:
+    sealed = {"secure": "v1:AAAA"}
+    parts = {
+        "replication": {"source": "smb", "server": "s", "password": sealed},
+        "monitoring": {"webhook_url": sealed},
+    }
+    jsonschema.validate({"config": {"fullbore:env": {"name": "example", **parts}}}, stack_file_schema())
 
 
 def models() -> list[type[Strict]]:
