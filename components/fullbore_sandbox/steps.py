@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -20,7 +21,8 @@ REMIND_S = 30.0
 """Seconds between two lines about a step that still runs, where the output is no terminal."""
 
 END_S = 1.0
-"""Seconds between two calls of `end`: a step may begin another command after the first."""
+"""Seconds between two calls of `end`: a step may begin another command after the first. And the longest that an
+interrupt can go unseen."""
 
 Say = Callable[[str], None]
 
@@ -62,21 +64,21 @@ def run(
     waiting = {s.name: s for s in steps}
     running: dict[Future[None], Step] = {}
     failure: BaseException | None = None
-    with _shown(steps, console) as show, ThreadPoolExecutor(workers) as pool:
+    with _shown(steps, console) as show, _interrupt() as interrupted, ThreadPoolExecutor(workers) as pool:
         while running or (waiting and failure is None):
-            try:
-                for step in [] if failure else _ready(waiting, running):
-                    if step.lane and not lanes[step.lane].acquire(blocking=False):
-                        continue
-                    running[pool.submit(_work, step)] = waiting.pop(step.name)
-                if failure:
-                    end()
-                done, _ = wait(running, timeout=END_S if failure else None, return_when=FIRST_COMPLETED)
-            except KeyboardInterrupt as interrupt:
-                failure = failure or interrupt
+            for step in [] if failure else _ready(waiting, running):
+                if step.lane and not lanes[step.lane].acquire(blocking=False):
+                    continue
+                running[pool.submit(_work, step)] = waiting.pop(step.name)
+            if failure:
+                end()
+            awaited = set(running) if failure else {*running, interrupted}
+            # Never without an end: a signal that arrives just before the wait begins is handled when the wait is over.
+            done, _ = wait(awaited, timeout=END_S, return_when=FIRST_COMPLETED)
+            if interrupted in done:
+                failure = KeyboardInterrupt()
                 show(_waited_for("interrupted", running))
-                continue
-            for future in done:
+            for future in done - {interrupted}:
                 step = running.pop(future)
                 if step.lane:
                     lanes[step.lane].release()
@@ -88,6 +90,32 @@ def run(
     if failure is not None:
         raise failure
     return {s.name: s.seconds or 0.0 for s in steps}
+
+
+@contextmanager
+def _interrupt() -> Iterator[Future[None]]:
+    """A future that is done at the first Ctrl-C. An exception could come between any two statements: a step that had
+    just begun would be forgotten, and nobody would end it."""
+    interrupted: Future[None] = Future()
+
+    def note(*_: object) -> None:
+        # Not here: the statement that this comes between may hold the future's lock.
+        threading.Thread(target=_finish, args=(interrupted,)).start()
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:  # a run in the background
+        yield interrupted
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _finish(future: Future[None]) -> None:
+    with suppress(InvalidStateError):  # the second Ctrl-C
+        future.set_result(None)
 
 
 def _ready(waiting: dict[str, Step], running: dict[Future[None], Step]) -> list[Step]:

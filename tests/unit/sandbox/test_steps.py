@@ -126,4 +126,5 @@ def test_an_interrupt_begins_nothing_more_and_ends_what_runs() -> None:
     with pytest.raises(KeyboardInterrupt):
         run([step("a", building), step("b", lambda say: later.append("b"), after=("a",))], console(), ended.set)
     sender.join()
+    assert ended.is_set()
     assert later == []
