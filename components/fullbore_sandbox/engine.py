@@ -62,6 +62,10 @@ class Engine:
             "PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip",
             "PULUMI_HOME": str(self.state.root / ".fullbore" / "home"),
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            # Plain checkpoints: what a killed engine left is read here.
+            "PULUMI_DIY_BACKEND_GZIP": "false",
+            "PULUMI_SELF_MANAGED_STATE_GZIP": "false",
+            "PULUMI_DIY_BACKEND_ZSTD": "false",
             "FULLBORE_JOURNAL": str(journal(self.state)),
             **({} if _has_passphrase(environ) or not self.passphrase else {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}),
         }

@@ -87,6 +87,8 @@ def run(
                     failure = future.exception()
                     if running:
                         show(_waited_for("stopping", running))
+    if failure is None and interrupted.done():
+        raise KeyboardInterrupt
     if failure is not None:
         raise failure
     return {s.name: s.seconds or 0.0 for s in steps}

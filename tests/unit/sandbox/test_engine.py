@@ -28,6 +28,14 @@ def test_a_sandbox_keeps_its_state_to_itself(state: State) -> None:
     assert made["PULUMI_HOME"].startswith(str(state.root))
 
 
+@pytest.mark.parametrize("name", ["DIY_BACKEND_GZIP", "SELF_MANAGED_STATE_GZIP", "DIY_BACKEND_ZSTD"])
+def test_a_sandbox_s_state_is_never_packed(name: str, state: State) -> None:
+    """Its checkpoint is read here under one name, after a kill above all."""
+    given = {f"PULUMI_{name}": "true", "PATH": "/bin"}
+    assert opened(state).environment(given)[f"PULUMI_{name}"] == "false"
+    assert opened(state, sandbox=False).environment(given)[f"PULUMI_{name}"] == "true"
+
+
 def test_a_real_environment_keeps_the_users_home_login_and_passphrase(state: State) -> None:
     given = {"PULUMI_BACKEND_URL": "s3://company", "PULUMI_HOME": "/home/me/.pulumi", "PATH": "/bin"}
     made = opened(state, sandbox=False).environment(given)

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 from rich.console import Console
@@ -109,6 +110,28 @@ def test_a_failure_is_shown_at_once_with_what_is_waited_for_and_ends_the_rest() 
     assert text(shown).splitlines()[2:] == ["stopped engine"]
 
 
+@pytest.fixture
+def interrupts(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What this process does at an interrupt: its parent may have ignored it."""
+    before = signal.signal(signal.SIGINT, request.param)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
+@pytest.mark.parametrize("interrupts", [signal.SIG_IGN], indirect=True)
+def test_a_run_in_the_background_goes_on_at_an_interrupt() -> None:
+    later: list[str] = []
+
+    def interrupted(say: Say) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    run([step("a", interrupted), step("b", lambda say: later.append("b"), after=("a",))], console())
+    assert later == ["b"]
+
+
+@pytest.mark.usefixtures("interrupts")
+@pytest.mark.parametrize("interrupts", [signal.default_int_handler], indirect=True)
 def test_an_interrupt_begins_nothing_more_and_ends_what_runs() -> None:
     begun, ended = threading.Event(), threading.Event()
     later: list[str] = []
