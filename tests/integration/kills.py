@@ -92,12 +92,14 @@ def _round(checkout: Checkout, seed: int, whole: Counter[str]) -> str:
     """One kill; the problem that followed, empty where there was none."""
     kill = kill_of(seed)
     began = time.monotonic()
-    said = carry_out(checkout, kill)
+    said = ""
     try:
+        said = carry_out(checkout, kill)
         assert_mended(checkout, whole)
-    except AssertionError as error:
-        print(f"seed {seed}: {kill}: FAILED\n{said}\n{error}", file=sys.stderr)
-        return str(error)
+    except Exception as error:  # noqa: BLE001 - a command that hung, an API that did not answer: the seed is kept
+        problem = f"{type(error).__name__}: {error}"
+        print(f"seed {seed}: {kill}: FAILED\n{said}\n{problem}", file=sys.stderr)
+        return problem
     ended = "the engine ended first" if "Resources:" in said else "killed"
     print(f"seed {seed}: {kill.operation} after {kill.wait_s:.1f} s: {ended}, mended; "
           f"{time.monotonic() - began:.0f} s in all", file=sys.stderr)  # fmt: skip

@@ -9,8 +9,10 @@ import json
 import os
 import re
 import subprocess
+import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,6 +22,7 @@ from kubernetes import client
 
 import kills
 from checkout import Checkout, summary
+from fullbore_sandbox.rootfs import SYSROOT
 from waiting import wait_for
 
 SYSCTL = "net.ipv4.tcp_ecn"
@@ -46,8 +49,8 @@ def sysctl(checkout: Checkout, host: str, value: str | None = None) -> str:
     [
         ("replicas: 2", "replica: 2", "serving.replica"),
         ("memory_gib: 1024", "memory_gib: 1TB", "site.groups.gpu.memory_gib"),
-        ("cidr: 10.64.0.0/16", "cidr: 10.200.0.0/20", "cidr"),
-        ("SBX-GPU-0002", "SBX-GPU-0001", "serial"),
+        ("cidr: 10.64.0.0/16", "cidr: 10.200.0.0/20", "cloud.cidr"),
+        ("SBX-GPU-0002", "SBX-GPU-0001", "site.groups.gpu.hosts.gpu-02.serial"),
     ],
 )
 def test_bad_input_is_refused_before_anything_starts(checkout: Checkout, old: str, new: str, path: str) -> None:
@@ -70,7 +73,8 @@ def refused(checkout: Checkout, path: str, extra: Mapping[str, str] = MappingPro
     done = checkout.run("scripts/up", check=False, env=extra)
     said = done.stdout + done.stderr
     assert done.returncode == 2, said
-    assert path in said
+    # The field's path begins the problem, and is no part of another one's path or message.
+    assert re.search(rf"^error +{re.escape(path)}: ", said, re.MULTILINE), said
     assert "Traceback" not in said
     assert not checkout.state.exists()
 
@@ -94,7 +98,14 @@ def test_hosts_hold_their_settings(checkout: Checkout) -> None:
         assert "memlock" in checkout.ssh(host, "cat /etc/security/limits.d/90-fullbore.conf")
         assert checkout.ssh(host, "systemctl is-enabled fullbore-fabric.service") == "enabled"
         assert checkout.ssh(host, "systemctl is-active fullbore-agent.service") == "active"
-    assert "NCCL_IB_HCA" in checkout.ssh("gpu-01", "cat /etc/nccl.conf")
+        assert checkout.ssh(host, "systemctl is-enabled fullbore-numa.service") == "enabled"
+        governors = checkout.ssh(host, f"cat {SYSROOT}/sys/devices/system/cpu/cpu*/cpufreq/scaling_governor")
+        assert set(governors.split()) == {"performance"}
+    for host in ("gpu-01", "gpu-02"):
+        assert "NCCL_IB_HCA" in checkout.ssh(host, "cat /etc/nccl.conf")
+        kubelet = json.loads(checkout.ssh(host, "cat /etc/fullbore/kubelet.yaml"))
+        assert kubelet["topologyManagerPolicy"] == "single-numa-node"
+        assert kubelet["reservedSystemCPUs"]
 
 
 def test_cloud_exists_on_the_emulated_account(checkout: Checkout) -> None:
@@ -109,7 +120,21 @@ def test_cloud_exists_on_the_emulated_account(checkout: Checkout) -> None:
     eks = checkout.aws("eks")
     name = eks.list_clusters()["clusters"][0]
     group = eks.list_nodegroups(clusterName=name)["nodegroups"][0]
-    assert eks.describe_nodegroup(clusterName=name, nodegroupName=group)["nodegroup"]["launchTemplate"]["id"]
+    nodes = eks.describe_nodegroup(clusterName=name, nodegroupName=group)["nodegroup"]
+    assert nodes["launchTemplate"]["id"]
+    cluster = eks.describe_cluster(name=name)["cluster"]
+    assert_role(checkout, cluster["roleArn"], "eks.amazonaws.com", "AmazonEKSClusterPolicy")
+    assert_role(checkout, nodes["nodeRole"], "ec2.amazonaws.com", "AmazonEKSWorkerNodePolicy")
+
+
+def assert_role(checkout: Checkout, arn: str, service: str, policy: str) -> None:
+    """The role exists, is for the service, and has the policy."""
+    iam, name = checkout.aws("iam"), arn.rpartition("/")[2]
+    role = iam.get_role(RoleName=name)["Role"]
+    assert role["Arn"] == arn
+    assert [each["Principal"] for each in role["AssumeRolePolicyDocument"]["Statement"]] == [{"Service": service}]
+    attached = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+    assert policy in {each["PolicyName"] for each in attached}
 
 
 def test_every_ready_pod_is_a_running_container_of_the_image(checkout: Checkout) -> None:
@@ -235,16 +260,48 @@ def test_playbook_without_pulumi_finds_nothing_to_do(checkout: Checkout) -> None
 
 
 def test_secrets_are_nowhere_in_clear(checkout: Checkout) -> None:
+    """Neither in a file of the sandbox, nor in memory that is shared, nor in an argument of what an update starts."""
     secret = checkout.run(
         "scripts/pulumi", "config", "get", "--stack", "local", "--path", "fullbore:env.replication.password"
     ).stdout.strip()
     assert len(secret) > 8
-    found = subprocess.run(["grep", "-rlF", secret, str(checkout.state)], capture_output=True, text=True, check=False)
+    with command_lines() as seen:
+        checkout.pulumi("up", "--refresh", "--yes", "--skip-preview", "--non-interactive")
+    for program in ("fullbore_sandbox.plugins.aws", "fullbore.provider", "ansible-playbook"):
+        assert any(program in line for line in seen), f"{program} was not looked at"
+    assert [line for line in seen if secret in line] == []
+    places = [str(checkout.state), str(checkout.temporary), "/dev/shm"]
+    found = subprocess.run(["grep", "-rlF", secret, *places], capture_output=True, text=True, check=False)
     assert found.stdout == ""
 
 
+@contextmanager
+def command_lines() -> Iterator[set[str]]:
+    """The command lines of all processes that are met meanwhile, twenty times a second."""
+    seen: set[str] = set()
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(0.05):
+            for file in Path("/proc").glob("[0-9]*/cmdline"):
+                with suppress(OSError):
+                    seen.add(file.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+
+    watch = threading.Thread(target=look)
+    watch.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        watch.join()
+
+
 def test_destroy_leaves_an_empty_account_and_cluster(checkout: Checkout) -> None:
-    checkout.pulumi("destroy", "--yes", "--non-interactive")
+    said = checkout.pulumi("destroy", "--yes", "--non-interactive").stdout
+    for plugin, called in (("aws", "AWS"), ("kubernetes", "Kubernetes")):
+        used = (checkout.state / "sandbox" / "plugins" / f"pulumi-resource-{plugin}").resolve()
+        if used.is_relative_to(checkout.root):  # the stand-in, not the official one
+            assert f"SIMULATED: {called}" in said
     assert checkout.resources() == []
     left = checkout.census()
     assert +left == {}, left

@@ -191,13 +191,33 @@ def test_bad_input_is_one_line_and_touches_nothing(project: Project) -> None:
     assert "Traceback" not in shown
 
 
-def test_the_engine_finds_the_plugin_of_this_repository_and_accepts_its_schema(engine: Engine, tmp_path: Path) -> None:
+PINNED = """import pulumi
+from fullbore.provider.resources import Image
+
+digest = "sha256:" + "0" * 64
+pulumi.export("ref", Image("i", registry="registry.example", repository="r", digest=digest).ref)
+"""
+
+
+def test_the_engine_finds_the_plugin_through_this_repository_s_project_file(engine: Engine, tmp_path: Path) -> None:
+    """Another program under the same Pulumi.yaml: nothing else here names a folder of the plugin."""
+    project = Project(tmp_path, engine)
+    for name in ("backend", "project/stacks"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "project" / "components").symlink_to(ROOT / "components")
+    (tmp_path / "project" / "stacks" / "__main__.py").write_text(PINNED)
+    file = tmp_path / "project" / "Pulumi.yaml"
+    file.write_text((ROOT / "Pulumi.yaml").read_text())
+    project.pulumi("stack", "init", "dev")
+    assert f"registry.example/r@sha256:{'0' * 64}" in project.pulumi("preview")
+    file.write_text(file.read_text().partition("plugins:")[0])
+    assert "no resource plugin 'pulumi-resource-fullbore' found" in project.pulumi("preview", fails=True)
+
+
+def test_the_engine_accepts_the_plugin_s_schema(engine: Engine, tmp_path: Path) -> None:
     project = Project(tmp_path, engine)
     (tmp_path / "project").mkdir()
-    plugins = (ROOT / "Pulumi.yaml").read_text().split("plugins:")[1]
-    path = re.search(r"name: fullbore\n +path: (.+)", plugins)
-    assert path is not None
-    plugin = ROOT / path[1] / "pulumi-resource-fullbore"
+    plugin = ROOT / "components" / "fullbore" / "provider" / "bin" / "pulumi-resource-fullbore"
     schema = json.loads(project.pulumi("package", "get-schema", str(plugin)))
     assert sorted(schema["resources"]) == ["fullbore:image:Image", "fullbore:metal:HostGroup"]
     assert schema["types"]["fullbore:metal:Host"]["properties"]["port"]["type"] == "integer"
