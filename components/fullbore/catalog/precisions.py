@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 _HARDWARE = "docs.vllm.ai, features/quantization: supported hardware"
@@ -93,6 +93,16 @@ BYTES_UNQUANTISED = 2.0
 
 LOWER = {"fp32": "bf16", "bf16": "fp8", "fp16": "fp8", "fp8": "int4", "int8": "int4"}
 """The next precision that takes less memory: 16 bits for 32, 8 for 16, 4 for 8."""
+
+
+def no_larger(precision: str) -> Iterator[str]:
+    """This precision and those of fewer bits, in turn; fp16 stands in for bf16 where that has no units."""
+    following: str | None = precision
+    while following is not None:
+        yield following
+        if following == "bf16":
+            yield "fp16"
+        following = LOWER.get(following)
 
 
 KV_FP8_CAPABILITY = (8, 9)

@@ -19,6 +19,15 @@ class Change:
         return f"remove {name}" if self.value is None else f"set {name} to {_shown(self.value)}"
 
 
+def put(path: str, value: object) -> Change:
+    """Set a field by its dotted path, of names that have no dots themselves."""
+    return Change(path=tuple(path.split(".")), value=value)
+
+
+def remove(path: str) -> Change:
+    return put(path, None)
+
+
 def apply(document: Mapping[str, Any], *changes: Change) -> dict[str, Any]:
     """A copy of an environment's document with all the changes made; sections that are not there are added."""
     changed = dict(document)

@@ -6,13 +6,12 @@ bfloat16 units takes fp16, and what does not fit is tried in fewer bits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from fullbore.catalog.accelerators import ACCELERATORS, AcceleratorRow
 from fullbore.catalog.architecture import ModelRow
 from fullbore.catalog.instances import INSTANCES
-from fullbore.catalog.precisions import LOWER
+from fullbore.catalog.precisions import no_larger
 from fullbore.config.models import Environment
 from fullbore.plan.fit import Candidate, Layout, candidates, ranked, runs
 from fullbore.plan.pools import asked_layout, model_of
@@ -46,7 +45,7 @@ def _best(model: ModelRow, row: AcceleratorRow, asked: Layout) -> Candidate | No
     """In the first precision with room for every sequence, else for any: the fewest GPUs, of equals the cheapest."""
     found = [
         candidate
-        for precision in _precisions(asked.precision)
+        for precision in no_larger(asked.precision)
         if runs(precision, row)
         for candidate in _ranked(model, row, replace(asked, precision=precision))
     ]
@@ -59,13 +58,3 @@ def _best(model: ModelRow, row: AcceleratorRow, asked: Layout) -> Candidate | No
 
 def _ranked(model: ModelRow, row: AcceleratorRow, asked: Layout) -> tuple[Candidate, ...]:
     return ranked(candidates(model, row, asked, MACHINE_GPUS[row.name]), "cost")
-
-
-def _precisions(asked: str) -> Iterator[str]:
-    """The asked one and those of fewer bits; fp16 stands in for bf16."""
-    precision: str | None = asked
-    while precision is not None:
-        yield precision
-        if precision == "bf16":
-            yield "fp16"
-        precision = LOWER.get(precision)

@@ -1,4 +1,4 @@
-"""What findings propose, applied: shared by the tests of capacity and of versions."""
+"""What findings propose, applied: shared by the tests of capacity, of versions and of all rules."""
 
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,14 @@ def findings(env: Environment) -> list[tuple[str, Finding]]:
 
 
 def assert_changes_help(env: dict[str, Any], folder: Path | None = None) -> None:
-    """Each finding with changes is gone when they are made, and its rule finds less than before.
+    """Where changes are made, their rule finds less than before, and less at the place of the finding.
 
     `folder` is where files that the environment names are found.
     """
     before = findings(parse(env, folder))
     for rule, finding in before:
-        if not finding.changes:
-            continue
-        left = [again.path for other, again in findings(parse(apply(env, *finding.changes), folder)) if other == rule]
-        assert finding.path not in left, (rule, finding)
-        assert len(left) < sum(other == rule for other, _ in before), (rule, finding)
+        if finding.changes:
+            after = findings(parse(apply(env, *finding.changes), folder))
+            were, left = ([found.path for other, found in all_ if other == rule] for all_ in (before, after))
+            assert left.count(finding.path) < were.count(finding.path), (rule, finding)
+            assert len(left) < len(were), (rule, finding)

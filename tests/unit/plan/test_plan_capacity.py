@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from proposed_changes import assert_changes_help
@@ -167,11 +166,6 @@ CLOUDS = st.fixed_dictionaries(
 @given(CLOUDS)
 def test_a_change_that_is_proposed_removes_its_finding(cloud: dict[str, Any]) -> None:
     assert_changes_help({"name": "example", "cloud": cloud})
-
-
-@pytest.mark.parametrize("case", sorted(path.name for path in FIXTURES.iterdir()))
-def test_a_change_that_a_fixture_gets_removes_its_finding(case: str) -> None:
-    assert_changes_help(yaml.safe_load((FIXTURES / case / "in.yaml").read_text()), FIXTURES / case)
 
 
 @given(CLOUDS, st.booleans())

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from fullbore.catalog.instances import INSTANCES
 from fullbore.catalog.regions import PARTITIONS, REGIONS
 from fullbore.config.models import NodeGroup
+from fullbore.plan.change import put
 from fullbore.plan.checks.base import Finding, Rule, Subject
 
 PARTITION = "aws"
@@ -19,7 +20,8 @@ def _region(subject: Subject) -> Iterable[Finding]:
     if cloud and cloud.region not in REGIONS:
         near = get_close_matches(cloud.region, REGIONS, n=3)
         hint = f"did you mean {', '.join(near)}?" if near else f"e.g. {', '.join(PARTITIONS[PARTITION][:3])}"
-        yield Finding("cloud.region", f"got {cloud.region[:60]}, which is no region of AWS; {hint}")
+        changes = (put("cloud.region", near[0]),) if near else ()
+        yield Finding("cloud.region", f"got {cloud.region[:60]}, which is no region of AWS; {hint}", changes)
 
 
 def _partition(subject: Subject) -> Iterable[Finding]:
@@ -40,7 +42,8 @@ def _unknown(subject: Subject) -> Iterable[Finding]:
         if group.instance_type not in INSTANCES:
             near = get_close_matches(group.instance_type, INSTANCES, n=3)
             hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(sorted(INSTANCES))}"
-            yield Finding(f"{path}.instance_type", f"{group.instance_type[:60]} is not in the catalog; {hint}")
+            changes = (put(f"{path}.instance_type", near[0]),) if near else ()
+            yield Finding(f"{path}.instance_type", f"{group.instance_type[:60]} is not in the catalog; {hint}", changes)
 
 
 def _efa(subject: Subject) -> Iterable[Finding]:
@@ -48,16 +51,19 @@ def _efa(subject: Subject) -> Iterable[Finding]:
         row = INSTANCES.get(group.instance_type)
         if row and group.efa_interfaces is not None and group.efa_interfaces > row.efa_interfaces:
             message = f"got {group.efa_interfaces}, but {row.name} has {row.efa_interfaces}; allowed at most that"
-            yield Finding(f"{path}.efa_interfaces", message)
+            yield Finding(f"{path}.efa_interfaces", message, (put(f"{path}.efa_interfaces", row.efa_interfaces),))
 
 
 def _counts(subject: Subject) -> Iterable[Finding]:
     for path, group in _groups(subject):
         if group.min_nodes > group.max_nodes:
-            yield Finding(f"{path}.min_nodes", f"got {group.min_nodes}, allowed at most max_nodes {group.max_nodes}")
+            yield _beyond_most(f"{path}.min_nodes", group.min_nodes, group.max_nodes)
         if group.desired_nodes > group.max_nodes:
-            message = f"got {group.desired_nodes}, allowed at most max_nodes {group.max_nodes}"
-            yield Finding(f"{path}.desired_nodes", message)
+            yield _beyond_most(f"{path}.desired_nodes", group.desired_nodes, group.max_nodes)
+
+
+def _beyond_most(path: str, got: int, most: int) -> Finding:
+    return Finding(path, f"got {got}, allowed at most max_nodes {most}", (put(path, most),))
 
 
 RULES = (

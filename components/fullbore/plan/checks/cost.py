@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from fullbore.catalog.instances import INSTANCES
 from fullbore.config.paths import dotted
+from fullbore.plan.change import Change, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject
 from fullbore.plan.cost import price_of, purchase_of
 
@@ -28,7 +29,9 @@ def _unused(subject: Subject) -> Iterable[Finding]:
     used = {group.instance_type for group in env.cloud.node_groups.values()} if env.cloud else set[str]()
     for name in env.cost.prices if env.cost else ():
         if name not in used:
-            yield Finding(dotted(("cost", "prices", name)), "no node group is of this type; correct or remove it")
+            where = ("cost", "prices", name)
+            gone = Change(path=where, value=None)
+            yield Finding(dotted(where), "no node group is of this type; correct or remove it", (gone,))
 
 
 def _unused_figure(subject: Subject) -> Iterable[Finding]:
@@ -38,7 +41,8 @@ def _unused_figure(subject: Subject) -> Iterable[Finding]:
     for part, fields in _FIGURES_OF.items():
         for field in fields if getattr(env, part) is None else ():
             if getattr(cost, field) is not None:
-                yield Finding(f"cost.{field}", f"given, but there is no {part} that it belongs to; remove it")
+                message = f"given, but there is no {part} that it belongs to; remove it"
+                yield Finding(f"cost.{field}", message, (remove(f"cost.{field}"),))
 
 
 _FIGURES_OF = {
@@ -54,10 +58,12 @@ def _purchase(subject: Subject) -> Iterable[Finding]:
     for name, group in env.cloud.node_groups.items() if env.cloud else ():
         if group.committed and group.capacity != "on-demand":
             message = f"got true, but the group is bought as {group.capacity}; make it false or capacity on-demand"
-            yield Finding(f"cloud.node_groups.{name}.committed", message)
+            where = f"cloud.node_groups.{name}.committed"
+            yield Finding(where, message, (remove(where),))
         if group.busy_s_per_day and group.capacity == "capacity-block":
             message = f"got {group.busy_s_per_day}, but a capacity block is paid for as a whole; remove it"
-            yield Finding(f"cloud.node_groups.{name}.busy_s_per_day", message)
+            where = f"cloud.node_groups.{name}.busy_s_per_day"
+            yield Finding(where, message, (remove(where),))
 
 
 def _refresh(subject: Subject) -> Iterable[Finding]:

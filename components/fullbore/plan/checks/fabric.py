@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 
 from fullbore.catalog.runtimes import LINE_SHARE, NCCL_HCAS, NCCL_SYSTEM, RDMA_MTU, ROCE_HEADERS
 from fullbore.catalog.switches import SWITCHES
-from fullbore.config.fabric import Load, Qos, Runtimes, Traffic
+from fullbore.config.fabric import Load, Qos, Runtimes, Switch, Traffic
 from fullbore.config.models import Site
+from fullbore.plan.change import Change, apply, put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject, counted
 from fullbore.plan.fabric import HostQueues, SwitchQueues, fabric_plan, host_queues, landings, links, narrowest_group
 from fullbore.plan.fabric import switch_queues as described_switch
@@ -40,11 +41,11 @@ def _roce_only(subject: Subject) -> Iterable[Finding]:
     for field, nothing in (("qos", Qos()), ("switch", None), ("gid_index", None)):
         if getattr(site, field) != nothing:
             message = f"is for a RoCE fabric, but site.fabric is {site.fabric}; remove it or correct site.fabric"
-            yield Finding(f"site.{field}", message)
+            yield Finding(f"site.{field}", message, (remove(f"site.{field}"),))
     for path, value in _traffic_classes(site.runtimes):
         if value is not None:
             message = f"got {value}, but packets carry a traffic class on a RoCE fabric only, and it is {site.fabric}"
-            yield Finding(path, f"{message}; remove it or correct site.fabric")
+            yield Finding(path, f"{message}; remove it or correct site.fabric", (remove(path),))
 
 
 def _traffic_classes(runtimes: Runtimes) -> Iterator[tuple[str, int | None]]:
@@ -60,10 +61,13 @@ def _rdma_only(subject: Subject) -> Iterable[Finding]:
     if site is None or site.fabric in ("roce", "infiniband"):
         return
     message = f"is for RoCE and InfiniBand, but site.fabric is {site.fabric}; remove it or correct site.fabric"
-    if site.runtimes.nccl.qps_per_connection is not None:
-        yield Finding("site.runtimes.nccl.qps_per_connection", message)
-    if site.runtimes.nvshmem and "transport" in site.runtimes.nvshmem.model_fields_set:
-        yield Finding("site.runtimes.nvshmem.transport", message)
+    nvshmem = site.runtimes.nvshmem
+    given = {
+        "nccl.qps_per_connection": site.runtimes.nccl.qps_per_connection is not None,
+        "nvshmem.transport": nvshmem is not None and "transport" in nvshmem.model_fields_set,
+    }
+    for field in (field for field, is_given in given.items() if is_given):
+        yield Finding(f"site.runtimes.{field}", message, (remove(f"site.runtimes.{field}"),))
 
 
 def _unknown_switch(subject: Subject) -> Iterable[Finding]:
@@ -73,13 +77,17 @@ def _unknown_switch(subject: Subject) -> Iterable[Finding]:
         near = get_close_matches(given, SWITCHES, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         message = f"{given[:60]} is not in the catalog; {hint}known: {', '.join(sorted(SWITCHES))}; "
-        yield Finding("site.switch.profile", f"{message}or say trust, pfc and ecn yourself")
+        changes = (put("site.switch.profile", near[0]),) if near else ()
+        yield Finding("site.switch.profile", f"{message}or say trust, pfc and ecn yourself", changes)
 
 
 def _field(landing: LandingPlan) -> str:
     """Where the environment says, or could say, what decides the landing."""
-    if landing.decided_by != landing.variable:
-        return "site.qos.host_traffic_class"
+    return _own_field(landing) if landing.decided_by == landing.variable else "site.qos.host_traffic_class"
+
+
+def _own_field(landing: LandingPlan) -> str:
+    """The runtime's own traffic class."""
     name, _, control = landing.runtime.partition(" ")
     return f"site.runtimes.{name}.{'control_' if control else ''}traffic_class"
 
@@ -92,27 +100,43 @@ def _lossless(subject: Subject) -> Iterable[Finding]:
     for site, hosts, switch in _ends(subject):
         for landing in landings(site):
             if _told(landing, hosts, switch):
-                yield Finding(_field(landing), _dropped(landing, hosts, switch))
+                message, step = _dropped(landing, hosts, switch)
+                yield Finding(_field(landing), message, (step,))
 
 
-def _dropped(landing: LandingPlan, hosts: HostQueues, switch: SwitchQueues | None) -> str:
+def _dropped(landing: LandingPlan, hosts: HostQueues, switch: SwitchQueues | None) -> tuple[str, Change]:
+    """Why the traffic drops, and the next step out of it."""
     at = f"{landing.runtime} has traffic class {landing.traffic_class} ({landing.decided_by}), DSCP {landing.dscp}"
     if hosts.trust != "dscp":
-        return f"{at}, but hosts trust the VLAN tag, which routed RoCE has not; set site.qos.trust to dscp"
+        step = put("site.qos.trust", "dscp")
+        return f"{at}, but hosts trust the VLAN tag, which routed RoCE has not; {step}", step
     if not landing.paused_by_host:
-        right = f"take {hosts.traffic_class}" if _own_is_paused(hosts) else f"add {landing.priority} to site.qos.pfc"
+        step = put("site.qos.pfc", sorted({*hosts.pfc, landing.priority}))
+        right = f"add {landing.priority} to site.qos.pfc"
+        if _own_is_paused(hosts):
+            step, right = put(_field(landing), hosts.traffic_class), f"take {hosts.traffic_class}"
         paused = _numbers(hosts.pfc)
-        return f"{at}, lands on priority {landing.priority}, but hosts pause {paused} only, so that it drops; {right}"
+        lands = f"{at}, lands on priority {landing.priority}, but hosts pause {paused} only, so that it drops"
+        return f"{lands}; {right}", step
     if switch and not landing.same_priority:
         here = f"priority {landing.priority} on hosts, but {landing.switch_priority} on the switch"
         if switch.trust != "dscp":
-            return f"{at} is {here}, which does not look at the DSCP; set site.switch.trust to dscp, there and here"
-        return f"{at} is {here}; map DSCP {landing.dscp} to {landing.priority} on the switch"
-    paused = _numbers(switch.pfc) if switch else ""
-    return (
-        f"{at}, lands on priority {landing.priority}, but the switch pauses {paused} only, so that it drops; "
+            step = put("site.switch.trust", "dscp")
+            return f"{at} is {here}, which does not look at the DSCP; {step}, there and here", step
+        step = _mapped(switch, landing.dscp, landing.priority)
+        return f"{at} is {here}; map DSCP {landing.dscp} to {landing.priority} on the switch", step
+    pfc = switch.pfc if switch else frozenset[int]()
+    message = (
+        f"{at}, lands on priority {landing.priority}, but the switch pauses {_numbers(pfc)} only, so that it drops; "
         f"turn PFC on for priority {landing.priority} on the switch, and add it to site.switch.pfc"
     )
+    return message, put("site.switch.pfc", sorted({*pfc, landing.priority}))
+
+
+def _mapped(switch: SwitchQueues, dscp: int, priority: int) -> Change:
+    """The switch's map with one entry more."""
+    entries = {**switch.dscp_to_priority, dscp: priority}
+    return put("site.switch.dscp_to_priority", [{"dscp": key, "priority": entries[key]} for key in sorted(entries)])
 
 
 def _lossy_on_purpose(hosts: HostQueues, switch: SwitchQueues | None) -> bool:
@@ -124,13 +148,13 @@ def _own_is_paused(hosts: HostQueues) -> bool:
 
 
 def _lossy(subject: Subject) -> Iterable[Finding]:
-    for _, hosts, switch in _ends(subject):
+    for site, hosts, switch in _ends(subject):
         if _lossy_on_purpose(hosts, switch):
             message = "no priority is paused, so that RoCE drops packets when queues are full and sends them again"
             own = hosts.priority(hosts.dscp)
-            yield Finding(
-                "site.qos.pfc", f"{message}; turn PFC on for priority {own} on hosts and switches: pfc [{own}]"
-            )
+            fix = f"turn PFC on for priority {own} on hosts and switches: pfc [{own}]"
+            both = ("site.qos.pfc", "site.switch.pfc") if site.switch else ("site.qos.pfc",)
+            yield Finding("site.qos.pfc", f"{message}; {fix}", tuple(put(path, [own]) for path in both))
 
 
 def _disagree(subject: Subject) -> Iterable[Finding]:
@@ -142,7 +166,8 @@ def _disagree(subject: Subject) -> Iterable[Finding]:
         for odd in (landing for landing in data if landing.priority != planned):
             message = f"{odd.runtime} lands on priority {odd.priority}, and others on {_others(odd, data)}"
             fix = f"give all traffic class {hosts.traffic_class}, or keep queues for each on purpose"
-            yield Finding(_field(odd), f"{message}, so that they do not share what is kept for RoCE; {fix}")
+            step = put(_field(odd), hosts.traffic_class)
+            yield Finding(_field(odd), f"{message}, so that they do not share what is kept for RoCE; {fix}", (step,))
 
 
 def _others(odd: LandingPlan, data: Iterable[LandingPlan]) -> str:
@@ -155,15 +180,17 @@ def _differ(subject: Subject) -> Iterable[Finding]:
             continue
         if hosts.trust != switch.trust:
             message = f"the switch trusts {switch.trust}, hosts trust {hosts.trust}; set both to dscp"
-            yield Finding("site.switch.trust", message)
+            both = (put("site.qos.trust", "dscp"), put("site.switch.trust", "dscp"))
+            yield Finding("site.switch.trust", message, both)
         if hosts.pfc != switch.pfc:
             message = f"the switch pauses {_numbers(switch.pfc)}, hosts pause {_numbers(hosts.pfc)}"
-            yield Finding("site.switch.pfc", f"{message}; pause {_numbers(hosts.pfc)} on both")
+            step = put("site.switch.pfc", sorted(hosts.pfc))
+            yield Finding("site.switch.pfc", f"{message}; pause {_numbers(hosts.pfc)} on both", (step,))
         for dscp in sorted({landing.dscp for landing in landings(site)} | {hosts.dscp}):
             one, other = hosts.priority(dscp), switch.priority(dscp)
             if one != other and hosts.trust == switch.trust:
                 message = f"DSCP {dscp} is priority {other} on the switch and {one} on hosts; map it to {one} on both"
-                yield Finding("site.switch.dscp_to_priority", message)
+                yield Finding("site.switch.dscp_to_priority", message, (_mapped(switch, dscp, one),))
 
 
 def _unmarked(subject: Subject) -> Iterable[Finding]:
@@ -176,11 +203,13 @@ def _unmarked(subject: Subject) -> Iterable[Finding]:
                 message = (
                     f"{landing.runtime} has traffic class {landing.traffic_class}, whose last two bits say that it"
                 )
-                yield Finding(_field(landing), f"{message} cannot be marked and slowed down; take {better}")
+                fix = f"cannot be marked and slowed down; take {better}"
+                yield Finding(_field(landing), f"{message} {fix}", (put(_field(landing), better),))
             for path, marked, priority in _markers(landing, hosts, switch):
                 if priority not in marked:
                     message = f"{landing.runtime} lands on priority {priority}, but congestion is marked for"
-                    yield Finding(path, f"{message} {_numbers(marked)} only; add {priority}")
+                    step = put(path, sorted({*marked, priority}))
+                    yield Finding(path, f"{message} {_numbers(marked)} only; add {priority}", (step,))
 
 
 def _markers(
@@ -202,16 +231,19 @@ def _cnp(subject: Subject) -> Iterable[Finding]:
         path, priority = "site.qos.cnp_priority", hosts.cnp_priority
         if priority in hosts.pfc:
             message = f"got {priority}, which is paused: a congestion notification would wait for the congestion"
-            yield Finding(path, f"{message}; take a priority that is not, e.g. {_unpaused(hosts)}")
+            other = _unpaused(hosts)
+            yield Finding(path, f"{message}; take a priority that is not, e.g. {other}", (put(path, other),))
         mapped = hosts.priority(hosts.cnp_dscp)
         if hosts.trust == "dscp" and mapped != priority:
             message = f"got {hosts.cnp_dscp}, which is priority {mapped}, but site.qos.cnp_priority is {priority}"
-            yield Finding("site.qos.cnp_dscp", f"{message}; take {priority << 3} or map it to {priority}")
+            step = put("site.qos.cnp_dscp", priority << 3)
+            yield Finding("site.qos.cnp_dscp", f"{message}; take {priority << 3} or map it to {priority}", (step,))
         if switch and switch.cnp_priority not in (None, priority):
             message = (
                 f"hosts send notifications in priority {priority}, the switch keeps {switch.cnp_priority} for them"
             )
-            yield Finding("site.switch.cnp_priority", f"{message}; set both to the same")
+            step = put("site.switch.cnp_priority", priority)
+            yield Finding("site.switch.cnp_priority", f"{message}; set both to the same", (step,))
 
 
 def _unpaused(hosts: HostQueues) -> int:
@@ -229,13 +261,16 @@ def _overridden(subject: Subject) -> Iterable[Finding]:
             if landing.decided_by != landing.variable and landing.asked != forced:
                 message = f"{landing.variable}={landing.asked} is not used: the kernel puts {forced} over it"
                 fix = f"take {forced} for {landing.runtime}, or leave host_traffic_class out"
-                yield Finding("site.qos.host_traffic_class", f"{message}; {fix}")
+                step = put(_own_field(landing), forced)
+                yield Finding("site.qos.host_traffic_class", f"{message}; {fix}", (step,))
             if landing.decided_by == landing.variable and landing.traffic_class != forced:
                 message = (
                     f"{forced} does not reach {landing.runtime}, which sets up its queue pairs past the kernel and has "
                     f"{landing.variable}={landing.traffic_class}"
                 )
-                yield Finding("site.qos.host_traffic_class", f"{message}; take {forced} for {landing.runtime}, too")
+                fix = f"take {forced} for {landing.runtime}, too"
+                step = put(_own_field(landing), forced)
+                yield Finding("site.qos.host_traffic_class", f"{message}; {fix}", (step,))
 
 
 def _mtu(subject: Subject) -> Iterable[Finding]:
@@ -244,21 +279,23 @@ def _mtu(subject: Subject) -> Iterable[Finding]:
             continue
         if switch and switch.mtu_bytes is not None and switch.mtu_bytes < site.mtu_bytes:
             message = f"got {switch.mtu_bytes}, but hosts send packets of up to {site.mtu_bytes} bytes, which it drops"
-            yield Finding("site.switch.mtu_bytes", f"{message}; raise it to {site.mtu_bytes} or more")
+            step = put("site.switch.mtu_bytes", site.mtu_bytes)
+            yield Finding("site.switch.mtu_bytes", f"{message}; raise it to {site.mtu_bytes} or more", (step,))
         least = RDMA_MTU + ROCE_HEADERS
         if site.mtu_bytes < least:
             message = f"got {site.mtu_bytes}, but an RDMA MTU of {RDMA_MTU} needs {least} with its headers"
-            yield Finding("site.mtu_bytes", f"{message}, so that RDMA falls back to 2048 or less; take {least} or more")
+            fix = f"so that RDMA falls back to 2048 or less; take {least} or more"
+            yield Finding("site.mtu_bytes", f"{message}, {fix}", (put("site.mtu_bytes", least),))
 
 
 def _nccl(subject: Subject) -> Iterable[Finding]:
     for name in subject.env.site.nccl_conf if subject.env.site else ():
-        path = f"site.nccl_conf.{name[:60]}"
+        path, gone = f"site.nccl_conf.{name[:60]}", (Change(path=("site", "nccl_conf", name), value=None),)
         if name in PLANNED_NCCL:
-            yield Finding(path, f"is written by the plan from {PLANNED_NCCL[name]}; set that instead")
+            yield Finding(path, f"is written by the plan from {PLANNED_NCCL[name]}; set that instead", gone)
         elif name not in NCCL_SYSTEM:
             message = "is not among the variables that NVIDIA documents as system configuration"
-            yield Finding(path, f"{message}; set it for one application, while it is examined, or remove it")
+            yield Finding(path, f"{message}; set it for one application, while it is examined, or remove it", gone)
 
 
 def _hcas(subject: Subject) -> Iterable[Finding]:
@@ -267,12 +304,16 @@ def _hcas(subject: Subject) -> Iterable[Finding]:
         path = f"site.groups.{name}"
         if len(group.hcas) > NCCL_HCAS and group.kind == "gpu":
             message = f"{counted(len(group.hcas), 'device')}, but NCCL uses {NCCL_HCAS} at most; list fewer"
-            yield Finding(f"{path}.hcas", message)
+            once = list(dict.fromkeys(group.hcas))[:NCCL_HCAS]
+            yield Finding(f"{path}.hcas", message, (put(f"{path}.hcas", once),))
         for field in ("hcas", "interfaces"):
             listed: tuple[str, ...] = getattr(group, field)
             twice = sorted({item for item in listed if listed.count(item) > 1})
             if twice:
-                yield Finding(f"{path}.{field}", f"{', '.join(twice)}: listed twice; list each once")
+                once = list(dict.fromkeys(listed))
+                most = NCCL_HCAS if field == "hcas" and group.kind == "gpu" else len(once)
+                fix = (put(f"{path}.{field}", once[:most]),)
+                yield Finding(f"{path}.{field}", f"{', '.join(twice)}: listed twice; list each once", fix)
         if site and site.fabric == "roce" and len(group.interfaces) != len(group.hcas):
             message = (
                 f"{counted(len(group.interfaces), 'interface')} for {counted(len(group.hcas), 'RDMA device')}; list "
@@ -303,7 +344,7 @@ def _too_slow(subject: Subject) -> Iterable[Finding]:
             f"got {site.link_gbps:g}, and {counted(count, 'link')} at {LINE_SHARE:.0%} of it carry {carried:.2f} "
             f"Gbit/s, but a host sends {total:.2f} ({parts}); take {_up(rate)} or more, more links, or less load"
         )
-        yield Finding("site.link_gbps", message)
+        yield Finding("site.link_gbps", message, (put("site.link_gbps", int(_up(rate))),))
 
 
 def _load_unused(subject: Subject) -> Iterable[Finding]:
@@ -321,7 +362,50 @@ def _load_unused(subject: Subject) -> Iterable[Finding]:
     for field, by_default in Load():
         if getattr(site.load, field) != by_default and not used[field]:
             message = "has no effect: replicas send nothing between hosts that depends on it"
-            yield Finding(f"site.load.{field}", f"{message}; remove it, or declare a serving layout that does")
+            fix = (remove(f"site.load.{field}"),)
+            yield Finding(f"site.load.{field}", f"{message}; remove it, or declare a serving layout that does", fix)
+
+
+def _to_the_end(find: Callable[[Subject], Iterable[Finding]]) -> Callable[[Subject], Iterator[Finding]]:
+    """The rule's findings, each with every step until the rule finds nothing: after one step comes the next."""
+
+    def found(subject: Subject) -> Iterator[Finding]:
+        findings = list(find(subject))
+        steps = tuple(_steps(find, subject)) if findings else ()
+        yield from (finding._replace(changes=steps) for finding in findings)
+
+    return found
+
+
+def _steps(find: Callable[[Subject], Iterable[Finding]], subject: Subject) -> list[Change]:
+    """What the findings say, done and asked again; nothing where that does not end."""
+    made: list[Change] = []
+    for _ in range(MOST_ROUNDS):
+        steps = [change for finding in find(subject) for change in finding.changes]
+        if not steps:
+            return made
+        made += steps
+        subject = _after(subject, steps)
+    return []
+
+
+MOST_ROUNDS = 6
+
+
+def _after(subject: Subject, steps: Iterable[Change]) -> Subject:
+    """The subject with changes made to what its site says of marks and queues."""
+    site = subject.env.site
+    if site is None:
+        return subject
+    given: dict[str, Qos | Switch | Runtimes | None] = {name: getattr(site, name) for name in _SECTIONS}
+    document = {name: section.model_dump(exclude_unset=True) if section else {} for name, section in given.items()}
+    changed = apply({"site": {**document, "mtu_bytes": site.mtu_bytes}}, *steps)["site"]
+    sections = {name: kind.model_validate(changed[name]) for name, kind in _SECTIONS.items() if given[name]}
+    after = site.model_copy(update={**sections, "mtu_bytes": changed["mtu_bytes"]})
+    return Subject(subject.env.model_copy(update={"site": after}), subject.endpoints)
+
+
+_SECTIONS: Mapping[str, type[Qos | Switch | Runtimes]] = {"qos": Qos, "switch": Switch, "runtimes": Runtimes}
 
 
 def _up(gbps: float) -> str:
@@ -351,7 +435,7 @@ RULES = (
         id="traffic-not-lossless",
         severity="error",
         summary="a runtime's traffic lands on a priority that host or switch does not pause",
-        find=_lossless,
+        find=_to_the_end(_lossless),
     ),
     Rule(
         id="fabric-lossy",
@@ -363,37 +447,37 @@ RULES = (
         id="runtimes-disagree",
         severity="warning",
         summary="two runtimes land on different priorities",
-        find=_disagree,
+        find=_to_the_end(_disagree),
     ),
     Rule(
         id="host-switch-differ",
         severity="error",
         summary="hosts and switches trust, map or pause differently",
-        find=_differ,
+        find=_to_the_end(_differ),
     ),
     Rule(
         id="congestion-unmarked",
         severity="warning",
         summary="congestion of a runtime's traffic is not marked, so that nothing slows it down",
-        find=_unmarked,
+        find=_to_the_end(_unmarked),
     ),
     Rule(
         id="cnp-priority",
         severity="error",
         summary="congestion notifications do not travel in a priority of their own",
-        find=_cnp,
+        find=_to_the_end(_cnp),
     ),
     Rule(
         id="traffic-class-overridden",
         severity="warning",
         summary="a host-wide traffic class wins over a runtime's, or does not reach it",
-        find=_overridden,
+        find=_to_the_end(_overridden),
     ),
     Rule(
         id="mtu-too-small",
         severity="error",
         summary="the switch's or the hosts' MTU is too small for RoCE",
-        find=_mtu,
+        find=_to_the_end(_mtu),
     ),
     Rule(
         id="nccl-not-system",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from fullbore.config.models import Environment
+from fullbore.plan.change import Change as FieldChange
+from fullbore.plan.change import put
 from fullbore.plan.checks import model, serving
 from fullbore.plan.checks.base import Finding, Rule, Subject
 from fullbore.plan.fit import Change, Fit, Layout, changes
@@ -16,7 +18,9 @@ MOST_HINTS = 3
 def _memory(subject: Subject) -> Iterable[Finding]:
     for pool, result in fits(subject.env):
         if not result.fits:
-            yield Finding(_memory_path(subject.env, pool), _misfit(subject, pool, result))
+            found = list(verified(subject, pool, result.layout, _fits_one))[:MOST_HINTS]
+            message = f"{_misfit(subject, pool, result)}; {_hints(found)}"
+            yield Finding(_memory_path(subject.env, pool), message, _first(subject.env, pool, found))
 
 
 def _memory_path(env: Environment, pool: Pool) -> str:
@@ -32,7 +36,7 @@ def _misfit(subject: Subject, pool: Pool, result: Fit) -> str:
         f"{name} in {layout.precision} does not fit {layout.gpus} x {pool.accelerator.name} of {pool.path} "
         f"({layout}): a GPU must hold {rank.weights_gib:.1f} GiB of weights, {rank.fixed_gib:.1f} GiB of activations "
         f"and buffers and one sequence of {layout.context_tokens} tokens, and has {rank.budget_gib:.1f} GiB to use, "
-        f"{result.short_gib:.1f} GiB too little; {_hints(subject, pool, layout, _fits_one)}"
+        f"{result.short_gib:.1f} GiB too little"
     )
 
 
@@ -41,12 +45,13 @@ def _concurrency(subject: Subject) -> Iterable[Finding]:
         if result.fits and not result.full:
             layout = result.layout
             full = result.kv_tokens / layout.context_tokens
+            found = list(verified(subject, pool, layout, _fits_all))[:MOST_HINTS]
             message = (
                 f"{layout.concurrency} sequences of {layout.context_tokens} tokens need {result.wanted_tokens} "
                 f"tokens of KV cache, but {pool.path} leaves {result.kv_tokens} ({full:.1f} at full length); "
-                f"requests will wait, or {_hints(subject, pool, layout, _fits_all)}"
+                f"requests will wait, or {_hints(found)}"
             )
-            yield Finding("serving.concurrency", message)
+            yield Finding("serving.concurrency", message, _first(subject.env, pool, found))
 
 
 def _fits_one(result: Fit) -> bool:
@@ -57,10 +62,21 @@ def _fits_all(result: Fit) -> bool:
     return result.full
 
 
-def _hints(subject: Subject, pool: Pool, layout: Layout, enough: Callable[[Fit], bool]) -> str:
+def _hints(found: Sequence[Change]) -> str:
     """The smallest changes that were tried and help, in words."""
-    found = [str(change) for change in verified(subject, pool, layout, enough)][:MOST_HINTS]
-    return "; or ".join(found) if found else "no single change helps: take a smaller model, or several of these at once"
+    nothing = "no single change helps: take a smaller model, or several of these at once"
+    return "; or ".join(map(str, found)) or nothing
+
+
+def _first(env: Environment, pool: Pool, found: Sequence[Change]) -> tuple[FieldChange, ...]:
+    """The smallest of the changes, as one of the file."""
+    values = found[0].values if found else ()
+    groups = [path for path in pool.paths if path.startswith("site.")]
+    return tuple(
+        put(path, value)
+        for field, value in values
+        for path in ([f"{group}.accelerator" for group in groups] if field == "accelerator" else [f"serving.{field}"])
+    )
 
 
 def verified(subject: Subject, pool: Pool, layout: Layout, enough: Callable[[Fit], bool]) -> Iterator[Change]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from difflib import get_close_matches
 
 from fullbore.catalog.architecture import ModelRow
 from fullbore.catalog.hub import HubConfigError, model_row
 from fullbore.catalog.models import MODELS
-from fullbore.catalog.precisions import KV_FP8_CAPABILITY, PRECISIONS
+from fullbore.catalog.precisions import KV_FP8_CAPABILITY, PRECISIONS, no_larger
 from fullbore.config.models import Serving
-from fullbore.plan.change import Change
+from fullbore.plan.change import Change, put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject, counted
-from fullbore.plan.fit import illegal, runs
+from fullbore.plan.fit import Layout, illegal, runs
 from fullbore.plan.pools import layout_of, model_of, serving_pools
 
 
@@ -22,7 +23,8 @@ def _unknown_model(subject: Subject) -> Iterable[Finding]:
         near = get_close_matches(serving.model, MODELS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         known = f"{hint}; name its config.json in hub_config, or take one of {', '.join(sorted(MODELS))}"
-        yield Finding("serving.model", f"{serving.model[:60]} is not in the catalog{known}")
+        changes = (put("serving.model", near[0]),) if near else ()
+        yield Finding("serving.model", f"{serving.model[:60]} is not in the catalog{known}", changes)
 
 
 def _hub_config(subject: Subject) -> Iterable[Finding]:
@@ -45,7 +47,22 @@ def split(subject: Subject) -> Iterable[Finding]:
     layout = layout_of(subject.env)
     if known and layout:
         for field, reason in illegal(known[1], layout):
-            yield Finding(f"serving.{field}", reason)
+            yield Finding(f"serving.{field}", reason, tuple(_legal(known[1], layout, field)))
+
+
+MOST_RANKS = 128
+"""No larger split is proposed: a machine has fewer GPUs, and no model of the catalog more layers."""
+
+
+def _legal(model: ModelRow, layout: Layout, field: str) -> Iterator[Change]:
+    """The nearest smaller value of the field that is legal and makes nothing else illegal, where there is one."""
+    before = {wrong.field for wrong in illegal(model, layout)}
+    smaller = (False,) if field == "expert_parallel" else range(min(getattr(layout, field) - 1, MOST_RANKS), 0, -1)
+    for value in smaller:
+        after = {wrong.field for wrong in illegal(model, replace(layout, **{field: value}))}
+        if after < before and field not in after:
+            yield put(f"serving.{field}", value)
+            return
 
 
 def context(subject: Subject) -> Iterable[Finding]:
@@ -53,7 +70,8 @@ def context(subject: Subject) -> Iterable[Finding]:
     if known and known[0].context_tokens > known[1].max_context_tokens:
         serving, model = known
         message = f"got {serving.context_tokens}, but {model.name} was trained for {model.max_context_tokens} tokens"
-        yield Finding("serving.context_tokens", f"{message}; allowed at most that")
+        most = put("serving.context_tokens", model.max_context_tokens)
+        yield Finding("serving.context_tokens", f"{message}; allowed at most that", (most,))
 
 
 def precision(subject: Subject) -> Iterable[Finding]:
@@ -67,33 +85,44 @@ def precision(subject: Subject) -> Iterable[Finding]:
                 f"got {serving.precision}, which needs compute capability {row.capability[0]}.{row.capability[1]}"
                 f"{newest or ' or newer'}, but {pool.accelerator.name} of {pool.path} has {major}.{minor}"
             )
-            yield Finding("serving.precision", f"{message}; allowed there {allowed}")
+            yield Finding("serving.precision", f"{message}; allowed there {allowed}", tuple(_runnable(subject)))
         if serving and serving.kv_precision == "fp8" and pool.accelerator.compute_capability < KV_FP8_CAPABILITY:
             major, minor = pool.accelerator.compute_capability
             message = (
                 f"got fp8, which needs compute capability {KV_FP8_CAPABILITY[0]}.{KV_FP8_CAPABILITY[1]} or newer, "
                 f"but {pool.accelerator.name} of {pool.path} has {major}.{minor}; allowed there auto"
             )
-            yield Finding("serving.kv_precision", message)
+            yield Finding("serving.kv_precision", message, (remove("serving.kv_precision"),))
+
+
+def _runnable(subject: Subject) -> Iterator[Change]:
+    """The first precision of no more bits that every GPU runs, where there is one."""
+    serving, pools = subject.env.serving, serving_pools(subject.env)
+    for name in no_larger(serving.precision) if serving else ():
+        if all(runs(name, pool.accelerator) for pool in pools):
+            yield put("serving.precision", name)
+            return
 
 
 def _optimise(subject: Subject) -> Iterable[Finding]:
     serving = subject.env.serving
     if serving and serving.optimise != "cost" and serving.tensor_parallel is not None:
         message = f"got {serving.optimise}, but tensor_parallel {serving.tensor_parallel} gives the layout"
-        yield Finding("serving.optimise", f"{message}, so that none is chosen; remove one of the two")
+        fix = (remove("serving.optimise"),)
+        yield Finding("serving.optimise", f"{message}, so that none is chosen; remove one of the two", fix)
 
 
 def _engine(subject: Subject) -> Iterable[Finding]:
     serving, image = subject.env.serving, subject.env.image
     if serving and serving.engine and image and image.profile != "cuda":
         message = f"got {serving.engine}, but the image of profile {image.profile} has an engine of its own; remove it"
-        yield Finding("serving.engine", message, (Change(path=("serving", "engine"), value=None),))
+        yield Finding("serving.engine", message, (remove("serving.engine"),))
 
 
 def _slow_link(subject: Subject) -> Iterable[Finding]:
-    layout = layout_of(subject.env)
-    for pool in serving_pools(subject.env) if layout else ():
+    layout, pools = layout_of(subject.env), serving_pools(subject.env)
+    joined = put("serving.tensor_parallel", min((pool.accelerator.link_domain for pool in pools), default=1))
+    for pool in pools if layout else ():
         if layout and layout.tensor_parallel > pool.accelerator.link_domain:
             row = pool.accelerator
             message = (
@@ -101,7 +130,7 @@ def _slow_link(subject: Subject) -> Iterable[Finding]:
                 f"NVLink joins {counted(row.link_domain, 'of them' if row.nvlink else 'GPU')}, so that they go at "
                 f"{row.link_gbps:g} GB/s; lower tensor_parallel, or expect each token to take longer"
             )
-            yield Finding("serving.tensor_parallel", message)
+            yield Finding("serving.tensor_parallel", message, (joined,))
 
 
 RULES = (

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Network
 from itertools import combinations
 
 from fullbore.config.models import Environment
+from fullbore.plan.change import put
 from fullbore.plan.checks.base import Finding, Rule, Subject
 from fullbore.plan.network import AWS_LARGEST_PREFIX, AWS_SMALLEST_PREFIX, slot_prefix, zone_subnet
 
@@ -29,16 +30,41 @@ def _overlaps(subject: Subject) -> Iterable[Finding]:
     for (first, one), (second, other) in combinations(ranges(subject.env).items(), 2):
         if one.overlaps(other):
             message = f"{other} overlaps {first} {one}; routes between them would be ambiguous, choose another range"
-            yield Finding(second, message)
+            free = _free(subject.env, second, other.prefixlen)
+            hint, changes = (f", e.g. {free}", (put(second, str(free)),)) if free else ("", ())
+            yield Finding(second, message + hint, changes)
+
+
+PRIVATE = IPv4Network("10.0.0.0/8")
+"""RFC 1918."""
+
+
+def _free(env: Environment, path: str, prefix: int) -> IPv4Network | None:
+    """The first private range of this size that overlaps no other one of the environment."""
+    others = [network for name, network in ranges(env).items() if name != path]
+    size = 2 ** (32 - prefix)
+    first, last = int(PRIVATE.network_address), int(PRIVATE.broadcast_address)
+    while first + size - 1 <= last:
+        found = IPv4Network((first, prefix))
+        taken = [int(other.broadcast_address) for other in others if other.overlaps(found)]
+        if not taken:
+            return found
+        first = (max(taken) // size + 1) * size
+    return None
 
 
 def _vpc_size(subject: Subject) -> Iterable[Finding]:
     cloud = subject.env.cloud
     if cloud and cloud.cidr.prefixlen not in VPC_PREFIXES:
-        yield Finding(
-            "cloud.cidr",
-            f"got /{cloud.cidr.prefixlen}, allowed /{AWS_LARGEST_PREFIX} to /{AWS_SMALLEST_PREFIX} for a VPC",
-        )
+        message = f"got /{cloud.cidr.prefixlen}, allowed /{AWS_LARGEST_PREFIX} to /{AWS_SMALLEST_PREFIX} for a VPC"
+        near = _sized(cloud.cidr, min(max(cloud.cidr.prefixlen, AWS_LARGEST_PREFIX), AWS_SMALLEST_PREFIX))
+        yield Finding("cloud.cidr", f"{message}, e.g. {near}", (put("cloud.cidr", str(near)),))
+
+
+def _sized(network: IPv4Network, prefix: int) -> IPv4Network:
+    """The range of this size that holds the network, or that begins it."""
+    larger = prefix < network.prefixlen
+    return network.supernet(new_prefix=prefix) if larger else next(network.subnets(new_prefix=prefix))
 
 
 def _zones_fit(subject: Subject) -> Iterable[Finding]:
@@ -49,14 +75,26 @@ def _zones_fit(subject: Subject) -> Iterable[Finding]:
     for index, zone in enumerate(cloud.zones):
         if zone_subnet(cloud.cidr, zone) is None:
             message = f"{cloud.cidr} has room for {slots} subnets, but zone {zone} is number {ord(zone) - ord('a') + 1}"
-            yield Finding(f"cloud.zones[{index}]", f"{message}; choose a larger cloud.cidr")
+            larger = _with_room(cloud.cidr, cloud.zones)
+            yield Finding(
+                f"cloud.zones[{index}]",
+                f"{message}; choose a larger cloud.cidr, e.g. {larger}",
+                (put("cloud.cidr", str(larger)),),
+            )
+
+
+def _with_room(vpc: IPv4Network, zones: Sequence[str]) -> IPv4Network:
+    """The smallest range around the VPC's that has a subnet for each zone; the largest one has."""
+    sizes = (vpc.supernet(new_prefix=prefix) for prefix in range(vpc.prefixlen, AWS_LARGEST_PREFIX - 1, -1))
+    return next(larger for larger in sizes if all(zone_subnet(larger, zone) for zone in zones))
 
 
 def _zones_twice(subject: Subject) -> Iterable[Finding]:
     cloud = subject.env.cloud
     for index, zone in enumerate(cloud.zones if cloud else ()):
         if cloud and zone in cloud.zones[:index]:
-            yield Finding(f"cloud.zones[{index}]", f"zone {zone} is listed twice; list each zone once")
+            once = put("cloud.zones", list(dict.fromkeys(cloud.zones)))
+            yield Finding(f"cloud.zones[{index}]", f"zone {zone} is listed twice; list each zone once", (once,))
 
 
 RULES = (

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from math import lcm
 
 from fullbore.catalog.machines import MACHINES
 from fullbore.config.models import Environment, HostGroup
+from fullbore.plan.change import put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject, counted
 from fullbore.plan.numa import (
     Machine,
     PodShape,
     admits,
     machine_of,
+    nearest_hca,
     numa_plan,
     planned_pod,
     reserved_by_node,
@@ -35,13 +38,15 @@ def _unknown_profile(subject: Subject) -> Iterable[Finding]:
             near = get_close_matches(group.profile, MACHINES, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
             message = f"{group.profile[:60]} is not in the catalog; {hint}known: {', '.join(sorted(MACHINES))}; "
-            yield Finding(f"{path}.profile", f"{message}describe another machine in {path}.machine instead")
+            changes = (put(f"{path}.profile", near[0]),) if near else ()
+            yield Finding(f"{path}.profile", f"{message}describe another machine in {path}.machine instead", changes)
 
 
 def _invalid(subject: Subject) -> Iterable[Finding]:
     for path, group in _groups(subject.env):
         if group.profile and group.machine:
-            yield Finding(f"{path}.machine", f"the catalog knows {group.profile[:60]}; remove machine or profile")
+            message = f"the catalog knows {group.profile[:60]}; remove machine or profile"
+            yield Finding(f"{path}.machine", message, (remove(f"{path}.machine"),))
         for field, message in _faults(group):
             yield Finding(f"{path}.machine.{field}", message)
 
@@ -78,16 +83,18 @@ def _differs(subject: Subject) -> Iterable[Finding]:
         source = f"profile {machine.origin}" if group.profile else "machine"
         for field, got, has in _figures(group, machine):
             if got != has:
-                yield Finding(f"{path}.{field}", f"got {got}, but {source} has {has}; write {has} or correct {source}")
+                message = f"got {got}, but {source} has {has}; write {has} or correct {source}"
+                yield Finding(f"{path}.{field}", message, (put(f"{path}.{field}", has),))
         missing = [hca for hca in group.hcas if hca not in machine.hca_slots]
         if missing:
             known = ", ".join(machine.hca_slots) or "none"
             message = f"{', '.join(missing)}: not in {source}, which has {known}; name those or correct {source}"
-            yield Finding(f"{path}.hcas", message)
+            yield Finding(f"{path}.hcas", message, (put(f"{path}.hcas", list(machine.hca_slots)),))
         row = MACHINES.get(group.profile or "")
         if row and group.accelerator and group.accelerator not in row.accelerators:
             allowed = " or ".join(row.accelerators)
-            yield Finding(f"{path}.accelerator", f"got {group.accelerator}, but {source} comes with {allowed}")
+            message = f"got {group.accelerator}, but {source} comes with {allowed}"
+            yield Finding(f"{path}.accelerator", message, (put(f"{path}.accelerator", row.accelerators[0]),))
 
 
 def _figures(group: HostGroup, machine: Machine) -> tuple[tuple[str, int, int], ...]:
@@ -103,15 +110,24 @@ def _far(subject: Subject) -> Iterable[Finding]:
         machine = machine_of(group)
         if not machine.known:
             continue
-        places = machine.hca_slots
-        far = [
-            f"GPU {rank.gpu} to {rank.hca}"
-            for rank in numa_plan(group).ranks
-            if rank.hca and machine.socket_of(places[rank.hca].numa_node) != machine.socket_of(rank.numa_node)
-        ]
+        far = _crossing(machine, group.hcas)
         if far:
-            message = f"{', '.join(far)}: the fabric's traffic of these GPUs crosses between sockets"
-            yield Finding(f"{path}.hcas", f"{message}; list an HCA of each GPU's socket")
+            named = ", ".join(f"GPU {gpu} to {hca}" for gpu, hca in far.items())
+            message = f"{named}: the fabric's traffic of these GPUs crosses between sockets"
+            changes = (
+                () if _crossing(machine, tuple(machine.hca_slots)) else (put(f"{path}.hcas", [*machine.hca_slots]),)
+            )
+            yield Finding(f"{path}.hcas", f"{message}; list an HCA of each GPU's socket", changes)
+
+
+def _crossing(machine: Machine, hcas: tuple[str, ...]) -> dict[int, str]:
+    """{GPU: its nearest HCA} of those on different sockets."""
+    places, gpus = machine.hca_slots, machine.gpu_slots
+    return {
+        gpu: hca
+        for gpu, (hca, _) in nearest_hca(machine, hcas).items()
+        if machine.socket_of(places[hca].numa_node) != machine.socket_of(gpus[gpu].numa_node)
+    }
 
 
 def _no_reserved(subject: Subject) -> Iterable[Finding]:
@@ -121,7 +137,8 @@ def _no_reserved(subject: Subject) -> Iterable[Finding]:
             share = machine.cores // machine.numa_nodes
             message = f"got {group.reserved_cores}, but a NUMA node has {counted(share, 'core')}, so that none can be "
             fix = f"lower it to {share - 1} or less" if share > 1 else "correct cpus or numa_nodes"
-            yield Finding(f"{path}.reserved_cores", f"{message}kept and the kubelet pins no CPU; {fix}")
+            changes = (put(f"{path}.reserved_cores", share - 1),) if share > 1 else ()
+            yield Finding(f"{path}.reserved_cores", f"{message}kept and the kubelet pins no CPU; {fix}", changes)
 
 
 def _hosting(env: Environment) -> Iterator[tuple[str, HostGroup, Machine, PodShape, int]]:
@@ -146,7 +163,7 @@ def _policy_refuses(subject: Subject) -> Iterable[Finding]:
             f"{counted(machine.numa_nodes, 'NUMA node')}: {_why(asked, machine, pod)}; take {better}"
             f"{_more_cpus(asked, group, machine, pod)}"
         )
-        yield Finding(f"{path}.topology_policy", message)
+        yield Finding(f"{path}.topology_policy", message, (put(f"{path}.topology_policy", better),))
 
 
 def _why(policy: str, machine: Machine, pod: PodShape) -> str:
@@ -170,20 +187,41 @@ def _pod_cpus(subject: Subject) -> Iterable[Finding]:
     if serving is None or serving.cpus is None:
         return
     if serving.memory_gib is None:
-        message = "set without memory_gib; only a pod that asks for both gets CPUs to itself, add memory_gib"
-        yield Finding("serving.cpus", message)
+        message = "missing, but serving.cpus is given; only a pod that asks for both gets CPUs to itself, add it"
+        yield Finding("serving.memory_gib", message)
+    changes = tuple(put("serving.cpus", cpus) for cpus in _granted(subject.env))
     for path, group, machine, pod, pods in _hosting(subject.env):
         threads = machine.threads_per_core
         if pod.cpus % threads:
             message = f"got {pod.cpus}, but the kubelet hands out whole cores of {threads} threads on {path}"
             whole = max(threads, pod.cpus - pod.cpus % threads)
-            yield Finding("serving.cpus", f"{message} (full-pcpus-only); take {whole}")
-        kept = sum(map(len, reserved_by_node(machine, group.reserved_cores).values()))
-        most = (machine.cpus - kept) // pods // threads * threads
+            yield Finding("serving.cpus", f"{message} (full-pcpus-only); take {whole}", changes)
+        kept, most = _kept(machine, group), _most_cpus(machine, group, pods)
         if pod.cpus > most:
             message = f"{counted(pods, 'pod')} of {pod.cpus} CPUs need {pods * pod.cpus}, but a host of {path} has"
             left = f"{machine.cpus - kept} besides {kept} reserved"
-            yield Finding("serving.cpus", f"{message} {left}; take {most} at most")
+            yield Finding("serving.cpus", f"{message} {left}; take {most} at most", changes)
+
+
+def _kept(machine: Machine, group: HostGroup) -> int:
+    """CPUs of the machine that are reserved."""
+    return sum(map(len, reserved_by_node(machine, group.reserved_cores).values()))
+
+
+def _most_cpus(machine: Machine, group: HostGroup, pods: int) -> int:
+    """CPUs that each of so many pods can have, in whole cores."""
+    threads = machine.threads_per_core
+    return (machine.cpus - _kept(machine, group)) // pods // threads * threads
+
+
+def _granted(env: Environment) -> Iterator[int]:
+    """The most CPUs, no more than are asked for, that every group can give each of its pods; none where that is 0."""
+    hosting = list(_hosting(env))
+    for _, _, _, pod, _ in hosting[:1]:
+        whole = lcm(*(machine.threads_per_core for _, _, machine, _, _ in hosting))
+        most = min(pod.cpus, *(_most_cpus(machine, group, pods) for _, group, machine, _, pods in hosting))
+        if most // whole:
+            yield most // whole * whole
 
 
 def _memory(subject: Subject) -> Iterable[Finding]:
@@ -193,7 +231,11 @@ def _memory(subject: Subject) -> Iterable[Finding]:
         if huge >= group.memory_gib:
             most = int(group.memory_gib * HUGE_PAGES_A_GIB) - 1
             message = f"huge pages take {huge:g} GiB, but a host has {group.memory_gib:g} GiB"
-            yield Finding(f"{path}.hugepages_2mib", f"{message}; take fewer than {most + 1} pages, best far fewer")
+            changes = (put(f"{path}.hugepages_2mib", most),) if most >= 0 else ()
+            yield Finding(
+                f"{path}.hugepages_2mib", f"{message}; take fewer than {most + 1} pages, best far fewer", changes
+            )
+    room = tuple(put("serving.memory_gib", most) for most in _room(subject.env))
     for path, group, _, _, pods in _hosting(subject.env):
         huge = numa_plan(group).hugepages_2mib / HUGE_PAGES_A_GIB
         left = group.memory_gib - huge
@@ -202,7 +244,18 @@ def _memory(subject: Subject) -> Iterable[Finding]:
                 f"{counted(pods, 'pod')} of {serving.memory_gib} GiB need {pods * serving.memory_gib} GiB, but a host "
                 f"of {path} has {left:g} GiB besides {huge:g} GiB of huge pages; take {int(left / pods)} at most"
             )
-            yield Finding("serving.memory_gib", message)
+            yield Finding("serving.memory_gib", message, room)
+
+
+def _room(env: Environment) -> Iterator[int]:
+    """The most memory, GiB, that every group has for each of its pods besides huge pages; none where that is 0."""
+    left = [
+        int((group.memory_gib - numa_plan(group).hugepages_2mib / HUGE_PAGES_A_GIB) / pods)
+        for _, group, _, _, pods in _hosting(env)
+    ]
+    most = min((gib for gib in left if gib > 0), default=0)
+    if most:
+        yield most
 
 
 RULES = (

@@ -14,7 +14,9 @@ from fullbore.catalog.replication import (
     DATASYNC_TASK_GBPS,
     RTC_MOST_GBPS,
 )
-from fullbore.plan.checks.base import Finding, Rule, Subject
+from fullbore.config.models import Environment
+from fullbore.plan.change import Change, put, remove
+from fullbore.plan.checks.base import Finding, Rule, Subject, counted
 from fullbore.plan.fit import GIB
 from fullbore.plan.model import CopyPlan, RecoveryPlan, Term
 from fullbore.plan.recovery import copied_data, recovery_plan
@@ -29,15 +31,16 @@ def _schedule(subject: Subject) -> Iterable[Finding]:
     try:
         gap = shortest_gap_s(given.schedule)
     except ScheduleError as error:
-        yield Finding(
-            "replication.schedule", f"{error}; allowed cron(MINUTE HOUR DAY MONTH WEEKDAY YEAR) or rate(N hours)"
-        )
+        message = f"{error}; allowed cron(MINUTE HOUR DAY MONTH WEEKDAY YEAR) or rate(N hours)"
+        yield Finding("replication.schedule", message, (HOURLY,))
         return
     if gap < DATASYNC_SHORTEST_GAP_S:
         message = f"runs every {gap // 60} minutes, but DataSync runs at most hourly; allowed rate(1 hour) or longer"
-        yield Finding("replication.schedule", message)
+        yield Finding("replication.schedule", message, (HOURLY,))
 
 
+HOURLY = put("replication.schedule", "rate(1 hour)")
+"""As often as DataSync runs."""
 REPLICATION_NEEDS = {
     "smb": {"user": "the user of the share", "password": "the user's password, as a Pulumi secret"},
     "nfs": {},
@@ -64,13 +67,18 @@ def _rpo(subject: Subject) -> Iterable[Finding]:
     plan = recovery_plan(subject.env)
     for copy in plan.copies if plan else ():
         if copy.method == "datasync" and copy.rpo_s < DATASYNC_SHORTEST_GAP_S:
-            yield Finding(copy.path, _too_soon_for_a_schedule(copy))
+            yield Finding(copy.path, _too_soon_for_a_schedule(copy), (_reachable(copy),))
         elif copy.worst_s > copy.rpo_s:
             message = (
                 f"got {copy.rpo_s} s, but at worst the newest copy of {copy.data} is {ceil(copy.worst_s)} s old "
                 f"({_sum(copy.terms)}); allowed that or more"
             )
-            yield Finding(copy.path, f"{message}, or {_FASTER[copy.method]}")
+            yield Finding(copy.path, f"{message}, or {_FASTER[copy.method]}", (_reachable(copy),))
+
+
+def _reachable(copy: CopyPlan) -> Change:
+    """The RPO that the copy has."""
+    return put(copy.path, max(ceil(copy.worst_s), DATASYNC_SHORTEST_GAP_S if copy.method == "datasync" else 0))
 
 
 def _too_soon_for_a_schedule(copy: CopyPlan) -> str:
@@ -103,7 +111,8 @@ def _rto(subject: Subject) -> Iterable[Finding]:
             "allowed that or more"
         )
         slowest = max(plan.start, key=lambda term: term.worst_s)
-        yield Finding("standby.rto_s", f"{message}, or shorten the {slowest.name}{_hint(plan)}")
+        reached = put("standby.rto_s", ceil(plan.worst_s))
+        yield Finding("standby.rto_s", f"{message}, or shorten the {slowest.name}{_hint(plan)}", (reached,))
 
 
 def _hint(plan: RecoveryPlan) -> str:
@@ -127,12 +136,38 @@ def _overrun(subject: Subject) -> Iterable[Finding]:
     plan = recovery_plan(subject.env)
     for copy in plan.copies if plan else ():
         if copy.gap_s and copy.run_s > copy.gap_s:
+            rarer = _rarer(subject.env, copy)
             message = (
                 f"a run copies {copy.data} in {copy.run_s:.0f} s at worst, but runs are {copy.gap_s:.0f} s apart, so "
-                "that it falls ever further behind; run less often, over a faster link, or copy less"
+                f"that it falls ever further behind; run less often{f' ({rarer})' if rarer else ''}, over a faster "
+                "link, or copy less"
             )
             where = "replication.schedule" if copy.method == "datasync" else f"recovery.data.{copy.data}.every_hours"
-            yield Finding(where, message)
+            yield Finding(where, message, (rarer,) if rarer else ())
+
+
+def _rarer(env: Environment, copy: CopyPlan) -> Change | None:
+    """A schedule whose runs end before the next ones begin: what changes in between is more then, too."""
+    hours = ceil(copy.run_s / 3600)
+    for many in (hours, 2 * hours, 4 * hours, 8 * hours):
+        after, change = _every(env, copy, many)
+        plan = recovery_plan(after)
+        if plan and all(other.run_s <= other.gap_s for other in plan.copies if other.data == copy.data):
+            return change
+    return None
+
+
+def _every(env: Environment, copy: CopyPlan, hours: int) -> tuple[Environment, Change]:
+    """The environment with the copy made every so many hours, and the change that makes it so."""
+    if copy.method == "datasync":
+        schedule = f"rate({counted(hours, 'hour')})"
+        replication = env.replication and env.replication.model_copy(update={"schedule": schedule})
+        return env.model_copy(update={"replication": replication}), put("replication.schedule", schedule)
+    given = env.recovery.data if env.recovery else {}
+    update = {"every_hours": hours}
+    data = {name: one.model_copy(update=update) if name == copy.data else one for name, one in given.items()}
+    recovery = env.recovery and env.recovery.model_copy(update={"data": data})
+    return env.model_copy(update={"recovery": recovery}), put(f"recovery.data.{copy.data}.every_hours", hours)
 
 
 def _unused_figure(subject: Subject) -> Iterable[Finding]:
@@ -155,7 +190,8 @@ def _unused_figure(subject: Subject) -> Iterable[Finding]:
     }
     for field, (used, why) in needs.items():
         if not used and getattr(given, field) is not None:
-            yield Finding(f"recovery.{field}", f"given, but {why}; remove it, or correct what it belongs to")
+            message = f"given, but {why}; remove it, or correct what it belongs to"
+            yield Finding(f"recovery.{field}", message, (remove(f"recovery.{field}"),))
 
 
 def _rate(subject: Subject) -> Iterable[Finding]:
@@ -178,10 +214,12 @@ def _method(subject: Subject) -> Iterable[Finding]:
             yield Finding(path, "got datasync, but there is no replication; add replication or choose another method")
         if data.method == "s3-rtc" and env.replication and env.replication.source != "s3":
             message = f"got s3-rtc, which copies from S3 to S3, but replication.source is {env.replication.source}"
-            yield Finding(path, f"{message}; keep the data in S3 or choose another method")
+            fix = put(path, "datasync")
+            yield Finding(path, f"{message}; keep the data in S3 or choose another method, e.g. datasync", (fix,))
         if (data.method == "backup") != (data.every_hours is not None):
             message = f"must be given with method backup and no other; got {data.every_hours} with {data.method}"
-            yield Finding(f"recovery.data.{name}.every_hours", message)
+            where = f"recovery.data.{name}.every_hours"
+            yield Finding(where, message, (remove(where),) if data.every_hours is not None else ())
         if data.method == "block-sync" and env.recovery and env.recovery.distance_km is None:
             message = "missing; each write waits for the other side, give the length of the fibre"
             yield Finding("recovery.distance_km", message)
@@ -191,7 +229,8 @@ def _agents(subject: Subject) -> Iterable[Finding]:
     replication = subject.env.replication
     if replication and len(replication.agent_arns) > DATASYNC_MOST_AGENTS:
         message = f"got {len(replication.agent_arns)}, allowed at most {DATASYNC_MOST_AGENTS} for one location"
-        yield Finding("replication.agent_arns", f"{message}; one fills {DATASYNC_TASK_GBPS:g} Gbit/s")
+        fewer = put("replication.agent_arns", list(replication.agent_arns[:DATASYNC_MOST_AGENTS]))
+        yield Finding("replication.agent_arns", f"{message}; one fills {DATASYNC_TASK_GBPS:g} Gbit/s", (fewer,))
 
 
 def _files(subject: Subject) -> Iterable[Finding]:

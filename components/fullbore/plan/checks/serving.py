@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fullbore.plan.change import put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject, counted
 from fullbore.plan.fit import Layout
 from fullbore.plan.pools import cloud_pools, layout_of, site_pools
+
+LAYOUT = ("tensor_parallel", "pipeline_parallel", "data_parallel", "expert_parallel")
 
 
 def span(subject: Subject) -> Iterable[Finding]:
@@ -17,7 +20,9 @@ def span(subject: Subject) -> Iterable[Finding]:
     most = max(pool.gpus_per_machine for pool in pools)
     if layout.gpus > most:
         message = f"{_product(layout)} needs {layout.gpus} GPUs in one host, but the largest host has {most}"
-        yield Finding("serving.tensor_parallel", f"{message}; lower tensor_parallel or pipeline_parallel")
+        fix = "; lower tensor_parallel or pipeline_parallel, or leave the layout out, so that one is chosen"
+        chosen = tuple(remove(f"serving.{field}") for field in LAYOUT)
+        yield Finding("serving.tensor_parallel", message + fix, chosen)
 
 
 def enough(subject: Subject) -> Iterable[Finding]:
@@ -35,7 +40,7 @@ def enough(subject: Subject) -> Iterable[Finding]:
             f"{counted(hosts, 'host')} with {counted(have, 'GPU')} can hold {counted(room, 'replica')}, but replicas "
             f"{serving.replicas} x {_product(layout)} needs {serving.replicas * gpus}; add a host or lower replicas"
         )
-        yield Finding("serving.replicas", message)
+        yield Finding("serving.replicas", message, (put("serving.replicas", room),))
 
 
 def standby_room(subject: Subject) -> Iterable[Finding]:
@@ -49,7 +54,7 @@ def standby_room(subject: Subject) -> Iterable[Finding]:
             f"got {standby.replicas} of {counted(gpus, 'GPU')} each, but the cloud's node groups have room for {room} "
             "at max_nodes; raise max_nodes of a node group or lower replicas"
         )
-        yield Finding("standby.replicas", message)
+        yield Finding("standby.replicas", message, (put("standby.replicas", room),) if room else ())
 
 
 def _product(layout: Layout) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from fullbore.config.models import Host, HostGroup
+from fullbore.plan.change import put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject, counted
 
 
@@ -77,7 +78,8 @@ def _gpu_fields(subject: Subject) -> Iterable[Finding]:
         if group.kind == "gpu" and group.gpus_per_host == 0:
             yield Finding(f"{path}.gpus_per_host", "got 0, allowed 1 or more in a group of kind gpu")
         if group.kind == "storage" and (group.accelerator or group.gpus_per_host):
-            yield Finding(f"{path}.kind", "got storage, but the group names GPUs; make it gpu or remove them")
+            message = "got storage, but the group names GPUs; make it gpu or remove them"
+            yield Finding(f"{path}.kind", message, (remove(f"{path}.accelerator"), remove(f"{path}.gpus_per_host")))
 
 
 def _max_failures(subject: Subject) -> Iterable[Finding]:
@@ -89,7 +91,7 @@ def _max_failures(subject: Subject) -> Iterable[Finding]:
             f"got {site.max_failures}, but the largest group has {counted(hosts, 'host')}: all could fail unseen; "
             f"allowed at most {hosts - 1}"
         )
-        yield Finding("site.max_failures", message)
+        yield Finding("site.max_failures", message, (put("site.max_failures", hosts - 1),))
 
 
 def _sandbox_hosts(subject: Subject) -> Iterable[Finding]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 from fullbore.catalog.countries import REGION_COUNTRY
 from fullbore.config.paths import dotted
 from fullbore.config.sovereignty import Sovereignty
+from fullbore.plan.change import Change, put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject
 from fullbore.plan.model import DataFlow
 from fullbore.plan.recovery import copied_data
@@ -40,8 +42,14 @@ def _regions(subject: Subject) -> Iterable[Finding]:
     for name, rule in given.classes.items() if given else ():
         for index, region in enumerate(rule.regions):
             if region not in REGION_COUNTRY:
-                message = f"got {region[:60]}, which is no region of the catalog; correct its name"
-                yield Finding(f"sovereignty.classes.{name}.regions[{index}]", message)
+                near = get_close_matches(region, REGION_COUNTRY, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                named = [*rule.regions[:index], *near, *rule.regions[index + 1 :]]
+                yield Finding(
+                    f"sovereignty.classes.{name}.regions[{index}]",
+                    f"got {region[:60]}, which is no region of the catalog; correct its name{hint}",
+                    (put(f"sovereignty.classes.{name}.regions", named),) if near else (),
+                )
 
 
 def _unused(subject: Subject) -> Iterable[Finding]:
@@ -52,11 +60,13 @@ def _unused(subject: Subject) -> Iterable[Finding]:
     used = {place_of(given, flow.to) for flow in data_flows(subject.env)}
     for name in given.places:
         if name not in used:
-            yield Finding(dotted(("sovereignty", "places", name)), "no data goes there; correct the name or remove it")
+            where = ("sovereignty", "places", name)
+            gone = Change(path=where, value=None)
+            yield Finding(dotted(where), "no data goes there; correct the name or remove it", (gone,))
     mirrored = any(data.method == "block-sync" for data in copied_data(subject.env).values())
     if given.mirror_country and not mirrored:
         message = "given, but nothing is copied by block-sync; remove it"
-        yield Finding("sovereignty.mirror_country", message)
+        yield Finding("sovereignty.mirror_country", message, (remove("sovereignty.mirror_country"),))
 
 
 RULES = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from posixpath import normpath
 
+from fullbore.plan.change import remove
 from fullbore.plan.checks.base import Finding, Rule, Subject
 from fullbore.plan.model import BUILDABLE
 
@@ -35,7 +36,15 @@ def _needs(subject: Subject) -> Iterable[Finding]:
             continue
         for other in needed:
             if getattr(subject.env, other) is None:
-                yield Finding(part, f"needs {other}, which is missing; add {other} or remove {part}")
+                message = f"needs {other}, which is missing; add {other} or remove {part}"
+                without = (part, *(name for name in _made_from(part) if getattr(subject.env, name) is not None))
+                yield Finding(part, message, tuple(map(remove, without)))
+
+
+def _made_from(part: str) -> list[str]:
+    """Parts that cannot be without this one."""
+    direct = [name for name, needed in NEEDS.items() if part in needed]
+    return list(dict.fromkeys(name for one in direct for name in (one, *_made_from(one))))
 
 
 def _real(subject: Subject) -> Iterable[Finding]:

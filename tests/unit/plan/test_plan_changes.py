@@ -1,0 +1,84 @@
+"""Every rule that says what to do: what it says, done, removes what it found. And the rules that cannot say it."""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from proposed_changes import assert_changes_help, findings
+
+from config_mutations import bases, change_of, changed
+from fullbore.config import ConfigError, parse
+from fullbore.config.yaml_text import read_mapping
+from fullbore.plan.checks import RULES
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "plan"
+
+WITHOUT = {
+    "real-field-missing": "an address, a name or a file that only a person knows",
+    "image-unpinned": "the digest that CI built",
+    "image-unbuildable": "the digest that was built elsewhere",
+    "standby-kubeconfig": "a file that is written first",
+    "kubeconfig-shared": "the other cluster's file",
+    "base-by-tag": "the digest of the image",
+    "host-key-missing": "the host's key, compared at its console",
+    "host-address-missing": "the host's address",
+    "host-address-outside-site": "the host's address",
+    "host-twice": "which of the two machines it is",
+    "sandbox-host-missing": "what runs is changed, not what is written",
+    "hub-config-unusable": "the model's own file",
+    "region-partition": "a region that the data may go to",
+    "data-leaves": "another place, or leave to let the data go there",
+    "price-unknown": "the price",
+    "refresh-incomplete": "the day of purchase, or the years",
+    "architecture-unsupported": "another kind of GPU",
+    "capacity-block-unnamed": "the id of what was bought",
+    "capacity-block-size": "another block that was bought",
+    "replication-incomplete": "credentials, or an agent's ARN",
+    "recovery-figure-missing": "figures to be measured",
+    "replication-too-slow": "less data, or another way to copy it",
+    "datasync-files": "fewer files",
+    "datasync-agents-few": "ARNs of more agents",
+    "standby-without-replication": "where the weights are copied from",
+    "state-backend": "where the state is to be kept",
+    "state-inside-site": "where the state is to be kept",
+    "versions-unlisted": "nothing is known of the release",
+}
+"""{rule: what it would take, and the plan cannot know}."""
+
+
+@cache
+def proposing() -> frozenset[str]:
+    """Rules that propose a change in some fixture."""
+    found = (
+        findings(parse(read_mapping(folder / "in.yaml"), folder)) for folder in FIXTURES.iterdir() if folder.is_dir()
+    )
+    return frozenset(rule for case in found for rule, finding in case if finding.changes)
+
+
+def test_a_rule_proposes_a_change_or_says_what_it_would_take() -> None:
+    assert proposing() | set(WITHOUT) == {rule.id for rule in RULES}
+    assert not proposing() & set(WITHOUT)
+
+
+@pytest.mark.parametrize("case", sorted(path.name for path in FIXTURES.iterdir()))
+def test_a_change_that_a_fixture_gets_removes_its_finding(case: str) -> None:
+    assert_changes_help(read_mapping(FIXTURES / case / "in.yaml"), FIXTURES / case)
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=3))
+def test_a_change_that_is_proposed_for_any_environment_removes_its_finding(seeds: list[int]) -> None:
+    """Environments that were valid, with one to three things changed at random: by mistake, or on purpose."""
+    first = change_of(seeds[0])
+    env = changed(bases()[first.base], first)
+    for seed in seeds[1:]:
+        try:
+            env = changed(env, change_of(seed))
+        except (AttributeError, IndexError, KeyError, TypeError):
+            continue  # a place that this environment does not have
+    try:
+        parse(env)
+    except ConfigError:
+        return
+    assert_changes_help(env)
