@@ -6,6 +6,7 @@ The source of each is in its function. An arrangement that AWS recommends breaks
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from fullbore.catalog.instances import INSTANCES
 from fullbore.catalog.shapes import SHAPES
@@ -167,20 +168,60 @@ def _zone_of_reservation(subject: Subject) -> Iterable[Finding]:
             yield Finding(_path(name, "zones"), message, (_set(name, "zones", [reservation.zone]),))
 
 
-def _reservation_small(subject: Subject) -> Iterable[Finding]:
-    """A launch that names a reservation fails when it is full (EC2 user guide, targeted reservations)."""
+@dataclass(frozen=True)
+class _Taken:
+    """What the node groups of one reservation may take of it, and the first of them."""
+
+    name: str
+    group: NodeGroup
+    others: tuple[str, ...]
+    most: int
+    id: str
+    holds: int
+    said_by: str
+    """Path of the field that says what it holds; of several that differ, of the fewest."""
+
+    def told(self) -> str:
+        others = f", with {', '.join(self.others)}" if self.others else ""
+        return f"got {counted(self.most, 'node')} at most{others}, but {self.id} holds {self.holds} ({self.said_by})"
+
+    def raised(self) -> tuple[Change, ...]:
+        """All that is held for the group that uses it alone."""
+        alone = not self.others and asked_nodes(self.group) <= self.holds
+        return (_set(self.name, "max_nodes", self.holds),) if alone else ()
+
+
+def _taken(subject: Subject) -> Iterator[_Taken]:
     users: dict[str, list[tuple[str, NodeGroup, Reservation]]] = {}
     for _, name, group, reservation in _reserved(subject):
         users.setdefault(reservation.id, []).append((name, group, reservation))
     for found in users.values():
-        total, holds = sum(group.max_nodes for _, group, _ in found), min(held.nodes for *_, held in found)
-        if total <= holds:
-            continue
-        name, group, reservation = found[0]
-        others = f", with {', '.join(other for other, *_ in found[1:])}" if len(found) > 1 else ""
-        message = f"got {total} nodes at most{others}, but {reservation.id} holds {holds}; allowed at most that"
-        alone = len(found) == 1 and asked_nodes(group) <= holds
-        yield Finding(_path(name, "max_nodes"), message, (_set(name, "max_nodes", holds),) if alone else ())
+        name, group, _ = found[0]
+        least, _, said = min(found, key=lambda one: one[2].nodes)
+        yield _Taken(
+            name=name,
+            group=group,
+            others=tuple(other for other, *_ in found[1:]),
+            most=sum(group.max_nodes for _, group, _ in found),
+            id=said.id,
+            holds=said.nodes,
+            said_by=_path(least, "reservation.nodes"),
+        )
+
+
+def _reservation_small(subject: Subject) -> Iterable[Finding]:
+    """A launch that names a reservation fails when it is full (EC2 user guide, targeted reservations)."""
+    for taken in _taken(subject):
+        if taken.most > taken.holds:
+            yield Finding(_path(taken.name, "max_nodes"), f"{taken.told()}; allowed at most that", taken.raised())
+
+
+def _reservation_idle(subject: Subject) -> Iterable[Finding]:
+    """EC2 user guide, "Capacity Reservation pricing and billing": charged whether instances run in it or not."""
+    for taken in _taken(subject):
+        if taken.most < taken.holds:
+            message = f"{taken.told()}, which are paid for in any case; raise max_nodes or reserve fewer"
+            yield Finding(_path(taken.name, "max_nodes"), message, taken.raised())
 
 
 def _block_size(subject: Subject) -> Iterable[Finding]:
@@ -263,6 +304,12 @@ RULES = (
         severity="error",
         summary="a reservation holds fewer instances than its node groups may take",
         find=_reservation_small,
+    ),
+    Rule(
+        id="reservation-idle",
+        severity="warning",
+        summary="a reservation holds more instances than its node groups may take",
+        find=_reservation_idle,
     ),
     Rule(id="zone-unknown", severity="error", summary="a zone has no subnet in the VPC", find=_zones_known),
     Rule(
