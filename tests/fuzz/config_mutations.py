@@ -1,12 +1,14 @@
 """Random changes of valid environments, and what must come of each.
 
-A change is seen where it was made: its path is among the problems, or the plan is another one, or the environment is
-the same as before in meaning (a default written out). Whatever else happens is a defect, as is an exception.
+A change is seen where it was made: its path is among the problems that came or went, or the plan is another one, or it
+is told by what `fullbore explain` shows, or the environment is the same as before in meaning (a default written out, an
+entry for what nothing uses). Whatever else happens is a defect, as is an exception.
 """
 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -16,9 +18,13 @@ from typing import Any
 import yaml
 
 from fullbore.config import KEY, ConfigError, Environment, parse
+from fullbore.config.fabric import DscpPriority
+from fullbore.config.models import Quotas, Site
 from fullbore.config.paths import dotted
 from fullbore.config.yaml_text import read_mapping
 from fullbore.plan import Plan, make_plan
+from fullbore.plan.capacity import QuotaUse, quota_uses
+from fullbore.plan.fabric import host_queues, landings, switch_queues
 from fullbore.problems import Problem
 from fullbore.report.explain import Section, explain
 
@@ -59,10 +65,6 @@ class Outcome:
     def shown(self) -> tuple[Section, ...]:
         """What `fullbore explain` tells."""
         return explain(self.environment, self.plan) if self.environment and self.plan else ()
-
-    def same_plan(self, other: Outcome) -> bool:
-        """True where neither the plan nor what is told of it differs."""
-        return self.plan == other.plan and self.shown == other.shown
 
 
 @cache
@@ -236,7 +238,7 @@ def _replaced(value: Any, key: Any, new: Any) -> Any:
 
 
 def verdict(change: Change) -> str:
-    """What came of a change: problem, plan or meaning; anything else is a defect, said in words."""
+    """What came of a change: problem, plan, shown or meaning; anything else is a defect, said in words."""
     try:
         before = base_outcome(change.base)
         after = outcome_of(changed(bases()[change.base], change))
@@ -244,27 +246,45 @@ def verdict(change: Change) -> str:
         return f"raised {type(error).__name__}: {error}"
     if any(_told(problem, change) for problem in after.problems ^ before.problems):
         return "problem"
-    if any(_unused(problem, change) for problem in after.problems | before.problems):
+    if any(_unused(problem, change) for problem in after.problems & before.problems):
         return "problem"
-    if after.environment is None:
+    if after.environment is None or before.environment is None:
         return f"refused elsewhere: {sorted(map(str, after.problems))[:2]}"
-    if not after.same_plan(before):
+    if after.plan != before.plan:
         return "plan"
-    if after.environment == before.environment or _fact(change) or _alive(change):
+    if after.shown != before.shown:
+        return "shown"
+    if after.environment == before.environment or _means(after.environment) == _means(before.environment):
         return "meaning"
-    return "no effect, and no reason why"
+    return "meaning" if _alive(change) else "no effect, and no reason why"
 
 
-FACTS: tuple[Path_, ...] = (("cloud", "quotas"), ("site", "switch", "dscp_to_priority"))
-"""What is true of the account or the switch, whether or not anything is planned that it concerns."""
+def _means(env: Environment) -> Environment:
+    """The environment without what nothing in it uses: quotas that are not reached, or of what is not bought, and the
+    priorities of marks that no packet has."""
+    uses = {use.name: use for use in quota_uses(env.cloud)} if env.cloud else {}
+    given = dict(env.cloud.quotas) if env.cloud else {}
+    reached = {name: limit for name, limit in given.items() if name in uses and _short(limit, uses[name])}
+    cloud = env.cloud.model_copy(update={"quotas": Quotas(**reached)}) if env.cloud else None
+    return env.model_copy(update={"cloud": cloud, "site": _marked(env.site) if env.site else None})
 
 
-def _fact(change: Change) -> bool:
-    return any(change.path[: len(fact)] == fact for fact in FACTS)
+def _short(limit: int | None, use: QuotaUse) -> bool:
+    return limit is not None and limit < use.most
+
+
+def _marked(site: Site) -> Site:
+    """The site whose switch maps only marks that are in use and that it would not map so anyway."""
+    hosts, queues, switch = host_queues(site), switch_queues(site), site.switch
+    if hosts is None or queues is None or switch is None:
+        return site
+    used = sorted({landing.dscp for landing in landings(site)} | {hosts.dscp, hosts.cnp_dscp})
+    kept = [DscpPriority(dscp=dscp, priority=queues.priority(dscp)) for dscp in used]
+    return site.model_copy(update={"switch": switch.model_copy(update={"dscp_to_priority": tuple(kept)})})
 
 
 def _alive(change: Change) -> bool:
-    """True where another value at the same place makes another plan or another problem: then this one means the same
+    """True where another value at the same place makes another plan or a problem there: then this one means the same
     as what it replaces (what a field is taken for when it is left out, or a setting that the profile has anyway)."""
     before = base_outcome(change.base)
     name = next((part for part in reversed(change.path) if isinstance(part, str)), "")
@@ -273,8 +293,10 @@ def _alive(change: Change) -> bool:
     samples = _samples(_node_at(change.path))
     values = [*_choices(change.path), *samples, *seen, *items, 1, 2, 3, 64, 0.5, "other", {"vm.other": 1}, [], {}]
     for value in values:
-        after = outcome_of(changed(bases()[change.base], Change(change.base, "set", change.path, value)))
-        if after.environment and (after.problems != before.problems or not after.same_plan(before)):
+        other = Change(change.base, "set", change.path, value)
+        after = outcome_of(changed(bases()[change.base], other))
+        told = any(_told(problem, other) for problem in after.problems ^ before.problems)
+        if after.environment and (told or after.plan != before.plan):
             return True
     return False
 
@@ -307,18 +329,32 @@ def _choices(path: Path_) -> list[Any]:
 
 
 def _told(problem: Problem, change: Change) -> bool:
-    """True where the problem names the place of the change, one around it, or one within it."""
-    own = [dotted(change.path)]
+    """True where the problem names the place of the change, one within it, or the mapping or list that it is in."""
+    paths = [change.path]
     if change.kind == "rename":
-        own.append(dotted((*change.path[:-1], str(change.value))))
-    return any(_related(problem.path, path) or f"{path} " in f"{problem.message} " for path in own)
+        paths.append((*change.path[:-1], str(change.value)))
+    named = [dotted(path) for path in paths]
+    inside = any(_within(problem.path, path) or _mentions(problem.message, path) for path in named)
+    return inside or problem.path in {dotted(outer) for path in paths for outer in _around(path)}
+
+
+def _mentions(message: str, path: str) -> bool:
+    return re.search(rf"(?<![\w.]){re.escape(path)}(?!\.?\w|\[)", message) is not None
+
+
+def _around(path: Path_) -> Iterator[Path_]:
+    """The mapping or list that holds the place, and where that stands in a list, the list."""
+    outer = path[:-1]
+    yield outer
+    while outer and isinstance(outer[-1], int):
+        outer = outer[:-1]
+        yield outer
 
 
 def _unused(problem: Problem, change: Change) -> bool:
-    """True where the place of the change, what it is within, or what is within it is told to be of no use."""
-    return problem.rule.endswith("-unused") and _related(problem.path, dotted(change.path))
+    """True where what is changed, or what it is in, was told to be of no use and still is."""
+    return problem.rule.endswith("-unused") and _within(dotted(change.path), problem.path)
 
 
-def _related(one: str, other: str) -> bool:
-    short, long = sorted((one, other), key=len)
-    return long == short or (long.startswith(short) and long[len(short)] in ".[")
+def _within(inner: str, outer: str) -> bool:
+    return inner == outer or (inner.startswith(outer) and inner[len(outer)] in ".[")

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from config_mutations import Change, change_of, verdict
 
-GOOD = ("problem", "plan", "meaning")
+GOOD = ("problem", "plan", "shown", "meaning")
 FAILED = Path(__file__).with_name("config-failed.json")
 LOG = Path(__file__).resolve().parents[2] / ".campaign" / "fuzz-config.json"
 EVERY = 500
