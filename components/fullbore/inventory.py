@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 
-from fullbore.plan.hosts import document_text
+from fullbore.plan.hosts import HostContent, content_of
 from fullbore.plan.model import GroupPlan, HostPlan, SitePlan
 
 
@@ -42,17 +42,17 @@ def _hostvars(site: SitePlan, group: GroupPlan, host: HostPlan) -> dict[str, obj
         "ansible_ssh_private_key_file": site.ssh_private_key_file,
         "ansible_ssh_common_args": ssh_args(host.host_key),
         "ansible_python_interpreter": "/usr/bin/python3",
-        **role_variables(group, host),
+        **role_variables(group, content_of(group, host)),
     }
 
 
-def role_variables(group: GroupPlan, host: HostPlan) -> dict[str, object]:
+def role_variables(group: GroupPlan, content: HostContent) -> dict[str, object]:
     """What the roles read of the plan, however the host is reached."""
-    settings = [{"id": s.id, "role": s.role, "want": s.want, "reboot": s.reboot} for s in host.settings]
+    settings = [{"id": s.id, "role": s.role, "want": s.want, "reboot": s.reboot} for s in content.settings]
     return {
         "fullbore_settings": settings,
         "fullbore_roles": list(group.roles),
-        "fullbore_document_text": document_text(host.document),
+        "fullbore_document_text": content.document_text,
     }
 
 

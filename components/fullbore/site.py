@@ -10,6 +10,7 @@ import pulumi
 
 from fullbore._component import Component
 from fullbore.inventory import role_variables
+from fullbore.plan.hosts import content_of
 from fullbore.plan.model import GroupPlan, HostPlan, SitePlan
 from fullbore.provider.resources import Host, HostGroup
 
@@ -59,13 +60,14 @@ class Site(Component):
 
 
 def _host(group: GroupPlan, host: HostPlan) -> Host:
+    content = content_of(group, host)
     return {
         "address": host.address,
         "port": host.port,
         "hostKey": host.host_key,
         "serial": host.serial,
-        "settings": {setting.id: setting.want for setting in host.settings},
-        "vars": role_variables(group, host),
+        "settings": {setting.id: setting.want for setting in content.settings},
+        "vars": role_variables(group, content),
     }
 
 

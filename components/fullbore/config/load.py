@@ -30,7 +30,7 @@ def load_both(path: Path, key: str = KEY) -> tuple[Environment, Mapping[str, obj
     """The environment, and all of the stack file that it is in. Raises ConfigError."""
     raw = read_raw(path)
     document = revealed(raw)  # first: it bounds what aliases make of the file
-    problems = stack_file_problems(raw, key, stack_name(path))
+    problems = stack_file_problems(raw.content, key, stack_name(path), sealed=not raw.simple)
     try:
         environment = named(parse(environment_of(document, key), path.parent), path)
     except ConfigError as error:

@@ -26,15 +26,21 @@ TAG_BYTES = 16
 _Loc = tuple[str | int, ...]
 
 
-def stack_file_problems(raw: Mapping[object, object], key: str = KEY, stack: str | None = None) -> tuple[Problem, ...]:
-    """Problems of the file of `stack` as it was read, with its encrypted values; never repeats a value."""
-    sealed: list[tuple[_Loc, str]] = []
-    _find_sealed(raw.get("config"), ("config",), sealed)
+def stack_file_problems(
+    raw: Mapping[object, object], key: str = KEY, stack: str | None = None, *, sealed: bool = True
+) -> tuple[Problem, ...]:
+    """Problems of the file of `stack` as it was read, with its encrypted values; never repeats a value.
+
+    `sealed` is false where it is known to hold none, so that none is looked for.
+    """
+    found: list[tuple[_Loc, str]] = []
+    if sealed:
+        _find_sealed(raw.get("config"), ("config",), found)
     return (
         *_unknown_keys(raw, key),
-        *_sealed_badly(raw, sealed, stack),
-        *_sealed_needlessly(key, sealed),
-        *_in_clear(raw, key, {loc for loc, _ in sealed}, stack),
+        *_sealed_badly(raw, found, stack),
+        *_sealed_needlessly(key, found),
+        *_in_clear(raw, key, {loc for loc, _ in found}, stack),
     )
 
 

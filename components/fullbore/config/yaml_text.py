@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import yaml
 
@@ -28,6 +28,23 @@ class _Loader(_BASE):
     """A safe loader of YAML 1.2 core words that refuses a key written twice."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (PyYAML's own shape)
+    simple = False
+    """True where what was read holds neither an encrypted value nor an alias, and is no larger than allowed."""
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+        """As PyYAML's own, without its paths, which nothing here has: it is asked for every node."""
+        if kind is not yaml.ScalarNode:
+            return _MAP if kind is yaml.MappingNode else _SEQ
+        for tag, pattern in self.yaml_implicit_resolvers.get(value[:1], ()) if implicit[0] else ():
+            if pattern.match(value):
+                return tag
+        return _TEXT
+
+    def descend_resolver(self, current_node: Any, current_index: Any) -> None:
+        """Called twice for each node, to follow paths."""
+
+    def ascend_resolver(self) -> None:
+        """As above."""
 
     def construct_document(self, node: Any) -> Any:
         plain = _Plain()
@@ -38,6 +55,7 @@ class _Loader(_BASE):
         problems = tuple(_repeated(node, (), set())) if plain.doubtful else ()
         if problems:
             raise ConfigError(problems)
+        self.simple = plain.simple and not plain.doubtful
         if value is _Plain:
             return super().construct_document(node)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
         return value
@@ -51,31 +69,44 @@ class _Plain:
         """Lists and mappings by node: an alias is the same object, also one within itself."""
         self.doubtful = False
         """True where a key may be written twice: one was met again, or is no text (`1` and `"1"` are the same)."""
+        self.simple = True
+        """False where an alias or the key of an encrypted value was met, or what is nested too deep."""
+        self.nodes = 0
 
-    def value(self, node: Any) -> Any:
+    def value(self, node: Any, depth: int = 0) -> Any:
         """Raises KeyError for another tag, ValueError for a text that its tag does not take."""
         if isinstance(node, yaml.ScalarNode):
             return _SCALARS[node.tag](node.value)
         if id(node) in self.seen:
+            self.simple = False
             return self.seen[id(node)]
-        if node.tag == _TAG + "map":
-            mapping: dict[Any, Any] = {}
-            self.seen[id(node)] = mapping
-            for key, item in node.value:
-                self.doubtful = self.doubtful or key.tag != _TEXT
-                mapping[self.value(key)] = self.value(item)
-            self.doubtful = self.doubtful or len(mapping) < len(node.value)
-            return mapping
-        if node.tag != _TAG + "seq":
+        self.nodes += len(node.value)
+        self.simple = self.simple and depth <= MAX_DEPTH and self.nodes <= MAX_NODES
+        if node.tag == _MAP:
+            return self._mapping(node, depth)
+        if node.tag != _SEQ:
             raise KeyError(node.tag)
         items: list[Any] = []
         self.seen[id(node)] = items
-        items.extend(map(self.value, node.value))
+        items.extend(self.value(item, depth + 1) for item in node.value)
         return items
 
+    def _mapping(self, node: Any, depth: int) -> dict[Any, Any]:
+        mapping: dict[Any, Any] = {}
+        self.seen[id(node)] = mapping
+        for key, item in node.value:
+            self.doubtful = self.doubtful or key.tag != _TEXT
+            name = key.value if key.tag == _TEXT else self.value(key)
+            mapping[name] = self.value(item, depth + 1)
+        self.doubtful = self.doubtful or len(mapping) < len(node.value)
+        self.simple = self.simple and SECURE not in mapping
+        return mapping
 
+
+SECURE = "secure"
+"""The only key of an encrypted value."""
 _TAG = "tag:yaml.org,2002:"
-_TEXT = _TAG + "str"
+_TEXT, _MAP, _SEQ = _TAG + "str", _TAG + "map", _TAG + "seq"
 _BOOLS = {word: word.lower() == "true" for word in ("true", "True", "TRUE", "false", "False", "FALSE")}
 _SCALARS: dict[str, Callable[[str], Any]] = {
     _TEXT: str,
@@ -135,13 +166,20 @@ def _words() -> None:
 _words()
 
 
+class Raw(NamedTuple):
+    """A file's top level with encrypted values as the engine wrote them; `simple` where there are none, nor aliases."""
+
+    content: Mapping[object, object]
+    simple: bool
+
+
 def read_mapping(path: Path) -> dict[str, object]:
     """The file's top level. Raises ConfigError with the line where the text is not YAML."""
     return revealed(read_raw(path))
 
 
-def read_raw(path: Path) -> Mapping[object, object]:
-    """The file's top level with encrypted values as the engine wrote them. Raises ConfigError."""
+def read_raw(path: Path) -> Raw:
+    """Raises ConfigError."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -150,22 +188,23 @@ def read_raw(path: Path) -> Mapping[object, object]:
     return parse_raw(text)
 
 
-def parse_raw(text: str) -> Mapping[object, object]:
+def parse_raw(text: str) -> Raw:
     """A file's text as `read_raw` gives it. Raises ConfigError."""
     try:
-        value: object = yaml.load(text, Loader=_Loader)  # a subclass of the safe loader
+        loader: Any = _Loader(text)  # a subclass of the safe loader; refuses characters that YAML does not have
+        value: object = loader.get_single_data()
     except yaml.YAMLError as error:
         raise ConfigError([_syntax(_yaml_message(error))]) from error
     except (ValueError, RecursionError, TypeError, AttributeError) as error:
         raise ConfigError([_syntax(f"the text is not plain YAML: {str(error).splitlines()[0][:100]}")]) from error
     if not isinstance(value, dict):
         raise ConfigError([_syntax("the file is not a mapping; see stacks/Pulumi.local.yaml for the form")])
-    return cast("Mapping[object, object]", value)
+    return Raw(cast("Mapping[object, object]", value), loader.simple)
 
 
-def revealed(raw: Mapping[object, object]) -> dict[str, object]:
-    """A copy in which an encrypted value is an unknown secret; raises ConfigError where it has no end."""
-    return _Revealed().mapping(raw)
+def revealed(raw: Raw) -> dict[str, object]:
+    """What was read, with an unknown secret for each encrypted value; raises ConfigError where it has no end."""
+    return cast("dict[str, object]", raw.content) if raw.simple else _Revealed().mapping(raw.content)
 
 
 class _Revealed:
@@ -182,7 +221,7 @@ class _Revealed:
         if depth > MAX_DEPTH or self.nodes > MAX_NODES:
             raise ConfigError([_syntax("the file nests or repeats itself without end; write aliases out")])
         if isinstance(value, dict):
-            if list(value) == ["secure"] and isinstance(value["secure"], str):  # pyright: ignore[reportUnknownArgumentType]
+            if list(value) == [SECURE] and isinstance(value[SECURE], str):  # pyright: ignore[reportUnknownArgumentType]
                 return UNKNOWN_SECRET
             return self.mapping(value, depth)  # pyright: ignore[reportUnknownArgumentType]
         if isinstance(value, list):

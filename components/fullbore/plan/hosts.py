@@ -29,44 +29,86 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from fullbore.catalog.host_profiles import ROLES, ROWS, Row
-from fullbore.config.models import HostGroup, Site
+from fullbore.config.endpoints import Endpoints
+from fullbore.config.models import Host, HostGroup, Site
 from fullbore.plan.fabric import HostQueues, group_environment, hca_list, host_queues, system_environment
-from fullbore.plan.model import NumaPlan, Setting
+from fullbore.plan.model import GroupPlan, HostPlan, NumaPlan, Setting
 from fullbore.plan.numa import NODES_BY_DEFAULT, PodShape, numa_plan
 
 AGENT_PORT = 9101
 """TCP port on which a host's agent serves metrics."""
 DOCUMENT_VERSION = 1
 DOCUMENT_PATH = "/etc/fullbore/plan.json"
+LOOPBACK = "127.0.0.1"
+"""Stands for an address that a sandbox has not chosen yet."""
 _ITEM = {"interface": "interfaces", "hca": "hcas"}
 """What a row may be repeated for, and the group's list of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shared:
-    """What all hosts of a group have in common."""
+class HostContent:
+    """What one host must hold: settings in the order of the roles that write them, and the text of its plan file."""
 
-    group: HostGroup
-    numa: NumaPlan
-    environment: Mapping[str, Mapping[str, str]]
-    """{runtime: {variable: value}} of processes that use the fabric."""
     settings: tuple[Setting, ...]
-    """All but the plan file's own checksum, which differs by host."""
-    document: Mapping[str, object]
-    """The plan file without what differs by host."""
-    texts: Mapping[str, str]
-    """{key of the document: its value as canonical JSON}: written once a group, for sites of thousands of hosts."""
+    document_text: str
 
 
-def shared_plan(site: Site, group: HostGroup, pod: PodShape | None = None) -> Shared:
-    """Decided once a group. `pod` is the serving pod that its hosts run, where one is planned.
+def group_plans(site: Site, pod: PodShape | None = None, endpoints: Endpoints | None = None) -> tuple[GroupPlan, ...]:
+    """The groups in the order of their names. `pod` is the serving pod that hosts run, where one is planned.
 
-    `site.sysctl` wins over a profile's row, and adds the keys that no row has.
+    What groups of equal machines must hold is decided once: thousands of hosts are of few kinds. Equal machines have
+    the same NumaPlan, the very object, which `known` keeps.
     """
-    numa = numa_plan(group, pod)
+    known: dict[tuple[object, ...], _Common] = {}
+    plans: list[GroupPlan] = []
+    for name, group in sorted(site.groups.items()):
+        numa = numa_plan(group, pod)
+        kind = (group.kind, group.accelerator, group.gpus_per_host, group.interfaces, group.hcas, id(numa))
+        common = known.get(kind) or known.setdefault(kind, _common(site, group, numa))
+        plans.append(
+            GroupPlan(
+                name=name,
+                kind=group.kind,
+                rack=group.rack,
+                roles=common.roles,
+                hosts=tuple(_host(host, group.hosts[host], endpoints) for host in sorted(group.hosts)),
+                max_failures=site.max_failures,
+                settings=common.settings,
+                document={**common.document, "rack": group.rack},
+                numa=common.numa,
+                environment=common.environment,
+            )
+        )
+    return tuple(plans)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Common:
+    """What groups of equal machines have in common; the document lacks the rack."""
+
+    numa: NumaPlan
+    roles: tuple[str, ...]
+    settings: tuple[Setting, ...]
+    environment: Mapping[str, Mapping[str, str]]
+    document: Mapping[str, object]
+
+
+def _common(site: Site, group: HostGroup, numa: NumaPlan) -> _Common:
+    settings = _settings(site, group, numa)
+    environment = group_environment(site, group, numa.ranks) if group.kind == "gpu" else {}
+    return _Common(
+        numa=numa,
+        roles=roles_for(settings),
+        settings=settings,
+        environment=environment,
+        document=_document(site, group, numa, environment, settings),
+    )
+
+
+def _settings(site: Site, group: HostGroup, numa: NumaPlan) -> tuple[Setting, ...]:
+    """In the order of the roles. `site.sysctl` wins over a profile's row, and adds the keys that no row has."""
     rows = [row for row in ROWS if row.applies(group.kind, site.fabric, group.accelerator)]
-    queues = host_queues(site)
-    values = group_values(group, numa, queues)
+    values = group_values(group, numa, host_queues(site))
     settings = {s.id: s for row in rows for s in _fill(row, group, values)}
     if group.kind == "gpu":
         nccl = (Setting(id=f"nccl.{name}", role="rdma", want=want) for name, want in system_environment(site).items())
@@ -74,16 +116,17 @@ def shared_plan(site: Site, group: HostGroup, pod: PodShape | None = None) -> Sh
     for key, value in site.sysctl.items():
         row_id = f"sysctl.{key}"
         settings[row_id] = Setting(id=row_id, role="baseline", want=" ".join(str(value).split()))
-    in_order = _in_role_order(tuple(settings.values()))
-    environment = group_environment(site, group, numa.ranks) if group.kind == "gpu" else {}
-    document = _document(site, group, numa, environment, in_order)
-    return Shared(
-        group=group,
-        numa=numa,
-        environment=environment,
-        settings=in_order,
-        document=document,
-        texts={key: _canonical(value) for key, value in document.items()},
+    return tuple(sorted(settings.values(), key=lambda setting: ROLES.index(setting.role)))
+
+
+def _host(name: str, host: Host, endpoints: Endpoints | None) -> HostPlan:
+    real = endpoints.hosts.get(name) if endpoints else None
+    return HostPlan(
+        name=name,
+        serial=host.serial,
+        address=real.address if real else str(host.address or LOOPBACK),
+        port=real.port if real else host.port,
+        host_key=real.host_key if real else host.host_key or "",
     )
 
 
@@ -97,7 +140,6 @@ def _document(
     return {
         "version": DOCUMENT_VERSION,
         "site": site.name,
-        "rack": group.rack,
         "kind": group.kind,
         "agent": {"port": AGENT_PORT},
         "gpus": group.gpus_per_host,
@@ -125,41 +167,25 @@ def _fabric(site: Site, group: HostGroup, environment: Mapping[str, Mapping[str,
     }
 
 
-def settings_for(shared: Shared, host: str) -> tuple[Setting, ...]:
-    """All settings of one host, in the order of the roles that write them."""
-    plan_file = Setting(id=f"file.{DOCUMENT_PATH}", role="node_agent", want=_sha256(_text(shared, host)))
-    place = bisect_right(shared.settings, ROLES.index(plan_file.role), key=lambda setting: ROLES.index(setting.role))
-    return (*shared.settings[:place], plan_file, *shared.settings[place:])
+def content_of(group: GroupPlan, host: HostPlan) -> HostContent:
+    """What a host of the group must hold: the group's settings, and the checksum of its own plan file among them.
+
+    Shape of the file: {version, host, serial, site, rack, kind, agent: {port}, gpus, accelerator,
+    fabric: {kind, interfaces, hcas, trust, pfc, tos, environment: {runtime: {variable: value}}},
+    numa: {ranks: [{gpu, numa_node, hca, distance, cpus}], reserved_cpus, interrupts: {hca: cpus}},
+    settings: [{id, role, want, reboot}], checksum}; its agent and its boot-time units read it.
+    `trust`, `pfc` and `tos` are None where the fabric has no such thing.
+    """
+    text = document_text({**group.document, "host": host.name, "serial": host.serial})
+    plan_file = Setting(id=f"file.{DOCUMENT_PATH}", role="node_agent", want=_sha256(text))
+    place = bisect_right(group.settings, ROLES.index(plan_file.role), key=lambda setting: ROLES.index(setting.role))
+    return HostContent(settings=(*group.settings[:place], plan_file, *group.settings[place:]), document_text=text)
 
 
 def roles_for(settings: tuple[Setting, ...]) -> tuple[str, ...]:
     """The roles that write these settings, in the order that they run."""
     used = {setting.role for setting in settings}
     return tuple(role for role in ROLES if role in used)
-
-
-def document_for(shared: Shared, host: str) -> dict[str, object]:
-    """`/etc/fullbore/plan.json` of one host, without its checksum: what its agent and boot-time unit read.
-
-    Shape: {version, host, serial, site, rack, kind, agent: {port}, gpus, accelerator,
-    fabric: {kind, interfaces, hcas, trust, pfc, tos, environment: {runtime: {variable: value}}},
-    numa: {ranks: [{gpu, numa_node, hca, distance, cpus}], reserved_cpus, interrupts: {hca: cpus}},
-    settings: [{id, role, want, reboot}]}.
-    `trust`, `pfc` and `tos` are None where the fabric has no such thing.
-    """
-    return {**shared.document, "host": host, "serial": shared.group.hosts[host].serial}
-
-
-def _text(shared: Shared, host: str) -> str:
-    """`document_text` of the host's document, put together from the group's pieces."""
-    own = {"host": _canonical(host), "serial": _canonical(shared.group.hosts[host].serial)}
-    body = {**shared.texts, **own}
-    return _joined({**body, "checksum": _canonical(f"sha256:{_sha256(_joined(body))}")})
-
-
-def _joined(texts: Mapping[str, str]) -> str:
-    """Canonical JSON of an object from that of its values."""
-    return "{" + ",".join([f'"{key}":{texts[key]}' for key in sorted(texts)]) + "}"
 
 
 def document_text(document: Mapping[str, object]) -> str:
@@ -218,10 +244,6 @@ def _fill(row: Row, group: HostGroup, values: Mapping[str, str]) -> Iterator[Set
         if all(fill.values()):
             fill |= {repeated: item} if repeated else {}
             yield Setting(id=row.id.format_map(fill), role=row.role, want=row.want.format_map(fill))
-
-
-def _in_role_order(settings: tuple[Setting, ...]) -> tuple[Setting, ...]:
-    return tuple(sorted(settings, key=lambda setting: ROLES.index(setting.role)))
 
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode

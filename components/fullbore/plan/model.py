@@ -70,16 +70,13 @@ class NumaPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class HostPlan:
-    """One machine: how it is reached and every value it must hold."""
+    """One machine: how it is reached. What it must hold is its group's, but for a plan file of its own."""
 
     name: str
     serial: str
     address: str
     port: int
     host_key: str
-    settings: tuple[Setting, ...]
-    document: Mapping[str, object]
-    """`/etc/fullbore/plan.json` of this host, without its checksum."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +90,10 @@ class GroupPlan:
     hosts: tuple[HostPlan, ...]
     max_failures: int
     """Hosts that may fail without failing the update: fewer than the group has."""
+    settings: tuple[Setting, ...]
+    """Every value that each of its hosts must hold, but the checksum of the host's plan file (plan.hosts adds it)."""
+    document: Mapping[str, object]
+    """`/etc/fullbore/plan.json` of its hosts, without what differs by host and without its checksum."""
     numa: NumaPlan | None = None
     """How each machine of the group is divided."""
     environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])

@@ -5,16 +5,14 @@ from __future__ import annotations
 from fullbore.catalog.instances import INSTANCES
 from fullbore.catalog.shapes import SHAPES
 from fullbore.config.endpoints import ClusterEndpoint, Endpoints
-from fullbore.config.models import Cloud, Environment, HostGroup, Site
+from fullbore.config.models import Cloud, Environment, Site
 from fullbore.plan.capacity import asked_nodes, efa_interfaces, interface_layout, placement_of, zones_of
 from fullbore.plan.fabric import fabric_plan
-from fullbore.plan.hosts import AGENT_PORT, Shared, document_for, roles_for, settings_for, shared_plan
+from fullbore.plan.hosts import AGENT_PORT, LOOPBACK, group_plans
 from fullbore.plan.model import (
     CloudPlan,
     ClusterPlan,
     GatewayPlan,
-    GroupPlan,
-    HostPlan,
     ImagePlan,
     MonitoringPlan,
     NodeGroupPlan,
@@ -27,14 +25,12 @@ from fullbore.plan.model import (
     VersionsPlan,
 )
 from fullbore.plan.network import zone_subnet
-from fullbore.plan.numa import PodShape, planned_pod
+from fullbore.plan.numa import planned_pod
 from fullbore.plan.serving import standby_pool
 
 GATEWAY_PORT = 8080
 PROMETHEUS_PORT = 9090
 ALERTMANAGER_PORT = 9093
-LOOPBACK = "127.0.0.1"
-"""Stands for an address that a sandbox has not chosen yet."""
 SERVICE_SUFFIX = "svc.cluster.local"
 PRIORITY_CLASSES = {"fullbore-serving": 100_000, "fullbore-batch": 1_000}
 SITE_QUEUE = "serving"
@@ -48,38 +44,9 @@ def site_plan(env: Environment, site: Site, endpoints: Endpoints | None) -> Site
         name=site.name,
         ssh_user=ssh.user if ssh else site.ssh.user,
         ssh_private_key_file=ssh.private_key_file if ssh else site.ssh.private_key_file or "",
-        groups=tuple(_group(site, name, site.groups[name], endpoints, pod) for name in sorted(site.groups)),
+        groups=group_plans(site, pod, endpoints),
         agent_port=AGENT_PORT,
         fabric=fabric_plan(env, site),
-    )
-
-
-def _group(site: Site, name: str, group: HostGroup, endpoints: Endpoints | None, pod: PodShape | None) -> GroupPlan:
-    shared = shared_plan(site, group, pod)
-    hosts = tuple(_host(shared, host, endpoints) for host in sorted(group.hosts))
-    return GroupPlan(
-        name=name,
-        kind=group.kind,
-        rack=group.rack,
-        roles=roles_for(hosts[0].settings),
-        hosts=hosts,
-        max_failures=site.max_failures,
-        numa=shared.numa,
-        environment=shared.environment,
-    )
-
-
-def _host(shared: Shared, name: str, endpoints: Endpoints | None) -> HostPlan:
-    host = shared.group.hosts[name]
-    real = endpoints.hosts.get(name) if endpoints else None
-    return HostPlan(
-        name=name,
-        serial=host.serial,
-        address=real.address if real else str(host.address or LOOPBACK),
-        port=real.port if real else host.port,
-        host_key=real.host_key if real else host.host_key or "",
-        settings=settings_for(shared, name),
-        document=document_for(shared, name),
     )
 
 

@@ -38,7 +38,7 @@ def _hosts(env: Environment, plan: Plan) -> Section:
             "rack": group.rack,
             "hosts": len(group.hosts),
             **(_machine(env.site.groups[group.name]) if env.site else {}),
-            "settings a host": len(group.hosts[0].settings),
+            "settings a host": len(group.settings) + 1,  # and the plan file
         }
         for group in (plan.site.groups if plan.site else ())
     )

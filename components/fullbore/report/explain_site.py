@@ -81,7 +81,7 @@ def environment_section(env: Environment, plan: Plan) -> Section:
     group = next((group for group in plan.site.groups if group.kind == "gpu"), None) if plan.site else None
     if fabric is None or group is None:
         return Section(title="fabric: environment", rows=())
-    settings = {s.id.partition(".")[2]: s.want for s in group.hosts[0].settings if s.id.startswith("nccl.")}
+    settings = {s.id.partition(".")[2]: s.want for s in group.settings if s.id.startswith("nccl.")}
     rows = [{"for": "/etc/nccl.conf", "variable": name, "value": value} for name, value in settings.items()]
     rows += [
         {"for": f"processes with {runtime}", "variable": name, "value": value}

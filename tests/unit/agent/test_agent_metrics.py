@@ -12,7 +12,7 @@ from agent_machine import GROUP
 from prometheus_client import CollectorRegistry
 
 from fullbore.config.models import Site
-from fullbore.plan.hosts import document_for, document_text, shared_plan
+from fullbore.plan.hosts import content_of, document_text, group_plans
 from fullbore_agent import hardware
 from fullbore_agent.document import BadPlan, load
 from fullbore_agent.metrics import SETTINGS_FRESH_S, HostCollector
@@ -31,7 +31,8 @@ class Clock:
 @pytest.fixture
 def plan(tmp_path: Path) -> Path:
     path = tmp_path / "plan.json"
-    path.write_text(document_text(document_for(shared_plan(SITE, GROUP), "gpu-01")))
+    (group,) = group_plans(SITE)
+    path.write_text(content_of(group, group.hosts[0]).document_text)
     return path
 
 

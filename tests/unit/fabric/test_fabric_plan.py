@@ -206,8 +206,8 @@ def test_the_host_s_file_holds_only_variables_for_system_configuration(env: Envi
     site = site_of(env).model_copy(update={"gid_index": gid})
     plan = make_plan(env.model_copy(update={"site": site}))
     assert plan.site
-    host = plan.site.groups[0].hosts[0]
-    written = {s.id.removeprefix("nccl."): s.want for s in host.settings if s.id.startswith("nccl.")}
+    group = plan.site.groups[0]
+    written = {s.id.removeprefix("nccl."): s.want for s in group.settings if s.id.startswith("nccl.")}
     assert set(written) <= NCCL_SYSTEM
     assert written.get("NCCL_IB_GID_INDEX") == (None if gid is None else str(gid))
     assert written["NCCL_IB_HCA"] == "=mlx5_0:1,mlx5_1:1"
@@ -237,11 +237,11 @@ def test_processes_get_the_hcas_of_their_gpus() -> None:
 def test_a_host_wide_class_is_written_to_each_device() -> None:
     plan = make_plan(environment(qos={"host_traffic_class": 106}))
     assert plan.site
-    settings = {s.id: (s.want, s.role) for s in plan.site.groups[0].hosts[0].settings}
+    settings = {s.id: (s.want, s.role) for s in plan.site.groups[0].settings}
     assert settings["tclass.mlx5_1"] == ("106", "rdma")
     without = make_plan(environment()).site
     assert without
-    assert not [s for s in without.groups[0].hosts[0].settings if s.id.startswith("tclass.")]
+    assert not [s for s in without.groups[0].settings if s.id.startswith("tclass.")]
 
 
 def layout(tp: int, pp: int = 1) -> Layout:

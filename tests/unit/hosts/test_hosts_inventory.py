@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 from dataclasses import replace
@@ -16,21 +17,20 @@ KEY = "ssh-ed25519 AAAAC3Nza"
 
 
 def host(name: str) -> HostPlan:
-    return HostPlan(
-        name=name,
-        serial=f"SN-{name}",
-        address="10.0.0.1",
-        port=2222,
-        host_key=KEY,
-        settings=(Setting(id="sysctl.a", role="baseline", want="1"),),
-        document={"version": 1, "host": name},
-    )
+    return HostPlan(name=name, serial=f"SN-{name}", address="10.0.0.1", port=2222, host_key=KEY)
 
 
 GPU = GroupPlan(
-    name="gpu-a", kind="gpu", rack="r-01", roles=("baseline", "rdma"), hosts=(host("gpu-01"),), max_failures=0
+    name="gpu-a",
+    kind="gpu",
+    rack="r-01",
+    roles=("baseline", "rdma"),
+    hosts=(host("gpu-01"),),
+    max_failures=0,
+    settings=(Setting(id="sysctl.a", role="baseline", want="1"),),
+    document={"version": 1},
 )
-DISK = GroupPlan(name="disk", kind="storage", rack="r02", roles=("baseline",), hosts=(host("nvme-01"),), max_failures=0)
+DISK = replace(GPU, name="disk", kind="storage", rack="r02", roles=("baseline",), hosts=(host("nvme-01"),))
 SITE = SitePlan(name="lab", ssh_user="admin", ssh_private_key_file="/k", groups=(GPU, DISK), agent_port=9101)
 
 
@@ -59,8 +59,13 @@ def test_a_hosts_variables_say_how_it_is_reached_and_what_it_must_hold() -> None
     variables = hostvars(SITE)["gpu-01"]
     reached = [variables[f"ansible_{name}"] for name in ("host", "port", "user")]
     assert reached == ["10.0.0.1", 2222, "admin"]
-    assert variables["fullbore_settings"] == [{"id": "sysctl.a", "role": "baseline", "want": "1", "reboot": False}]
-    assert json.loads(variables["fullbore_document_text"])["host"] == "gpu-01"
+    text = variables["fullbore_document_text"]
+    checksum = hashlib.sha256(text.encode()).hexdigest()
+    assert variables["fullbore_settings"] == [
+        {"id": "sysctl.a", "role": "baseline", "want": "1", "reboot": False},
+        {"id": "file./etc/fullbore/plan.json", "role": "node_agent", "want": checksum, "reboot": False},
+    ]
+    assert json.loads(text)["host"] == "gpu-01"
 
 
 def test_only_the_planned_host_key_is_accepted() -> None:

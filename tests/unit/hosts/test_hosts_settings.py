@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 
 from fullbore.catalog.host_profiles import ROLES, ROWS
 from fullbore.config.models import HostGroup, Site
-from fullbore.plan.hosts import document_for, document_text, roles_for, settings_for, shared_plan
+from fullbore.plan.hosts import HostContent, content_of, group_plans, roles_for
 from fullbore_agent.apply import APPLIERS
 from fullbore_agent.document import checksum
 from fullbore_agent.settings import READERS
@@ -30,8 +31,17 @@ def group(**changes: object) -> HostGroup:
 
 def wants(fabric: str = "roce", sysctl: dict[str, str | int] | None = None, **changes: object) -> dict[str, str]:
     chosen = group(**changes)
-    content = {"name": "lab", "cidr": "10.0.0.0/8", "fabric": fabric, "sysctl": sysctl or {}, "groups": {"gpu": chosen}}
-    return {s.id: s.want for s in settings_for(shared_plan(Site.model_validate(content), chosen), "gpu-01")}
+    written = {"name": "lab", "cidr": "10.0.0.0/8", "fabric": fabric, "sysctl": sysctl or {}, "groups": {"gpu": chosen}}
+    return {s.id: s.want for s in content(Site.model_validate(written)).settings}
+
+
+def content(site: Site) -> HostContent:
+    """What the one host of the group `gpu` must hold."""
+    (plan,) = group_plans(site)
+    return content_of(plan, plan.hosts[0])
+
+
+ROCE = Site.model_validate({"name": "lab", "cidr": "10.0.0.0/8", "fabric": "roce", "groups": {"gpu": group()}})
 
 
 def test_lossless_ethernet_agrees_from_nccl_to_the_switch_port() -> None:
@@ -84,8 +94,7 @@ def test_many_numa_nodes_are_allowed_where_there_are_many() -> None:
 
 
 def test_settings_come_in_the_order_of_their_roles() -> None:
-    content = {"name": "lab", "cidr": "10.0.0.0/8", "fabric": "roce", "groups": {"gpu": group()}}
-    settings = settings_for(shared_plan(Site.model_validate(content), group()), "gpu-01")
+    settings = content(ROCE).settings
     assert roles_for(settings) == ROLES
     order = [ROLES.index(setting.role) for setting in settings]
     assert order == sorted(order)
@@ -93,13 +102,11 @@ def test_settings_come_in_the_order_of_their_roles() -> None:
 
 
 def test_the_plan_file_carries_its_own_checksum_and_is_a_setting() -> None:
-    content = {"name": "lab", "cidr": "10.0.0.0/8", "fabric": "roce", "groups": {"gpu": group()}}
-    shared = shared_plan(Site.model_validate(content), group())
-    text = document_text(document_for(shared, "gpu-01"))
+    text = content(ROCE).document_text
     document = json.loads(text)
     assert document["checksum"] == checksum(document)
     assert document["host"] == "gpu-01"
-    settings = {s.id: s.want for s in settings_for(shared, "gpu-01")}
+    settings = {s.id: s.want for s in content(ROCE).settings}
     assert settings["file./etc/fullbore/plan.json"] == hashlib.sha256(text.encode()).hexdigest()
     assert "file./etc/fullbore/plan.json" not in {s["id"] for s in document["settings"]}
 
@@ -115,3 +122,32 @@ def test_what_a_reboot_loses_is_applied_by_a_role_whose_unit_runs_at_boot() -> N
     lost = {row.role for row in ROWS if row.id.partition(".")[0] in set(APPLIERS) - {"sysctl"}}
     units = {row.role for row in ROWS if row.id.startswith("unit.")}
     assert lost <= units
+
+
+OTHERWISE: dict[str, object] = {
+    "kind": "storage",
+    "rack": "r02",
+    "accelerator": "gb200",
+    "gpus_per_host": 4,
+    "interfaces": ["ens3np0", "ens4np0"],
+    "hcas": ["mlx5_2", "mlx5_3"],
+    "cpus": 224,
+    "numa_nodes": 4,
+    "reserved_cores": 3,
+    "topology_policy": "restricted",
+    "hugepages_2mib": 512,
+    "profile": "dgx-h100",
+}
+
+
+@pytest.mark.parametrize("field", sorted(OTHERWISE))
+def test_groups_that_are_planned_together_hold_what_each_would_alone(field: str) -> None:
+    """What is decided once for equal machines is not taken over by a group that differs in anything."""
+    groups = {"g-1": group(), "g-2": group(**{field: OTHERWISE[field]}), "g-3": group()}
+    together = group_plans(site_with(groups))
+    assert together == tuple(plan for name in groups for plan in group_plans(site_with({name: groups[name]})))
+    assert replace(together[0], name="g-2") != together[1]
+
+
+def site_with(groups: dict[str, HostGroup]) -> Site:
+    return Site.model_validate({"name": "lab", "cidr": "10.0.0.0/8", "fabric": "roce", "groups": groups})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from fullbore.config.models import Host, HostGroup
 from fullbore.plan.change import put, remove
@@ -15,41 +15,50 @@ def _groups(subject: Subject) -> Iterator[tuple[str, HostGroup]]:
 
 
 def _hosts(subject: Subject) -> Iterator[tuple[str, str, Host]]:
-    """Path, name and value of every host of the site."""
+    """Path of the group, name and value of every host of the site."""
     for path, group in _groups(subject):
         for name, host in group.hosts.items():
-            yield f"{path}.hosts.{name}", name, host
+            yield path, name, host
+
+
+def _at(group: str, name: str) -> str:
+    """A host's path: put together only for those that something is wrong with."""
+    return f"{group}.hosts.{name}"
 
 
 def _host_key(subject: Subject) -> Iterable[Finding]:
     if subject.env.sandbox:
         return
-    for path, name, host in _hosts(subject):
+    for group, name, host in _hosts(subject):
         if host.host_key is None:
             where = host.address or name
             message = f"missing; add the host's public key: ssh-keyscan -t ed25519 {where}, compared at its console"
-            yield Finding(f"{path}.host_key", message)
+            yield Finding(f"{_at(group, name)}.host_key", message)
 
 
 def _host_address(subject: Subject) -> Iterable[Finding]:
     if subject.env.sandbox:
         return
-    for path, _, host in _hosts(subject):
+    for group, name, host in _hosts(subject):
         if host.address is None:
-            yield Finding(f"{path}.address", "missing; add the management address that SSH reaches")
+            yield Finding(f"{_at(group, name)}.address", "missing; add the management address that SSH reaches")
 
 
 def _outside(subject: Subject) -> Iterable[Finding]:
     site = subject.env.site
-    for path, _, host in _hosts(subject):
-        if site and host.address and host.address not in site.cidr:
-            yield Finding(f"{path}.address", f"got {host.address}, allowed an address in site.cidr {site.cidr}")
+    if site is None:
+        return
+    first, last = int(site.cidr.network_address), int(site.cidr.broadcast_address)
+    for group, name, host in _hosts(subject):
+        if host.address is not None and not first <= int(host.address) <= last:
+            message = f"got {host.address}, allowed an address in site.cidr {site.cidr}"
+            yield Finding(f"{_at(group, name)}.address", message)
 
 
 _IDENTITIES: dict[str, tuple[str, Callable[[str, Host], object]]] = {
     "": ("name", lambda name, host: name),
     ".serial": ("serial number", lambda name, host: host.serial),
-    ".address": ("address and port", lambda name, host: host.address and (host.address, host.port)),
+    ".address": ("address and port", lambda name, host: host.address and (int(host.address), host.port)),
     ".host_key": ("host key", lambda name, host: host.host_key),
 }
 """What no two hosts may share: the field's path below the host, its noun, and its value."""
@@ -57,18 +66,26 @@ _IDENTITIES: dict[str, tuple[str, Callable[[str, Host], object]]] = {
 
 def _twice(subject: Subject) -> Iterable[Finding]:
     """One finding for each pair of hosts, which names everything that the two share."""
-    first: dict[tuple[str, object], str] = {}
+    hosts = list(_hosts(subject))
     shared: dict[tuple[str, str], list[str]] = {}
-    for path, name, host in _hosts(subject):
-        for field, (_, value_of) in _IDENTITIES.items():
-            value = value_of(name, host)
-            other = first.setdefault((field, value), path) if value is not None else path
-            if other != path:
-                shared.setdefault((path, other), []).append(field)
+    for field, (_, value_of) in _IDENTITIES.items():
+        values = [value_of(name, host) for _, name, host in hosts]
+        given = [value for value in values if value is not None]
+        for one, other in _pairs(values) if len(set(given)) < len(given) else ():
+            shared.setdefault((_at(*hosts[one][:2]), _at(*hosts[other][:2])), []).append(field)
     for (path, other), fields in shared.items():
         nouns = ", ".join(_IDENTITIES[field][0] for field in fields)
         where = path + fields[0] if len(fields) == 1 else path
         yield Finding(where, f"has the {nouns} of {other}; list each machine once")
+
+
+def _pairs(values: Sequence[object]) -> Iterator[tuple[int, int]]:
+    """Places of values that stand further in front, too, with the first place."""
+    first: dict[object, int] = {}
+    for index, value in enumerate(values):
+        other = first.setdefault(value, index) if value is not None else index
+        if other != index:
+            yield index, other
 
 
 def _gpu_fields(subject: Subject) -> Iterable[Finding]:
@@ -97,9 +114,9 @@ def _max_failures(subject: Subject) -> Iterable[Finding]:
 def _sandbox_hosts(subject: Subject) -> Iterable[Finding]:
     if subject.endpoints is None:
         return
-    for path, name, _ in _hosts(subject):
+    for group, name, _ in _hosts(subject):
         if name not in subject.endpoints.hosts:
-            yield Finding(path, "the running sandbox has no such host; run scripts/up, which starts it")
+            yield Finding(_at(group, name), "the running sandbox has no such host; run scripts/up, which starts it")
 
 
 RULES = (

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from fullbore.plan.numa.machine import Machine
 
 
+@lru_cache(maxsize=256)
 def reserved_by_node(machine: Machine, cores: int) -> dict[int, list[int]]:
     """{NUMA node: CPUs kept for the system}: the first `cores` of each node, all threads of them.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from fullbore.catalog.machines import MACHINES, MachineRow, Slot
 from fullbore.config.models import HostGroup
@@ -59,7 +60,9 @@ def machine_of(group: HostGroup) -> Machine:
     row = MACHINES.get(group.profile) if group.profile else None
     if row:
         return _from_row(row)
-    return _described(group.machine) if group.machine else _assumed(group)
+    if group.machine:
+        return _described(group.machine)
+    return _assumed(group.cpus, group.numa_nodes, group.gpus_per_host, group.hcas)
 
 
 def _from_row(row: MachineRow) -> Machine:
@@ -92,24 +95,22 @@ def _described(given: Described) -> Machine:
     )
 
 
-def _assumed(group: HostGroup) -> Machine:
+@lru_cache(maxsize=128)
+def _assumed(cpus: int, nodes: int, gpus_per_host: int, hcas: tuple[str, ...]) -> Machine:
     """Two sockets, two threads a core, each device on a host bridge of its own, spread over the nodes in order."""
-    nodes = group.numa_nodes
     gpus = tuple(
-        Slot(numa_node=gpu * nodes // group.gpus_per_host, at=f"gpu{gpu}", gpus=(gpu,))
-        for gpu in range(group.gpus_per_host)
+        Slot(numa_node=gpu * nodes // gpus_per_host, at=f"gpu{gpu}", gpus=(gpu,)) for gpu in range(gpus_per_host)
     )
-    hcas = tuple(
-        Slot(numa_node=index * nodes // len(group.hcas), at=f"hca{index}", hcas=(hca,))
-        for index, hca in enumerate(group.hcas)
+    named = tuple(
+        Slot(numa_node=index * nodes // len(hcas), at=f"hca{index}", hcas=(hca,)) for index, hca in enumerate(hcas)
     )
     return Machine(
         origin="assumed",
         sockets=min(2, nodes),
-        cores=group.cpus // 2,
+        cores=cpus // 2,
         threads_per_core=2,
         numa_nodes=nodes,
         memory_only_nodes=0,
-        slots=(*gpus, *hcas),
+        slots=(*gpus, *named),
         known=False,
     )
