@@ -206,14 +206,6 @@ def test_data_parallelism_scales_throughput(
     assert fit(model, gpu, many).kv_tokens % ranks == 0
 
 
-@given(CASES, st.integers(1, 20))
-def test_replicas_scale_cost_and_throughput(case: Case, replicas: int) -> None:
-    """Data parallelism of a dense model is replicas: GPUs and tokens grow together, GPU time of a token stays."""
-    model, gpu, asked = case
-    one = speed(model, gpu, asked)
-    assert replicas * one.gpus / (replicas * one.tokens_per_s) == pytest.approx(one.gpu_s_per_token)
-
-
 def enough_tried(
     model: ModelRow, gpu: AcceleratorRow, asked: Layout, machine: int, all_sequences: bool
 ) -> Iterator[bool]:
