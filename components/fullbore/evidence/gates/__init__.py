@@ -1,0 +1,1 @@
+"""Values and floors in, verdicts out: one module a subject."""

@@ -1,0 +1,1 @@
+"""What the tools print, as values: one module a tool, each pure."""
