@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from evidence_cases import CABLES, FABRIC, HOSTS, LOCK, RAILS, group, machine, read
 
@@ -9,7 +11,7 @@ from fullbore.catalog.accelerators import ACCELERATORS
 from fullbore.catalog.acceptance import ACCEPTANCE
 from fullbore.evidence import floors
 from fullbore.evidence.gates.cables import judge_cables
-from fullbore.evidence.judge import DCGM, GroupOutputs, failures, judge_group, judge_host
+from fullbore.evidence.judge import DCGM, SMI, GroupOutputs, failures, judge_group, judge_host
 from fullbore.evidence.model import Pair, Topology, Verdict
 from fullbore.evidence.parse.links import Link
 
@@ -129,6 +131,16 @@ def test_a_verdict_says_what_got_allowed_and_what_to_do() -> None:
         "process on the GPU, the package of the driver's CUDA version)"
     )
     assert LOCK
+
+
+@pytest.mark.parametrize(("accelerator", "fails"), [("h200", True), ("t4", False)])
+def test_a_gpu_that_cannot_remap_rows_fails_only_where_it_should(accelerator: str, fails: bool) -> None:
+    text = re.sub(
+        r"(?m)^    Remapped Rows\n(?:        .*\n)+", "    Remapped Rows         : N/A\n", read("nvidia-smi-q.h200.txt")
+    )
+    assert text.count("Remapped Rows         : N/A") == 2
+    failed = failures(judge_host(machine(accelerator=accelerator), {SMI: text}))
+    assert any(verdict.gate == "row-remap" for verdict in failed) == fails
 
 
 def as_planned() -> dict[tuple[str, str], Link]:

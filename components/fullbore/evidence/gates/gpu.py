@@ -51,12 +51,7 @@ def _judge_gpu(machine: Machine, path: str, gpu: Gpu) -> Iterator[Verdict]:
     what = "the number of uncorrectable errors since the driver was loaded"
     yield measured("ecc", f"{path}.uncorrectable", what, gpu.uncorrectable, none, f"reset {where} and run it again")
     yield required("ecc", f"{path}.repair", "a repair", _yes(gpu.unrepairable), "not needed", _ERRORS, _REPLACE)
-    fix = f"reset {where} while nothing runs on it"
-    yield required("row-remap", f"{path}.remap", "a row remap", _yes(gpu.remap_pending), "not needed", _ERRORS, fix)
-    failed = "failed" if gpu.remap_failed != "No" else "not failed"
-    yield required("row-remap", f"{path}.remap_failure", "row remapping", failed, "not failed", _ERRORS, _REPLACE)
-    what = "the number of rows remapped for uncorrectable errors"
-    yield measured("row-remap", f"{path}.remapped", what, gpu.remapped, floors.remapped_rows(), _REPLACE)
+    yield from _remapped(machine, path, gpu)
     fix = f"do what the driver asks for; {where}"
     what = "the driver's recovery action"
     yield required("recovery", f"{path}.recovery", what, gpu.recovery, "None", _ERRORS, fix)
@@ -64,6 +59,18 @@ def _judge_gpu(machine: Machine, path: str, gpu: Gpu) -> Iterator[Verdict]:
         fix = "look at nvidia-fabricmanager's journal; it must run in the driver's own version"
         what = "the state of the NVLink fabric"
         yield required("nvlink", f"{path}.fabric", what, gpu.fabric, "Completed, Success", _FABRIC, fix)
+
+
+def _remapped(machine: Machine, path: str, gpu: Gpu) -> Iterator[Verdict]:
+    """Row remapping, which every GPU that the catalog has floors for can do; older ones may not."""
+    if gpu.remap_pending == "N/A" and machine.accelerator not in ACCEPTANCE:
+        return
+    fix = f"reset {gpu.product} at {gpu.bus} while nothing runs on it"
+    yield required("row-remap", f"{path}.remap", "a row remap", _yes(gpu.remap_pending), "not needed", _ERRORS, fix)
+    failed = "failed" if gpu.remap_failed != "No" else "not failed"
+    yield required("row-remap", f"{path}.remap_failure", "row remapping", failed, "not failed", _ERRORS, _REPLACE)
+    what = "the number of rows remapped for uncorrectable errors"
+    yield measured("row-remap", f"{path}.remapped", what, gpu.remapped, floors.remapped_rows(), _REPLACE)
 
 
 def _yes(said: str) -> str:

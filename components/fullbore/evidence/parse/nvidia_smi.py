@@ -29,6 +29,7 @@ class Gpu:
     unrepairable: str
     """"Yes" where memory or a unit waits for a repair or cannot be repaired."""
     remap_pending: str
+    """"Yes" or "No"; "N/A", as the next one, where the GPU cannot remap rows."""
     remap_failed: str
     remapped: int
     recovery: str
@@ -83,7 +84,8 @@ def _need(tree: Tree, *path: str) -> str:
 
 def _gpu(tree: Tree) -> Gpu:
     link = ("PCI", "GPU Link Info")
-    remapped = number(_need(tree, "Remapped Rows", "Uncorrectable Error"), "Remapped Rows")
+    remaps = tree.get(("Remapped Rows",)) != "N/A"
+    rows = _need(tree, "Remapped Rows", "Uncorrectable Error") if remaps else "0"
     return Gpu(
         bus=tree[("GPU",)],
         product=_need(tree, "Product Name"),
@@ -92,9 +94,9 @@ def _gpu(tree: Tree) -> Gpu:
         ecc=_need(tree, "ECC Mode", "Current"),
         uncorrectable=_uncorrectable(tree),
         unrepairable=_worst(tree),
-        remap_pending=_need(tree, "Remapped Rows", "Pending"),
-        remap_failed=_need(tree, "Remapped Rows", "Remapping Failure Occurred"),
-        remapped=int(remapped),
+        remap_pending=_need(tree, "Remapped Rows", "Pending") if remaps else "N/A",
+        remap_failed=_need(tree, "Remapped Rows", "Remapping Failure Occurred") if remaps else "N/A",
+        remapped=int(number(rows, "Remapped Rows")),
         recovery=tree.get(("GPU Recovery Action",), "None"),
         fabric=", ".join(tree.get(("Fabric", key), "N/A") for key in ("State", "Status")),
     )
