@@ -19,6 +19,9 @@ from fullbore.plan.model import VersionPlan, VersionsPlan
 
 Facts = Mapping[str, frozenset[str]]
 """What the machines are: `accelerator` (GPU models) and `efa_nodes` ("yes" or "no")."""
+_Items = tuple[tuple[str, str], ...]
+_FactItems = tuple[tuple[str, frozenset[str]], ...]
+"""A lock and facts that can be looked up."""
 
 EFA_PARTS = ("efa", "libfabric", "ofi_nccl")
 BUNDLED = ("libfabric", "ofi_nccl", "nic_firmware")
@@ -68,6 +71,24 @@ def _same(one: str, other: str) -> bool:
 def violated(lock: Lock, facts: Facts, conflicts: Sequence[Conflict] = CONFLICTS) -> tuple[Conflict, ...]:
     """The combinations that a lock is one of."""
     return tuple(row for row in conflicts if all(meets(condition, lock, facts) for condition in row.when))
+
+
+@lru_cache(maxsize=256)
+def _violated(lock: _Items, facts: _FactItems) -> tuple[Conflict, ...]:
+    return violated(dict(lock), dict(facts))
+
+
+def broken(env: Environment) -> tuple[Conflict, ...]:
+    """The combinations that an environment's lock is one of; remembered, because each rule asks for its own of them."""
+    return _violated(_items(resolve(env)), _fact_items(facts_of(env)))
+
+
+def _items(lock: Lock) -> _Items:
+    return tuple(sorted(lock.items()))
+
+
+def _fact_items(facts: Facts) -> _FactItems:
+    return tuple(sorted(facts.items()))
 
 
 @dataclass(frozen=True)
@@ -149,15 +170,20 @@ def proposal(env: Environment) -> Lock | None:
 
 
 def _completed(env: Environment, given: Mapping[str, str]) -> dict[str, str]:
-    facts = facts_of(env)
     kubernetes = env.cloud.kubernetes_version if env.cloud else KUBERNETES
+    return dict(_complete(_items(given), kubernetes, _fact_items(facts_of(env))))
+
+
+@lru_cache(maxsize=256)
+def _complete(given_items: _Items, kubernetes: str, fact_items: _FactItems) -> _Items:
+    given, facts = dict(given_items), dict(fact_items)
     lock = {**GOOD, "kubernetes": kubernetes, **given}
     lock.update({part: value for part, value in _bundled(lock).items() if part not in given})
     unused = {"ofed_version"} if lock["ofed"] == "inbox" else set[str]()
     unused |= set(EFA_PARTS) if "yes" not in facts["efa_nodes"] else set()
     lock = {part: value for part, value in lock.items() if part in given or part not in unused}
     better = nearest(lock, facts, frozenset(given))
-    return dict(better or lock)
+    return tuple((better or lock).items())
 
 
 def _bundled(lock: Lock) -> dict[str, str]:
@@ -174,14 +200,12 @@ def nearest(lock: Lock, facts: Facts, keep: frozenset[str] = frozenset()) -> Loc
 
     What kept parts and the machines alone decide is left as it is: no choice of the others mends it.
     """
-    found = _nearest(tuple(sorted(lock.items())), tuple(sorted((k, v) for k, v in facts.items())), keep)
+    found = _nearest(_items(lock), _fact_items(facts), keep)
     return None if found is None else dict(found)
 
 
 @lru_cache(maxsize=64)
-def _nearest(
-    lock: tuple[tuple[str, str], ...], facts: tuple[tuple[str, frozenset[str]], ...], keep: frozenset[str]
-) -> tuple[tuple[str, str], ...] | None:
+def _nearest(lock: _Items, facts: _FactItems, keep: frozenset[str]) -> _Items | None:
     open_rows = tuple(row for row in CONFLICTS if not {c.part for c in row.when} <= keep | {part for part, _ in facts})
     found = least_change(dict(lock), dict(facts), keep, Catalog(releases=CHANGEABLE, conflicts=open_rows))
     return None if found is None else tuple(found.items())
@@ -189,14 +213,16 @@ def _nearest(
 
 def oldest_driver(lock: Lock, facts: Facts) -> str:
     """The oldest known GPU driver that is no error with the other parts where the locked one is none; else that one."""
-    drivers = {*CHANGEABLE["gpu_driver"], lock["gpu_driver"]}
-    allowed = set(_errors(lock, facts))
-    good = [driver for driver in drivers if set(_errors({**lock, "gpu_driver": driver}, facts)) <= allowed]
-    return min(good, key=lambda driver: parsed(driver) or ())
+    allowed = set(violated(lock, facts, _DRIVER_ERRORS))
+    others = {driver: {**lock, "gpu_driver": driver} for driver in CHANGEABLE["gpu_driver"]}
+    good = [driver for driver, other in others.items() if set(violated(other, facts, _DRIVER_ERRORS)) <= allowed]
+    return min([*good, lock["gpu_driver"]], key=lambda driver: parsed(driver) or ())
 
 
-def _errors(lock: Lock, facts: Facts) -> list[Conflict]:
-    return [row for row in violated(lock, facts) if row.severity == "error"]
+_DRIVER_ERRORS = tuple(
+    row for row in CONFLICTS if row.severity == "error" and any(c.part == "gpu_driver" for c in row.when)
+)
+"""Errors that another driver may make or mend."""
 
 
 def versions_plan(env: Environment) -> VersionsPlan:

@@ -16,7 +16,19 @@ from fullbore.config.versions import Versions
 from fullbore.plan import make_plan
 from fullbore.plan.checks import versions as checks
 from fullbore.plan.least_change import Lock
-from fullbore.plan.versions import Catalog, Facts, compare, cost_of, least_change, parsed, violated
+from fullbore.plan.versions import (
+    Catalog,
+    Facts,
+    broken,
+    compare,
+    cost_of,
+    facts_of,
+    least_change,
+    oldest_driver,
+    parsed,
+    resolve,
+    violated,
+)
 
 ACCELERATORS = get_args(Accelerator)
 
@@ -203,6 +215,21 @@ GIVEN = st.fixed_dictionaries(
 @given(st.sampled_from(ACCELERATORS), st.booleans(), GIVEN)
 def test_a_change_that_is_proposed_removes_its_finding(accelerator: str, efa: bool, versions: dict[str, Any]) -> None:
     assert_changes_help({**document(accelerator, efa=efa), "versions": versions})
+
+
+@given(st.sampled_from(ACCELERATORS), st.booleans(), GIVEN)
+def test_no_older_driver_is_as_good_as_the_oldest(accelerator: str, efa: bool, versions: dict[str, Any]) -> None:
+    env = parse({**document(accelerator, efa=efa), "versions": versions})
+    lock, machines = resolve(env), facts_of(env)
+    assert broken(env) == violated(lock, machines)
+    allowed = {row for row in broken(env) if row.severity == "error"}
+    good = [
+        driver
+        for driver in (*CHANGEABLE["gpu_driver"], lock["gpu_driver"])
+        if {row for row in violated({**lock, "gpu_driver": driver}, machines) if row.severity == "error"} <= allowed
+    ]
+    assert all(compare(oldest_driver(lock, machines), driver) <= 0 for driver in good)
+    assert oldest_driver(lock, machines) in good
 
 
 @given(st.sampled_from(ACCELERATORS), GIVEN)

@@ -8,7 +8,7 @@ from fullbore.catalog.versions.conflicts import CONFLICTS, Conflict
 from fullbore.catalog.versions.releases import CUDA, DOCA, EFA
 from fullbore.plan.change import Change
 from fullbore.plan.checks.base import Finding, Rule, Subject
-from fullbore.plan.versions import compare, facts_of, given_of, proposal, resolve, violated
+from fullbore.plan.versions import broken, compare, given_of, proposal, resolve
 
 SUMMARIES = {
     "versions-cuda-driver": "the driver is too old for CUDA",
@@ -34,11 +34,11 @@ SUMMARIES = {
 
 def _finder(rule: str) -> Callable[[Subject], Iterable[Finding]]:
     def find(subject: Subject) -> Iterable[Finding]:
-        lock, facts = resolve(subject.env), facts_of(subject.env)
-        rows = [row for row in violated(lock, facts) if row.rule == rule]
+        rows = [row for row in broken(subject.env) if row.rule == rule]
         changes = _fix(subject) if rows else ()
         for row in rows:
-            yield Finding(f"versions.{row.part}", _message(row, lock[row.part], changes), changes)
+            version = resolve(subject.env)[row.part]
+            yield Finding(f"versions.{row.part}", _message(row, version, changes), changes)
 
     return find
 
