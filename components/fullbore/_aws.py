@@ -1,16 +1,20 @@
-"""What every component on AWS shares: the provider, and who may take a role."""
+"""What every component on AWS shares: the provider, names and tags, and roles."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import pulumi
 import pulumi_aws as aws
 
+from fullbore._component import Component
 from fullbore.plan.model import CloudPlan
 
-EMULATED_SERVICES = ("ec2", "eks", "iam", "s3", "datasync", "sts")
+EMULATED_SERVICES = (
+    *("cloudwatch", "datasync", "ec2", "eks", "events", "iam", "kms", "logs", "s3", "scheduler", "sts"),
+)
 """Services that the components call: each gets the endpoint of an emulation."""
 
 
@@ -46,13 +50,72 @@ def physical_name(environment: str, name: str) -> str:
     return f"{environment}-{name}"
 
 
-def trust_policy(service: str, condition: Mapping[str, object] | None = None) -> str:
-    """Who may take a role: one AWS service, under a condition where one is given."""
-    statement: dict[str, object] = {
-        "Effect": "Allow",
-        "Principal": {"Service": service},
-        "Action": "sts:AssumeRole",
-    }
-    if condition:
-        statement["Condition"] = dict(condition)
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, sort_keys=True)
+Policy = pulumi.Input[str]
+"""A policy document as JSON text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role:
+    """A role and its policies; whoever uses the role waits for `grants`, too."""
+
+    role: aws.iam.Role
+    grants: tuple[pulumi.Resource, ...]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """How what a component makes in AWS is named, tagged and parented."""
+
+    component: Component
+    environment: str
+    tags: Mapping[str, str]
+
+    def part(self, part: str) -> str:
+        """The Pulumi name of a child."""
+        return self.component.part(part)
+
+    def physical(self, part: str) -> str:
+        """The name of a child in AWS."""
+        return physical_name(self.environment, self.part(part))
+
+    def named(self, part: str) -> dict[str, str]:
+        """Tags of an object whose only name is a tag."""
+        return {**self.tags, "Name": self.physical(part)}
+
+    def child(
+        self, depends_on: list[pulumi.Resource] | None = None, ignore_changes: list[str] | None = None
+    ) -> pulumi.ResourceOptions:
+        return self.component.child(depends_on=depends_on, ignore_changes=ignore_changes)
+
+    @cached_property
+    def account(self) -> pulumi.Output[str]:
+        """Number of the account, asked for once a component."""
+        caller = aws.get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self.component))
+        return caller.account_id
+
+    def role(
+        self,
+        part: str,
+        trust: pulumi.Input[str],
+        *,
+        managed: Sequence[str] = (),
+        inline: Mapping[str, Policy] | None = None,
+    ) -> Role:
+        """A role with policies that AWS maintains, by name, and with its own, by their part of the name."""
+        role = aws.iam.Role(
+            self.part(part), name=self.physical(part), assume_role_policy=trust, tags=self.tags, opts=self.child()
+        )
+        attached: list[pulumi.Resource] = [
+            aws.iam.RolePolicyAttachment(
+                self.part(policy.removeprefix("Amazon").replace("_", "-").lower()),
+                role=role.name,
+                policy_arn=f"arn:aws:iam::aws:policy/{policy}",
+                opts=self.child(),
+            )
+            for policy in managed
+        ]
+        own: list[pulumi.Resource] = [
+            aws.iam.RolePolicy(self.part(name), name=self.part(name), role=role.name, policy=text, opts=self.child())
+            for name, text in (inline or {}).items()
+        ]
+        return Role(role=role, grants=(*attached, *own))

@@ -61,6 +61,7 @@ def pod_template(
             scheduler_name=scheduler,
             priority_class_name=priority,
             automount_service_account_token=False,
+            service_account_name=plan.service_account,
             enable_service_links=False,
             security_context=PodSecurityContextArgs(
                 run_as_non_root=True,

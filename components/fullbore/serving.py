@@ -14,7 +14,7 @@ from pulumi_kubernetes.apps.v1 import (
     DeploymentStrategyArgs,
     RollingUpdateDeploymentArgs,
 )
-from pulumi_kubernetes.core.v1 import ConfigMap, Service, ServicePortArgs, ServiceSpecArgs
+from pulumi_kubernetes.core.v1 import ConfigMap, Service, ServiceAccount, ServicePortArgs, ServiceSpecArgs
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget, PodDisruptionBudgetSpecArgs
 
@@ -62,10 +62,10 @@ class Serving(Component):
         self.selector = {"app.kubernetes.io/name": "fullbore-runtime", "app.kubernetes.io/instance": plan.name}
         self.labels = {**LABELS, **self.selector}
         self.document = document_text(plan.document)
-        config, service = self._create_config(), self._create_service()
+        config, service, account = self._create_config(), self._create_service(), self._create_account()
         self.resources = ServingResources(
             config=config,
-            deployment=self._create_deployment(image, [config, *cluster.ready]),
+            deployment=self._create_deployment(image, [config, *account, *cluster.ready]),
             service=service,
             budget=self._create_budget(),
         )
@@ -80,6 +80,20 @@ class Serving(Component):
             data={DOCUMENT_KEY: self.document},
             opts=self.child(self.cluster.provider),
         )
+
+    def _create_account(self) -> list[pulumi.Resource]:
+        """The account that a cloud's roles are bound to; none where the plan names none."""
+        name = self.plan.service_account
+        if name is None:
+            return []
+        return [
+            ServiceAccount(
+                self.part("account"),
+                metadata=ObjectMetaArgs(name=name, namespace=self.cluster.namespace, labels=self.labels),
+                automount_service_account_token=False,
+                opts=self.child(self.cluster.provider),
+            )
+        ]
 
     def _create_deployment(self, image: pulumi.Input[str], after: list[pulumi.Resource]) -> Deployment:
         template = pod_template(

@@ -1,4 +1,5 @@
-"""The stand-in against the components and the SDK: nothing that a component makes may lack a row."""
+"""The stand-in against the components and the SDK: nothing that a component makes may lack a row, or a case that takes
+it through its life."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from fullbore_sandbox.plugins.aws.rows import ROWS
 from fullbore_sandbox.plugins.aws.schema import known_types, resource_schema
 
 COMPONENTS = Path(__file__).parents[2] / "components" / "fullbore"
-SERVICE_DEPTH = 2
+CASES = Path(__file__).parents[1] / "integration" / "aws" / "aws_cases.py"
 
 
 def used_classes() -> Iterator[tuple[str, str]]:
@@ -47,6 +48,23 @@ def test_every_class_that_a_component_uses_has_a_row(token: str) -> None:
     assert token in ROWS
 
 
+def cases() -> dict[str, set[str]]:
+    """{type token: what its case says} of the table that tests/integration/aws/test_aws_rows.py goes through."""
+    calls = [node for node in ast.walk(ast.parse(CASES.read_text())) if isinstance(node, ast.Call)]
+    mine = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Case"]
+    tokens = {id(call): next(k.value for k in call.keywords if k.arg == "type") for call in mine}
+    return {ast.literal_eval(tokens[id(call)]): {k.arg or "" for k in call.keywords} for call in mine}
+
+
+@pytest.mark.parametrize("token", sorted(used_resources()))
+def test_every_class_that_a_component_uses_goes_through_its_whole_life(token: str) -> None:
+    """Create, import and delete need inputs; a refresh finds what drifted; then a change that replaces, and one that
+    does not, where there is one."""
+    row, said = ROWS[token], cases().get(token, set())
+    assert {"inputs", "drift", "drifted", "replace"} <= said, f"{token}: no case in {CASES.name}"
+    assert "change" in said or (row.update is None and row.tagging is None), f"{token}: no change in place"
+
+
 @pytest.mark.parametrize("token", sorted(ROWS))
 def test_a_row_speaks_of_properties_that_the_sdk_has(token: str) -> None:
     row, schema = ROWS[token], resource_schema(token)
@@ -63,10 +81,10 @@ def test_every_replacement_has_a_source_and_every_other_change_a_call(token: str
     row = ROWS[token]
     assert all(source for source in row.replace.values())
     left = row.inputs - row.replace.keys() - {"tags"}
-    assert row.plan_only or not left or row.update is not None, f"{sorted(left)}: neither replaced nor updated"
+    assert not left or row.update is not None, f"{sorted(left)}: neither replaced nor updated"
 
 
 @pytest.mark.parametrize("token", sorted(ROWS))
 def test_tags_are_changed_in_place(token: str) -> None:
     row = ROWS[token]
-    assert row.plan_only or ("tags" in row.inputs) == (row.tagging is not None)
+    assert ("tags" in row.inputs) == (row.tagging is not None)

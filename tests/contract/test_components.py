@@ -31,6 +31,9 @@ COMPONENTS = sorted(Component.__subclasses__(), key=lambda each: each.__name__)
 UNTAGGED = {
     "aws:ec2/routeTableAssociation:RouteTableAssociation",
     "aws:iam/rolePolicy:RolePolicy",
+    "aws:kms/alias:Alias",
+    "aws:scheduler/schedule:Schedule",
+    "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
     "aws:s3/bucketPolicy:BucketPolicy",
@@ -75,6 +78,8 @@ class Recorded(mocks.Mocks):
             extra = {"failed": {}, "facts": {}}
         if args.typ == "aws:ec2/launchTemplate:LaunchTemplate":
             extra = {"latestVersion": 1}
+        if args.typ == "aws:kms/key:Key":
+            extra = {"keyId": f"{args.name}-id"}
         return f"{args.name}-id", {"arn": f"arn:aws:mock:::{args.name}", **args.inputs, **extra}
 
     def call(self, args: mocks.MockCallArgs) -> Any:

@@ -10,10 +10,14 @@ Client = Callable[[str], Any]
 """boto3's client of a service, by name."""
 
 COUNTED = {
+    "aws:cloudwatch/eventRule:EventRule": "event_rules",
+    "aws:cloudwatch/logGroup:LogGroup": "log_groups",
+    "aws:cloudwatch/metricAlarm:MetricAlarm": "alarms",
     "aws:datasync/locationSmb:LocationSmb": "locations",
     "aws:datasync/nfsLocation:NfsLocation": "locations",
     "aws:datasync/s3Location:S3Location": "locations",
     "aws:datasync/task:Task": "tasks",
+    "aws:ec2/flowLog:FlowLog": "flow_logs",
     "aws:ec2/launchTemplate:LaunchTemplate": "launch_templates",
     "aws:ec2/placementGroup:PlacementGroup": "placement_groups",
     "aws:ec2/routeTable:RouteTable": "route_tables",
@@ -22,14 +26,19 @@ COUNTED = {
     "aws:ec2/subnet:Subnet": "subnets",
     "aws:ec2/vpc:Vpc": "vpcs",
     "aws:ec2/vpcEndpoint:VpcEndpoint": "vpc_endpoints",
+    "aws:eks/addon:Addon": "addons",
     "aws:eks/cluster:Cluster": "clusters",
     "aws:eks/nodeGroup:NodeGroup": "node_groups",
+    "aws:eks/podIdentityAssociation:PodIdentityAssociation": "pod_identities",
     "aws:iam/instanceProfile:InstanceProfile": "instance_profiles",
     "aws:iam/policy:Policy": "policies",
     "aws:iam/role:Role": "roles",
     "aws:iam/rolePolicy:RolePolicy": "role_policies",
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": "role_policy_attachments",
+    "aws:kms/alias:Alias": "key_aliases",
+    "aws:kms/key:Key": "keys",
     "aws:s3/bucket:Bucket": "buckets",
+    "aws:scheduler/schedule:Schedule": "schedules",
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": "security_group_rules",
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": "security_group_rules",
 }
@@ -38,7 +47,9 @@ COUNTED = {
 
 def census(aws: Client) -> Counter[str]:
     """Things by kind, a kind of which there is none included; what AWS puts into every account and VPC left out."""
-    return Counter({**_network(aws("ec2")), **_identity(aws("iam")), **_clusters(aws("eks")), **_data(aws)})
+    return Counter(
+        {**_network(aws("ec2")), **_identity(aws("iam")), **_clusters(aws("eks")), **_data(aws), **_watch(aws)}
+    )
 
 
 def _network(ec2: Any) -> dict[str, int]:
@@ -55,6 +66,7 @@ def _network(ec2: Any) -> dict[str, int]:
         "security_group_rules": sum(rule["GroupId"] in groups for rule in _all(ec2, "describe_security_group_rules")),
         "vpc_endpoints": sum(each["State"].lower() != "deleted" for each in endpoints),
         "launch_templates": len(_all(ec2, "describe_launch_templates")),
+        "flow_logs": len(_all(ec2, "describe_flow_logs")),
         "placement_groups": len(ec2.describe_placement_groups()["PlacementGroups"]),
     }
 
@@ -75,6 +87,8 @@ def _clusters(eks: Any) -> dict[str, int]:
     return {
         "clusters": len(clusters),
         "node_groups": sum(len(_all(eks, "list_nodegroups", clusterName=each)) for each in clusters),
+        "addons": sum(len(_all(eks, "list_addons", clusterName=each)) for each in clusters),
+        "pod_identities": sum(len(_all(eks, "list_pod_identity_associations", clusterName=each)) for each in clusters),
     }
 
 
@@ -84,6 +98,21 @@ def _data(aws: Client) -> dict[str, int]:
         "buckets": len(aws("s3").list_buckets()["Buckets"]),
         "tasks": len(_all(datasync, "list_tasks")),
         "locations": len(_all(datasync, "list_locations")),
+    }
+
+
+def _watch(aws: Client) -> dict[str, int]:
+    """A key that waits for its destruction is gone; AWS' own aliases belong to every account."""
+    kms = aws("kms")
+    keys = [kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"] for key in _all(kms, "list_keys")]
+    aliases = [alias["AliasName"] for alias in _all(kms, "list_aliases")]
+    return {
+        "keys": sum(key["KeyState"] != "PendingDeletion" and key["KeyManager"] == "CUSTOMER" for key in keys),
+        "key_aliases": sum(not name.startswith("alias/aws/") for name in aliases),
+        "log_groups": len(_all(aws("logs"), "describe_log_groups")),
+        "event_rules": len(_all(aws("events"), "list_rules")),
+        "alarms": len(_all(aws("cloudwatch"), "describe_alarms")),
+        "schedules": len(_all(aws("scheduler"), "list_schedules")),
     }
 
 

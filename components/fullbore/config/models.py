@@ -6,7 +6,7 @@ Defaults stand here and in the modules beside it, and nowhere else.
 from __future__ import annotations
 
 from ipaddress import IPv4Network
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -179,6 +179,12 @@ class NodeGroup(Strict):
     )
 
 
+LogDays = Literal[
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
+]
+"""What CloudWatch Logs takes as a retention (CloudWatch Logs API reference, PutRetentionPolicy)."""
+
+
 class Quotas(Strict):
     """The account's EC2 quotas in the region, in vCPUs; one that is left out is not checked."""
 
@@ -205,15 +211,87 @@ class Cloud(Strict):
         default="secondary",
         description="how the VPC network plugin gives addresses to pods: one by one, or in blocks of 16 (/28 prefixes)",
     )
+    flow_logs_days: LogDays | None = Field(
+        default=None, description="days that the VPC's flow logs are kept; none are written if left out"
+    )
+    datasync_endpoint: bool = Field(
+        default=False,
+        strict=True,
+        description="whether DataSync agents reach the service by an endpoint of the VPC and not over the internet",
+    )
+    pod_identity: bool = Field(
+        default=False,
+        strict=True,
+        description="whether pods get roles of their own by EKS Pod Identity: the network plugin, and the standby's "
+        "pods, which may read the weights",
+    )
+    own_key: bool = Field(
+        default=False,
+        strict=True,
+        description="whether Kubernetes secrets are encrypted with a KMS key of the environment's own; it cannot be "
+        "taken back without a new cluster",
+    )
     quotas: Quotas = Field(default=Quotas(), description="EC2 quotas of the account in the region, vCPUs")
     node_groups: dict[Name, NodeGroup] = Field(default={}, description="GPU node groups by name")
+
+
+Bucket = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+
+
+class Backups(Strict):
+    """Where backups are kept, and how long nobody can remove them (S3 Object Lock)."""
+
+    bucket: Bucket = Field(description="S3 bucket for backups, another one than that of the weights")
+    retain_days: Whole = Field(ge=1, le=36500, description="days in which a backup cannot be removed or replaced")
+    mode: Literal["governance", "compliance"] = Field(
+        default="governance",
+        description="governance: whoever may bypass it can still remove a backup; compliance: nobody can, ever",
+    )
 
 
 class Storage(Strict):
     """Where weights live in the cloud."""
 
-    bucket: Text = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", description="S3 bucket for model weights")
+    bucket: Bucket = Field(description="S3 bucket for model weights")
     expire_noncurrent_days: Whole = Field(default=90, ge=1, description="days that replaced versions are kept")
+    logs_days: Whole | None = Field(
+        default=None, ge=1, description="days that what is below logs/ is kept; for good if left out"
+    )
+    own_key: bool = Field(
+        default=False,
+        strict=True,
+        description="whether objects are encrypted with a KMS key of the environment's own, not the account's for S3",
+    )
+    backups: Backups | None = Field(default=None, description="a bucket for backups; none is made if left out")
+
+
+Pattern = Annotated[str, Field(pattern=r"^[^|\s]+$", max_length=1024)]
+"""A DataSync filter with `*`; the bar would begin another one."""
+
+
+class BandwidthLimit(Strict):
+    """What a copy may take of the link from an hour on, until the hour of the next limit."""
+
+    from_hour: Whole = Field(ge=0, le=23, description="hour of the day at which it begins, hours UTC")
+    mib_s: Whole | None = Field(
+        default=None, ge=1, description="most that a copy may take, MiB/s; all of the link if left out"
+    )
+
+
+class Alarm(Strict):
+    """CloudWatch alarms: a run failed, or none succeeded within the RPO."""
+
+    topic_arn: Text | None = Field(
+        default=None,
+        pattern=r"^arn:aws:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]+$",
+        description="SNS topic that is told; the alarm only shows in CloudWatch if left out",
+    )
+    lag_hours: Whole | None = Field(
+        default=None,
+        ge=1,
+        le=168,
+        description="hours without a successful run, after which it tells; from the RPO and the schedule if left out",
+    )
 
 
 class Replication(Strict):
@@ -228,6 +306,20 @@ class Replication(Strict):
     bandwidth_mib_s: Whole | None = Field(
         default=None, ge=1, description="most that a copy may take of the link, MiB/s; all of it if left out"
     )
+    limits: tuple[BandwidthLimit, ...] = Field(
+        default=(), description="what a copy that begins at an hour may take, in place of bandwidth_mib_s"
+    )
+    include: tuple[Pattern, ...] = Field(
+        default=(), description="patterns of what is copied, e.g. /deepseek-r1*; everything if left out"
+    )
+    exclude: tuple[Pattern, ...] = Field(default=(), description="patterns of what is not copied, e.g. *.tmp")
+    verify: Literal["transferred", "all", "none"] = Field(
+        default="transferred", description="what DataSync reads again and compares: what it copied, everything, nothing"
+    )
+    report: bool = Field(
+        default=False, strict=True, description="whether each run writes what it did with each file, below logs/"
+    )
+    alarm: Alarm | None = Field(default=None, description="who is told of failures and lag; nobody if left out")
     agent_arns: tuple[Text, ...] = Field(default=(), description="activated DataSync agents that reach the store")
 
 

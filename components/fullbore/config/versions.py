@@ -9,6 +9,8 @@ from pydantic import Field
 from fullbore.config.base import Strict
 
 Version = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+){1,3}([a-z+-][0-9A-Za-z.+-]*)?$", max_length=40)]
+Release = Annotated[str, Field(pattern=r"^1\.[0-9]{2}\.[0-9]{1,2}-20[0-9]{6}$")]
+"""KUBERNETES-DATE (EKS user guide, "Retrieve Amazon Linux AMI version information")."""
 OperatingSystem = Literal[
     "ubuntu-20.04",
     "ubuntu-22.04",
@@ -56,3 +58,8 @@ class Versions(Strict):
         default=None, description="version of the NVIDIA Container Toolkit, e.g. 1.18.2"
     )
     kubernetes: Version | None = Field(default=None, description="version of Kubernetes, e.g. 1.33")
+    eks_image: Release | None = Field(
+        default=None,
+        description="release of the EKS image with NVIDIA drivers that cloud nodes start from, e.g. 1.33.11-20260423; "
+        "the newest at creation if left out",
+    )

@@ -17,12 +17,16 @@ from fullbore.catalog.instances import INSTANCES
 from fullbore.catalog.shapes import QUOTAS, SHAPES, Shape
 from fullbore.config.models import Cloud, NodeGroup
 from fullbore.plan.model import InterfacePlan
-from fullbore.plan.network import AWS_LARGEST_PREFIX, AWS_SMALLEST_PREFIX, free_addresses, zone_subnet
+from fullbore.plan.network import (
+    AWS_LARGEST_PREFIX,
+    AWS_SMALLEST_PREFIX,
+    free_addresses,
+    private_services,
+    zone_subnet,
+)
 
 CONTROL_PLANE_ADDRESSES = 6
 """Addresses that EKS wants free in each subnet of its control plane."""
-INTERFACE_ENDPOINTS = 6
-"""Private endpoints of the VPC, each with an address in every subnet; the program makes as many."""
 BLOCK = 16
 """Addresses of a /28 prefix, the block that the network plugin takes in prefix mode."""
 LEAST_ADDRESSES = 2
@@ -118,7 +122,7 @@ def zone_needs(cloud: Cloud) -> tuple[ZoneNeed, ...]:
 def _zone_need(cloud: Cloud, zone: str, subnet: IPv4Network) -> ZoneNeed:
     nodes = dict(_nodes_in(cloud, zone))
     total = sum(nodes.values())
-    single = CONTROL_PLANE_ADDRESSES + INTERFACE_ENDPOINTS
+    single = CONTROL_PLANE_ADDRESSES + len(private_services(cloud))
     warm = [_warm_addresses(cloud.node_groups[name]) for name in nodes]
     if cloud.pod_addresses == "secondary":
         room, least = free_addresses(subnet), single + total * LEAST_ADDRESSES

@@ -201,6 +201,17 @@ class InterfacePlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KubeletPlan:
+    """What the kubelets of a group of cloud nodes are told about CPUs and NUMA."""
+
+    topology_policy: str
+    reserved_cpus: int
+    """Logical CPUs that no pod gets to itself, at least one: static CPU management wants it."""
+    cpus_across_nodes: bool
+    """True where a pod's CPUs need several NUMA nodes, and are to be taken evenly from them."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class NodeGroupPlan:
     name: str
     instance_type: str
@@ -224,6 +235,24 @@ class NodeGroupPlan:
     architecture: str = "x86_64"
     vcpus: int = 0
     """vCPUs of one node; 0 where not known."""
+    kubelet: KubeletPlan
+    instance_store: bool = False
+    """True where the nodes have NVMe drives of their own, which become one RAID 0 for images, weights and caches."""
+    image_release: str | None = None
+    """Release of the EKS node image that the lock names; None for the newest at creation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobPlan:
+    """Pods of one service account, and the only role that they can take."""
+
+    name: str
+    namespace: str
+    service_account: str
+    managed_policy: str | None = None
+    """A policy that AWS maintains."""
+    reads_bucket: str | None = None
+    """The bucket whose objects it may read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,12 +268,62 @@ class CloudPlan:
     """Where AWS is emulated; None for AWS itself."""
     pod_addresses: Literal["secondary", "prefix"] = "secondary"
     """How the VPC network plugin gives addresses to pods: one by one, or in blocks of 16."""
+    flow_logs_days: int | None = None
+    """Days that flow logs are kept; None where none are written."""
+    own_key: bool = False
+    """True where Kubernetes secrets are encrypted with a key of the environment's own."""
+    pod_identity: bool = False
+    """True where pods get roles by EKS Pod Identity."""
+    jobs: tuple[JobPlan, ...] = ()
+    """Pods that have a role of their own."""
+    own_buckets: tuple[str, ...] = ()
+    """The only buckets that nodes reach; empty where the environment does not say where data may go."""
+    private_services: tuple[str, ...]
+    """Services of AWS that have an endpoint in every subnet, e.g. ecr.api; S3 has its gateway."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupPlan:
+    bucket: str
+    retain_days: int
+    """Days in which no version can be removed."""
+    mode: Literal["governance", "compliance"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoragePlan:
+    environment: str
+    region: str
     bucket: str
     expire_noncurrent_days: int
+    logs_days: int | None = None
+    """Days that what is below logs/ is kept; None for good."""
+    own_key: bool = False
+    """True where objects are encrypted with a key of the environment's own."""
+    backups: BackupPlan | None = None
+    confined: bool = False
+    """True where the environment says where data may go: then only its own account reaches the buckets."""
+    may_replicate: bool = True
+    """False where weights may go to no other region."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitPlan:
+    """What a copy may take of the link from an hour of the day on, UTC."""
+
+    from_hour: int
+    mib_s: int | None
+    """MiB/s; None for all of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlarmPlan:
+    """When somebody is told, and where."""
+
+    lag_hours: int
+    """Hours without a successful run."""
+    topic_arn: str | None
+    """The SNS topic that is told; None where the alarm only shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,6 +338,25 @@ class ReplicationPlan:
     agent_arns: tuple[str, ...]
     bandwidth_mib_s: int | None = None
     """Most that a run may use of the link, MiB/s; None for all of it."""
+    limits: tuple[LimitPlan, ...] = ()
+    """What a run may use by the hour at which it begins, in place of one limit for all."""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    """Patterns of what is copied, and of what is not; all of it where there are none."""
+    verify: Literal["transferred", "all", "none"] = "transferred"
+    report: bool = False
+    """True where each run writes a report, file by file."""
+    alarm: AlarmPlan | None = None
+
+    @property
+    def slowest_mib_s(self) -> int | None:
+        """The least that a run may be limited to, MiB/s; None where none is limited."""
+        return slowest(self.bandwidth_mib_s, *(limit.mib_s for limit in self.limits))
+
+
+def slowest(*rates: int | None) -> int | None:
+    """The least of the rates that are limits; None where none is."""
+    return min((rate for rate in rates if rate is not None), default=None)
 
 
 BUILDABLE = ("cpu",)
@@ -302,6 +400,8 @@ class ServingPlan:
     """Logical CPUs that a pod gets to itself; None where none are pinned."""
     memory_gib: int | None = None
     """Host memory of a pod, GiB; None where it asks for none."""
+    service_account: str | None = None
+    """The account that the pods run under; None for the namespace's own."""
     port: int
     monitor_port: int | None = None
     """Where the pod's memory monitor serves metrics; None where it has no GPUs."""

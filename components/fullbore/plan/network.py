@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
+from fullbore.config.models import Cloud
+
 AWS_LARGEST_PREFIX = 16
 """The largest range that a VPC may have (AWS VPC user guide, VPC CIDR blocks)."""
 AWS_SMALLEST_PREFIX = 28
 """The smallest subnet that a VPC may have (AWS VPC user guide, subnet sizing)."""
 AWS_RESERVED_ADDRESSES = 5
 """Addresses of each subnet that AWS keeps (AWS VPC user guide, subnet sizing)."""
+PRIVATE_SERVICES = ("ec2", "ecr.api", "ecr.dkr", "eks", "logs", "sts")
+"""What nodes without a way to the internet must reach (EKS user guide, private clusters); S3 has its gateway."""
 SLOT_BITS = 4
 """A VPC is cut into 16 subnets where it is large enough."""
+
+
+def private_services(cloud: Cloud) -> tuple[str, ...]:
+    """Services with an endpoint of the VPC: an address in every subnet for each."""
+    asked = {"datasync": cloud.datasync_endpoint, "eks-auth": cloud.pod_identity}
+    return (*PRIVATE_SERVICES, *(service for service, wanted in asked.items() if wanted))
 
 
 def slot_prefix(vpc: IPv4Network) -> int:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from fullbore.catalog.instances import INSTANCES
 from fullbore.catalog.shapes import SHAPES
 from fullbore.config.endpoints import ClusterEndpoint, Endpoints
-from fullbore.config.models import Cloud, Environment, Site
+from fullbore.config.models import Alarm, Cloud, Environment, Replication, Site
 from fullbore.plan.capacity import asked_nodes, efa_interfaces, interface_layout, placement_of, zones_of
 from fullbore.plan.fabric import fabric_plan
 from fullbore.plan.hosts import AGENT_PORT, LOOPBACK, group_plans
+from fullbore.plan.identity import pod_jobs
 from fullbore.plan.model import (
+    AlarmPlan,
+    BackupPlan,
     CloudPlan,
     ClusterPlan,
     GatewayPlan,
     ImagePlan,
+    LimitPlan,
     MonitoringPlan,
     NodeGroupPlan,
     ReplicationPlan,
@@ -24,9 +30,11 @@ from fullbore.plan.model import (
     SubnetPlan,
     VersionsPlan,
 )
-from fullbore.plan.network import zone_subnet
-from fullbore.plan.numa import planned_pod
+from fullbore.plan.network import private_services, zone_subnet
+from fullbore.plan.numa import PodShape, kubelet_plan, planned_pod, standby_pod
+from fullbore.plan.schedule import HOUR_S, ScheduleError, longest_gap_s
 from fullbore.plan.serving import standby_pool
+from fullbore.plan.sovereignty import may_leave, own_buckets
 
 GATEWAY_PORT = 8080
 PROMETHEUS_PORT = 9090
@@ -50,8 +58,9 @@ def site_plan(env: Environment, site: Site, endpoints: Endpoints | None) -> Site
     )
 
 
-def cloud_plan(env: Environment, cloud: Cloud, endpoints: Endpoints | None) -> CloudPlan:
+def cloud_plan(env: Environment, cloud: Cloud, versions: VersionsPlan, endpoints: Endpoints | None) -> CloudPlan:
     """Zones that the VPC has no room for are left out here; a check names them."""
+    pod = standby_pod(env)
     subnets = ((zone, zone_subnet(cloud.cidr, zone)) for zone in cloud.zones)
     return CloudPlan(
         environment=env.name,
@@ -59,13 +68,19 @@ def cloud_plan(env: Environment, cloud: Cloud, endpoints: Endpoints | None) -> C
         cidr=str(cloud.cidr),
         subnets=tuple(SubnetPlan(zone=cloud.region + zone, cidr=str(subnet)) for zone, subnet in subnets if subnet),
         kubernetes_version=cloud.kubernetes_version,
-        node_groups=tuple(_node_group(cloud, name) for name in sorted(cloud.node_groups)),
+        node_groups=tuple(_node_group(cloud, name, pod, versions) for name in sorted(cloud.node_groups)),
         endpoint_url=endpoints.aws.endpoint_url if endpoints and endpoints.aws else None,
         pod_addresses=cloud.pod_addresses,
+        private_services=private_services(cloud),
+        flow_logs_days=cloud.flow_logs_days,
+        own_key=cloud.own_key,
+        pod_identity=cloud.pod_identity,
+        jobs=pod_jobs(env, cloud),
+        own_buckets=own_buckets(env),
     )
 
 
-def _node_group(cloud: Cloud, name: str) -> NodeGroupPlan:
+def _node_group(cloud: Cloud, name: str, pod: PodShape | None, versions: VersionsPlan) -> NodeGroupPlan:
     group = cloud.node_groups[name]
     row, shape = INSTANCES.get(group.instance_type), SHAPES.get(group.instance_type)
     placement, efa = placement_of(group), efa_interfaces(group)
@@ -86,13 +101,30 @@ def _node_group(cloud: Cloud, name: str) -> NodeGroupPlan:
         interfaces=interface_layout(shape, efa),
         architecture=shape.architecture if shape else "x86_64",
         vcpus=shape.vcpus if shape else 0,
+        kubelet=kubelet_plan(group.instance_type, pod),
+        instance_store=bool(shape and shape.instance_store_gb),
+        image_release=versions.lock.get("eks_image"),
     )
 
 
 def storage_plan(env: Environment) -> StoragePlan | None:
-    if env.storage is None:
+    given = env.storage
+    if given is None:
         return None
-    return StoragePlan(bucket=env.storage.bucket, expire_noncurrent_days=env.storage.expire_noncurrent_days)
+    backups = given.backups
+    return StoragePlan(
+        environment=env.name,
+        region=env.cloud.region if env.cloud else "",
+        bucket=given.bucket,
+        expire_noncurrent_days=given.expire_noncurrent_days,
+        logs_days=given.logs_days,
+        own_key=given.own_key,
+        backups=BackupPlan(bucket=backups.bucket, retain_days=backups.retain_days, mode=backups.mode)
+        if backups
+        else None,
+        confined=env.sovereignty is not None,
+        may_replicate=may_leave(env, "weights"),
+    )
 
 
 def replication_plan(env: Environment) -> ReplicationPlan | None:
@@ -109,7 +141,31 @@ def replication_plan(env: Environment) -> ReplicationPlan | None:
         schedule=given.schedule,
         agent_arns=given.agent_arns,
         bandwidth_mib_s=given.bandwidth_mib_s,
+        limits=tuple(
+            LimitPlan(from_hour=limit.from_hour, mib_s=limit.mib_s)
+            for limit in sorted(given.limits, key=lambda limit: limit.from_hour)
+        ),
+        include=given.include,
+        exclude=given.exclude,
+        verify=given.verify,
+        report=given.report,
+        alarm=_alarm(env, given, given.alarm) if given.alarm else None,
     )
+
+
+MOST_LAG_HOURS = 168
+"""CloudWatch looks back seven days where its periods have an hour (CloudWatch user guide, alarm evaluation)."""
+
+
+def _alarm(env: Environment, replication: Replication, given: Alarm) -> AlarmPlan:
+    """It tells when the RPO is broken, but not before the schedule could have brought two runs."""
+    try:
+        gap_s = longest_gap_s(replication.schedule)
+    except ScheduleError:  # a check names it
+        gap_s = HOUR_S
+    rpo_s = env.standby.rpo_s if env.standby else 0
+    hours = given.lag_hours or ceil(max(rpo_s, 2 * gap_s) / HOUR_S)
+    return AlarmPlan(lag_hours=min(hours, MOST_LAG_HOURS), topic_arn=given.topic_arn)
 
 
 def image_plan(env: Environment, endpoints: Endpoints | None) -> ImagePlan | None:

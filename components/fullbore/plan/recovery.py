@@ -23,7 +23,7 @@ from fullbore.config.models import Environment, Standby
 from fullbore.config.recovery import DataSet, Recovery
 from fullbore.plan.fit import GIB, Layout
 from fullbore.plan.fit.memory import weight_bytes
-from fullbore.plan.model import CopyPlan, RecoveryPlan, Term
+from fullbore.plan.model import CopyPlan, RecoveryPlan, Term, slowest
 from fullbore.plan.pools import layout_of, model_of
 from fullbore.plan.schedule import ScheduleError, longest_gap_s
 
@@ -134,7 +134,8 @@ def link_mib_s(env: Environment, *, limited: bool = True) -> float | None:
     rates = [link] if link else []
     if limited and link:
         rates.append(DATASYNC_TASK_GBPS)
-    limit = env.replication.bandwidth_mib_s if env.replication and limited else None
+    given = env.replication if limited else None
+    limit = slowest(given.bandwidth_mib_s, *(each.mib_s for each in given.limits)) if given else None
     return min([*(gbps * 1e9 / 8 / MIB for gbps in rates), *([limit] if limit else [])], default=None)
 
 

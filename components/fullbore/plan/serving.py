@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from fullbore.config.models import Environment, Serving
 from fullbore.plan.fit import Layout
 from fullbore.plan.fit.memory import MEMORY_FRACTION
+from fullbore.plan.identity import standby_account
 from fullbore.plan.model import GroupPlan, ServingPlan, SitePlan, VersionsPlan
 from fullbore.plan.pools import fits, layout_of
 
@@ -41,7 +42,7 @@ def serving_plan(env: Environment, site: SitePlan | None, versions: VersionsPlan
 
 
 def standby_pool(env: Environment, versions: VersionsPlan) -> ServingPlan | None:
-    """The replicas of the cloud. The kubelets of its nodes are not configured here: nothing is pinned there."""
+    """The replicas of the cloud. They ask for no CPUs of their own: none are pinned there."""
     serving, layout = env.serving, layout_of(env)
     if env.standby is None or serving is None or layout is None:
         return None
@@ -51,6 +52,7 @@ def standby_pool(env: Environment, versions: VersionsPlan) -> ServingPlan | None
         model=serving.model,
         replicas=env.standby.replicas,
         gpus=layout.gpus,
+        service_account=standby_account(env),
         port=SERVING_PORT,
         monitor_port=MONITOR_PORT if on_gpus else None,
         document=_document(env, serving, layout, "standby") | on_gpus,

@@ -63,6 +63,19 @@ def _may_go(given: Sovereignty, data: str, place: str, country: str) -> bool:
     return rule is not None and (place in rule.regions or country in rule.countries)
 
 
+def may_leave(env: Environment, data: str) -> bool:
+    """Whether data of a class may go to any region besides the cloud's own; where nothing is said, it may."""
+    given, own = env.sovereignty, env.cloud.region if env.cloud else ""
+    if given is None:
+        return True
+    return any(_may_go(given, data, region, country) for region, country in REGION_COUNTRY.items() if region != own)
+
+
+def own_buckets(env: Environment) -> tuple[str, ...]:
+    """The buckets that nodes of the cloud may reach, where it is said where data may go; empty where it is not."""
+    return (env.storage.bucket,) if env.sovereignty and env.storage else ()
+
+
 def _place(env: Environment, given: Sovereignty | None, to: str) -> tuple[str, str]:
     """The site, a region or a host, and its country; no country where nothing says it."""
     if to in REGION_COUNTRY or (env.cloud and to == env.cloud.region):

@@ -1,4 +1,4 @@
-"""DataSync: what was given is remembered by ARN and answered again; tags; updates of locations."""
+"""DataSync: what was given is remembered by ARN and answered again; tags; updates of locations; locations on NFS."""
 
 from __future__ import annotations
 
@@ -45,7 +45,10 @@ def _remembering(arn_key: str) -> Callable[[Callable[..., str]], Callable[..., s
     return wrap
 
 
-_SHOWN = ("Schedule", "Includes", "Excludes", "TaskMode", "Options", "S3StorageClass", "MountOptions")
+_SHOWN = (
+    *("Schedule", "Includes", "Excludes", "TaskMode", "Options", "S3StorageClass", "MountOptions"),
+    "TaskReportConfig",
+)
 
 
 def _answering(describe: Callable[..., str]) -> Callable[..., str]:
@@ -126,7 +129,34 @@ def _untag(self: DataSyncResponse) -> str:
     return json.dumps({})
 
 
+def _create_location_nfs(self: DataSyncResponse) -> str:
+    given = json.loads(self.body)
+    uri = "/".join(["nfs:/", given["ServerHostname"], given["Subdirectory"].strip("/"), ""])
+    arn = self.datasync_backend.create_location(uri, metadata={}, typ="NFS")
+    _remembered(self)[arn] = given
+    return json.dumps({"LocationArn": arn})
+
+
+def _describe_location_nfs(self: DataSyncResponse) -> str:
+    location = self._get_location(self._get_param("LocationArn"), typ="NFS")
+    given = _remembered(self)[location.arn]
+    shown = {k: given[k] for k in ("OnPremConfig", "MountOptions") if given.get(k) is not None}
+    return json.dumps({"LocationArn": location.arn, "LocationUri": location.uri, **shown})
+
+
+def _update_location_nfs(self: DataSyncResponse) -> str:
+    changes = json.loads(self.body)
+    location = self._get_location(changes.pop("LocationArn"), typ="NFS")
+    given = _remembered(self)[location.arn]
+    given |= changes
+    location.uri = "/".join(["nfs:/", given["ServerHostname"], given["Subdirectory"].strip("/"), ""])
+    return json.dumps({})
+
+
 _DATASYNC = {
+    "create_location_nfs": _create_location_nfs,
+    "describe_location_nfs": _describe_location_nfs,
+    "update_location_nfs": _update_location_nfs,
     "update_location_smb": _update_location_smb,
     "list_tags_for_resource": _list_tags,
     "tag_resource": _tag,

@@ -62,10 +62,23 @@ class World:
         made = self.client("iam").create_policy(PolicyName=self.name("policy"), PolicyDocument=document())
         return made["Policy"]["Arn"]
 
-    def bucket(self) -> str:
+    def bucket(self, locked: bool = False) -> str:
         name = self.name("bucket")
-        self.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+        self.client("s3").create_bucket(
+            Bucket=name,
+            CreateBucketConfiguration={"LocationConstraint": REGION},
+            ObjectLockEnabledForBucket=locked,
+        )
         return name
+
+    def key(self) -> str:
+        return self.client("kms").create_key(Description="k")["KeyMetadata"]["KeyId"]
+
+    def log_group(self) -> str:
+        """ARN of a log group."""
+        name = self.name("/logs/t")
+        self.client("logs").create_log_group(logGroupName=name)
+        return f"arn:aws:logs:{REGION}:123456789012:log-group:{name}"
 
     def cluster(self) -> str:
         name = self.name("eks")
@@ -91,10 +104,14 @@ class Case:
     drift: Callable[[Client, Object], object]
     drifted: str
     """Path and kind, e.g. "tags.team update"."""
-    change: Mapping[str, Any] = field(default_factory=dict)
+    change: Mapping[str, Any] | Callable[[World], Map] = field(default_factory=dict)
+    """What changes in place; from the world where it needs another object."""
     replace: Callable[[World], Map] = lambda world: {}
     unreadable: frozenset[str] = frozenset()
     """Inputs that an import cannot know."""
+
+    def changed(self, world: World) -> Map:
+        return self.change(world) if callable(self.change) else dict(self.change)
 
     def __str__(self) -> str:
         return self.type.rpartition(":")[2]
@@ -227,6 +244,69 @@ def _task(world: World) -> Map:
 
 def _reschedule(client: Client, made: Object) -> object:
     return client("datasync").update_task(TaskArn=made.id, Schedule={"ScheduleExpression": "cron(0 5 * * ? *)"})
+
+
+def _take_another_role(client: Client, made: Object) -> object:
+    cluster, _, association = made.id.partition(",")
+    role = made.inputs["roleArn"] + "-other"
+    return client("eks").update_pod_identity_association(clusterName=cluster, associationId=association, roleArn=role)
+
+
+def key_policy(action: str = "kms:*") -> str:
+    root = {"AWS": "arn:aws:iam::123456789012:root"}
+    allowed = [
+        {"Sid": "Root", "Effect": "Allow", "Principal": root, "Action": "kms:*", "Resource": "*"},
+        {"Sid": "Use", "Effect": "Allow", "Principal": root, "Action": action, "Resource": "*"},
+    ]
+    return json.dumps({"Version": "2012-10-17", "Statement": allowed})
+
+
+def _alarm(world: World) -> Map:
+    return {
+        "name": world.name("alarm"),
+        "alarmDescription": "d",
+        "namespace": "AWS/Events",
+        "metricName": "TriggeredRules",
+        "dimensions": {"RuleName": "r"},
+        "statistic": "Sum",
+        "comparisonOperator": "LessThanThreshold",
+        "evaluationPeriods": 2,
+        "period": 3600,
+        "threshold": 1,
+        "treatMissingData": "breaching",
+        "tags": {"team": "a"},
+    }
+
+
+def _alarm_call(name: str, threshold: float) -> Map:
+    return {
+        "AlarmName": name,
+        "AlarmDescription": "d",
+        "Namespace": "AWS/Events",
+        "MetricName": "TriggeredRules",
+        "Dimensions": [{"Name": "RuleName", "Value": "r"}],
+        "Statistic": "Sum",
+        "ComparisonOperator": "LessThanThreshold",
+        "EvaluationPeriods": 2,
+        "Period": 3600,
+        "Threshold": threshold,
+        "TreatMissingData": "breaching",
+    }
+
+
+def _another_hour(client: Client, made: Object) -> object:
+    target = made.inputs["target"]
+    return client("scheduler").update_schedule(
+        Name=made.inputs["name"],
+        ScheduleExpression="cron(0 5 * * ? *)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target={
+            "Arn": target["arn"],
+            "RoleArn": target["roleArn"],
+            "Input": target["input"],
+            "RetryPolicy": {"MaximumRetryAttempts": 3},
+        },
+    )
 
 
 CASES = (
@@ -403,6 +483,24 @@ CASES = (
         replace=lambda w: {"bucket": w.name("bucket")},
     ),
     Case(
+        type="aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",
+        inputs=lambda w: {
+            "bucket": w.bucket(locked=True),
+            "objectLockEnabled": "Enabled",
+            "rule": {"defaultRetention": {"mode": "GOVERNANCE", "days": 30}},
+        },
+        drift=lambda c, o: c("s3").put_object_lock_configuration(
+            Bucket=o.id,
+            ObjectLockConfiguration={
+                "ObjectLockEnabled": "Enabled",
+                "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}},
+            },
+        ),
+        drifted="rule.defaultRetention.days update",
+        change={"rule": {"defaultRetention": {"mode": "COMPLIANCE", "days": 7}}},
+        replace=lambda w: {"bucket": w.bucket(locked=True)},
+    ),
+    Case(
         type="aws:s3/bucketVersioning:BucketVersioning",
         inputs=lambda w: {"bucket": w.bucket(), "versioningConfiguration": {"status": "Enabled"}},
         drift=lambda c, o: c("s3").put_bucket_versioning(Bucket=o.id, VersioningConfiguration={"Status": "Suspended"}),
@@ -501,6 +599,20 @@ CASES = (
         unreadable=frozenset({"password"}),
     ),
     Case(
+        type="aws:datasync/nfsLocation:NfsLocation",
+        inputs=lambda w: {
+            "serverHostname": "nas.example",
+            "subdirectory": "/weights",
+            "onPremConfig": {"agentArns": [AGENT]},
+            "mountOptions": {"version": "NFS4_1"},
+            "tags": {"team": "a"},
+        },
+        drift=lambda c, o: c("datasync").update_location_nfs(LocationArn=o.id, Subdirectory="/mallory"),
+        drifted="subdirectory update",
+        change={"subdirectory": "/other", "mountOptions": {"version": "AUTOMATIC"}},
+        replace=lambda w: {"serverHostname": "other.example"},
+    ),
+    Case(
         type="aws:datasync/s3Location:S3Location",
         inputs=lambda w: {
             "s3BucketArn": f"arn:aws:s3:::{w.bucket()}",
@@ -518,7 +630,126 @@ CASES = (
         inputs=_task,
         drift=_reschedule,
         drifted="schedule.scheduleExpression update",
-        change={"options": {"verifyMode": "NONE"}, "tags": {"team": "b"}},
+        change={
+            "options": {"verifyMode": "NONE"},
+            "excludes": {"filterType": "SIMPLE_PATTERN", "value": "*.tmp"},
+            "tags": {"team": "b"},
+        },
         replace=lambda w: {"sourceLocationArn": w.location()},
+    ),
+    Case(
+        type="aws:eks/addon:Addon",
+        inputs=lambda w: {
+            "clusterName": w.cluster(),
+            "addonName": "eks-pod-identity-agent",
+            "addonVersion": "v1.3.9-eksbuild.3",
+            "tags": {"team": "a"},
+        },
+        drift=lambda c, o: c("eks").update_addon(
+            clusterName=o.inputs["clusterName"], addonName=o.inputs["addonName"], addonVersion="v1.0.0-eksbuild.1"
+        ),
+        drifted="addonVersion update",
+        change={"addonVersion": "v1.3.10-eksbuild.1", "tags": {"team": "b"}},
+        replace=lambda w: {"clusterName": w.cluster()},
+    ),
+    Case(
+        type="aws:eks/podIdentityAssociation:PodIdentityAssociation",
+        inputs=lambda w: {
+            "clusterName": w.cluster(),
+            "namespace": "fullbore",
+            "serviceAccount": "standby",
+            "roleArn": w.role_arn(),
+            "tags": {"team": "a"},
+        },
+        drift=_take_another_role,
+        drifted="roleArn update",
+        change=lambda w: {"roleArn": w.role_arn(), "tags": {"team": "b"}},
+        replace=lambda w: {"serviceAccount": "other"},
+    ),
+    Case(
+        type="aws:kms/key:Key",
+        inputs=lambda w: {
+            "description": "d",
+            "enableKeyRotation": True,
+            "deletionWindowInDays": 7,
+            "policy": key_policy(),
+            "tags": {"team": "a"},
+        },
+        drift=lambda c, o: c("kms").disable_key_rotation(KeyId=o.id),
+        drifted="enableKeyRotation update",
+        change={"description": "e", "policy": key_policy("kms:Decrypt"), "tags": {"team": "b"}},
+        replace=lambda w: {"multiRegion": True},
+        unreadable=frozenset({"deletionWindowInDays"}),
+    ),
+    Case(
+        type="aws:kms/alias:Alias",
+        inputs=lambda w: {"name": w.name("alias/t"), "targetKeyId": w.key()},
+        drift=lambda c, o: c("kms").delete_alias(AliasName=o.id),
+        drifted="",
+        change=lambda w: {"targetKeyId": w.key()},
+        replace=lambda w: {"name": w.name("alias/t")},
+    ),
+    Case(
+        type="aws:cloudwatch/logGroup:LogGroup",
+        inputs=lambda w: {"name": w.name("/logs/t"), "retentionInDays": 30, "tags": {"team": "a"}},
+        drift=lambda c, o: c("logs").put_retention_policy(logGroupName=o.id, retentionInDays=1),
+        drifted="retentionInDays update",
+        change={"retentionInDays": 90, "tags": {"team": "b"}},
+        replace=lambda w: {"name": w.name("/logs/t")},
+    ),
+    Case(
+        type="aws:ec2/flowLog:FlowLog",
+        inputs=lambda w: {
+            "vpcId": w.vpc(),
+            "trafficType": "ALL",
+            "logDestinationType": "cloud-watch-logs",
+            "logDestination": w.log_group(),
+            "iamRoleArn": w.role_arn(),
+            "maxAggregationInterval": 60,
+            "tags": {"team": "a"},
+        },
+        drift=_untag,
+        drifted="tags.team add",
+        change={"tags": {"team": "b"}},
+        replace=lambda w: {"trafficType": "REJECT"},
+    ),
+    Case(
+        type="aws:cloudwatch/eventRule:EventRule",
+        inputs=lambda w: {
+            "name": w.name("rule"),
+            "description": "d",
+            "eventPattern": json.dumps({"source": ["aws.datasync"]}),
+            "tags": {"team": "a"},
+        },
+        drift=lambda c, o: c("events").disable_rule(Name=o.id),
+        drifted="state delete",
+        change={"eventPattern": json.dumps({"source": ["aws.s3"]}), "tags": {"team": "b"}},
+        replace=lambda w: {"name": w.name("rule")},
+    ),
+    Case(
+        type="aws:cloudwatch/metricAlarm:MetricAlarm",
+        inputs=_alarm,
+        drift=lambda c, o: c("cloudwatch").put_metric_alarm(**_alarm_call(o.id, threshold=9)),
+        drifted="threshold update",
+        change={"threshold": 2, "evaluationPeriods": 3, "tags": {"team": "b"}},
+        replace=lambda w: {"name": w.name("alarm")},
+    ),
+    Case(
+        type="aws:scheduler/schedule:Schedule",
+        inputs=lambda w: {
+            "name": w.name("schedule"),
+            "scheduleExpression": "cron(0 8 * * ? *)",
+            "flexibleTimeWindow": {"mode": "OFF"},
+            "target": {
+                "arn": "arn:aws:scheduler:::aws-sdk:datasync:updateTask",
+                "roleArn": w.role_arn(),
+                "input": json.dumps({"TaskArn": "t"}),
+                "retryPolicy": {"maximumRetryAttempts": 3},
+            },
+        },
+        drift=_another_hour,
+        drifted="scheduleExpression update",
+        change={"scheduleExpression": "cron(0 9 * * ? *)"},
+        replace=lambda w: {"name": w.name("schedule")},
     ),
 )

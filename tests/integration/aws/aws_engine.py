@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 from google.protobuf import empty_pb2
 
+from fullbore._aws import EMULATED_SERVICES
 from fullbore.provider import _process
 from fullbore.provider._proto import provider_pb2, provider_pb2_grpc
 from fullbore.provider.values import decode, encode
@@ -48,12 +49,11 @@ def urn(token: str, name: str) -> str:
 
 def provider_config(endpoint: str, **more: object) -> dict[str, object]:
     """Configuration as the SDK sends it: nested values as JSON text."""
-    services = ("ec2", "eks", "iam", "s3", "datasync", "sts")
     return {
         "region": REGION,
         "accessKey": "test",
         "secretKey": "test",
-        "endpoints": json.dumps([dict.fromkeys(services, endpoint)]),
+        "endpoints": json.dumps([dict.fromkeys(EMULATED_SERVICES, endpoint)]),
         **{k: v if isinstance(v, str) else json.dumps(v) for k, v in more.items()},
     }
 

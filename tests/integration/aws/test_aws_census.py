@@ -18,6 +18,18 @@ ACCOUNT = "222222222222"
 POLICY = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}]})
 
 
+ALARM: dict[str, Any] = {
+    "AlarmName": "one",
+    "Namespace": "AWS/Events",
+    "MetricName": "TriggeredRules",
+    "Statistic": "Sum",
+    "ComparisonOperator": "LessThanThreshold",
+    "EvaluationPeriods": 1,
+    "Period": 60,
+    "Threshold": 1,
+}
+
+
 @pytest.fixture(scope="module")
 def aws(endpoint: str) -> Any:
     def connect(service: str) -> Any:
@@ -73,6 +85,25 @@ def make_one_of_each(aws: Any) -> dict[str, str]:
     eks.create_cluster(name="one", roleArn=role, resourcesVpcConfig={"subnetIds": [subnet]})
     eks.create_nodegroup(clusterName="one", nodegroupName="one", nodeRole=role, subnets=[subnet])
     aws("s3").create_bucket(Bucket="census-one", CreateBucketConfiguration={"LocationConstraint": REGION})
+    role_arn = {"DeliverLogsPermissionArn": role, "LogDestinationType": "cloud-watch-logs"}
+    aws("logs").create_log_group(logGroupName="one")
+    flow = ec2.create_flow_logs(
+        ResourceIds=[vpc], ResourceType="VPC", TrafficType="ALL", LogGroupName="one", **role_arn
+    )["FlowLogIds"][0]
+    eks.create_addon(clusterName="one", addonName="one")
+    pods = eks.create_pod_identity_association(clusterName="one", namespace="one", serviceAccount="one", roleArn=role)[
+        "association"
+    ]["associationId"]
+    key = aws("kms").create_key()["KeyMetadata"]["KeyId"]
+    aws("kms").create_alias(AliasName="alias/one", TargetKeyId=key)
+    aws("events").put_rule(Name="one", EventPattern="{}")
+    aws("cloudwatch").put_metric_alarm(**ALARM)
+    aws("scheduler").create_schedule(
+        Name="one",
+        ScheduleExpression="rate(1 hour)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target={"Arn": "arn:aws:sqs:::one", "RoleArn": role},
+    )
     location = datasync.create_location_s3(
         S3BucketArn="arn:aws:s3:::census-one", S3Config={"BucketAccessRoleArn": role}
     )["LocationArn"]
@@ -87,6 +118,9 @@ def make_one_of_each(aws: Any) -> dict[str, str]:
         "policy": policy,
         "location": location,
         "task": task,
+        "flow": flow,
+        "pods": pods,
+        "key": key,
     }
 
 
@@ -95,6 +129,15 @@ def remove(aws: Any, made: dict[str, str]) -> None:
     datasync.delete_task(TaskArn=made["task"])
     datasync.delete_location(LocationArn=made["location"])
     aws("s3").delete_bucket(Bucket="census-one")
+    aws("scheduler").delete_schedule(Name="one")
+    aws("cloudwatch").delete_alarms(AlarmNames=["one"])
+    aws("events").delete_rule(Name="one")
+    aws("kms").delete_alias(AliasName="alias/one")
+    aws("kms").schedule_key_deletion(KeyId=made["key"])
+    ec2.delete_flow_logs(FlowLogIds=[made["flow"]])
+    aws("logs").delete_log_group(logGroupName="one")
+    eks.delete_pod_identity_association(clusterName="one", associationId=made["pods"])
+    eks.delete_addon(clusterName="one", addonName="one")
     eks.delete_nodegroup(clusterName="one", nodegroupName="one")
     eks.delete_cluster(name="one")
     iam.delete_instance_profile(InstanceProfileName="one")

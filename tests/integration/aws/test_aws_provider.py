@@ -220,11 +220,3 @@ class TestPlanOnly:
         for call in calls:
             with pytest.raises(Refused, match="FULLBORE_PLAN_ONLY=1 allows previews only"):
                 call()
-
-
-def test_a_type_that_the_emulator_lacks_can_only_be_previewed(engine: Engine) -> None:
-    token = "aws:datasync/nfsLocation:NfsLocation"
-    given = {"serverHostname": "nas", "subdirectory": "/w", "onPremConfig": {"agentArns": ["a"]}}
-    assert engine.create(token, "n", given, preview=True).outputs["arn"] is UNKNOWN
-    with pytest.raises(Refused, match="can be previewed only: the emulator has no NFS locations"):
-        engine.create(token, "n", given)

@@ -12,12 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from proposed_changes import assert_changes_help
 
-from fullbore import cloud as cloud_component
 from fullbore.catalog.instances import INSTANCES
 from fullbore.catalog.shapes import SHAPES
 from fullbore.config import parse
 from fullbore.plan import make_plan
-from fullbore.plan.capacity import INTERFACE_ENDPOINTS, holds, interface_layout, large_enough, zone_needs
+from fullbore.plan.capacity import (
+    CONTROL_PLANE_ADDRESSES,
+    LEAST_ADDRESSES,
+    holds,
+    interface_layout,
+    large_enough,
+    zone_needs,
+)
 from fullbore.plan.model import NodeGroupPlan
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "plan"
@@ -125,8 +131,17 @@ def test_every_instance_has_a_shape() -> None:
     assert set(SHAPES) == set(INSTANCES)
 
 
-def test_the_plan_counts_the_endpoints_that_the_program_makes() -> None:
-    assert len(cloud_component.PRIVATE_SERVICES) == INTERFACE_ENDPOINTS
+@pytest.mark.parametrize("more", [{}, {"datasync_endpoint": True}, {"datasync_endpoint": True, "pod_identity": True}])
+def test_each_private_service_takes_an_address_in_every_subnet(more: dict[str, bool]) -> None:
+    given = document(max_nodes=1, zones=["a"])
+    given["cloud"] |= more
+    env = parse(given)
+    plan = make_plan(env).cloud
+    assert env.cloud
+    assert plan
+    least = CONTROL_PLANE_ADDRESSES + len(plan.private_services)
+    assert [need.least for need in zone_needs(env.cloud)] == [least + LEAST_ADDRESSES, least]
+    assert len(plan.private_services) == 6 + len(more)
 
 
 @given(st.sampled_from(sorted(SHAPES)), st.integers(0, 40))

@@ -6,6 +6,7 @@ from fullbore.plan.checks import (
     capacity,
     cloud,
     cost,
+    data,
     fabric,
     memory,
     model,
@@ -36,6 +37,7 @@ RULES: tuple[Rule, ...] = (
     *capacity.RULES,
     *room.RULES,
     *recovery.RULES,
+    *data.RULES,
     *sovereignty.RULES,
     *versions.RULES,
 )

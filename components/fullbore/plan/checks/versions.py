@@ -74,6 +74,14 @@ def _kubernetes(subject: Subject) -> Iterable[Finding]:
         yield Finding("versions.kubernetes", f"{message}; lock one for both: {change}", (change,))
 
 
+def _eks_image(subject: Subject) -> Iterable[Finding]:
+    """EKS API reference, CreateNodegroup: the release is of the node group's Kubernetes, which is the cluster's."""
+    cloud, image = subject.env.cloud, given_of(subject.env).get("eks_image")
+    if cloud and image and _minor(image) != _minor(cloud.kubernetes_version):
+        message = f"got {image}, but cloud.kubernetes_version is {cloud.kubernetes_version[:20]}"
+        yield Finding("versions.eks_image", f"{message}; lock a release of that version")
+
+
 def _minor(version: str) -> str:
     return ".".join(version.split(".")[:2])
 
@@ -91,5 +99,11 @@ RULES = (
         severity="error",
         summary="the lock and the cloud name different versions of Kubernetes",
         find=_kubernetes,
+    ),
+    Rule(
+        id="versions-eks-image",
+        severity="error",
+        summary="the image of cloud nodes is of another version of Kubernetes",
+        find=_eks_image,
     ),
 )

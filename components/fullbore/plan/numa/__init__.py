@@ -1,5 +1,6 @@
 """Which GPU belongs to which HCA, NUMA node and CPUs, and what the kubelet must be told."""
 
+from fullbore.plan.numa.cloud import kubelet_plan, standby_pod
 from fullbore.plan.numa.cpus import cpu_list, rank_cpus, reserved_by_node, reserved_cpus
 from fullbore.plan.numa.kubelet import NODES_BY_DEFAULT, POLICIES, PodShape, admits, strictest_policy
 from fullbore.plan.numa.machine import Machine, machine_of
@@ -15,6 +16,7 @@ __all__ = [
     "admits",
     "cpu_list",
     "distance",
+    "kubelet_plan",
     "machine_of",
     "nearest_hca",
     "numa_plan",
@@ -22,5 +24,6 @@ __all__ = [
     "rank_cpus",
     "reserved_by_node",
     "reserved_cpus",
+    "standby_pod",
     "strictest_policy",
 ]

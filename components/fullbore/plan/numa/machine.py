@@ -59,13 +59,14 @@ def machine_of(group: HostGroup) -> Machine:
     """The catalog's profile wins over a description; where there is neither, devices are spread evenly, in order."""
     row = MACHINES.get(group.profile) if group.profile else None
     if row:
-        return _from_row(row)
+        return from_row(row)
     if group.machine:
         return _described(group.machine)
     return _assumed(group.cpus, group.numa_nodes, group.gpus_per_host, group.hcas)
 
 
-def _from_row(row: MachineRow) -> Machine:
+def from_row(row: MachineRow) -> Machine:
+    """A machine of the catalog."""
     return Machine(
         origin=row.name,
         sockets=row.sockets,

@@ -49,7 +49,7 @@ def _decided(machine: Machine, asked: _Asked, pod: PodShape | None) -> NumaPlan:
         origin=machine.origin,
         numa_nodes=machine.all_nodes,
         reserved_cpus=reserved_cpus(machine, asked.reserved_cores),
-        topology_policy=asked.topology_policy or _policy(asked, machine, pod),
+        topology_policy=asked.topology_policy or policy_for(machine, pod, asked.reserved_cores),
         cpus_across_nodes=pod is not None and pod.cpus * machine.numa_nodes > machine.cpus,
         ranks=_ranks(asked, machine),
         interrupts=_interrupts(asked, machine),
@@ -83,14 +83,15 @@ def _interrupts(asked: _Asked, machine: Machine) -> dict[str, str]:
     return {hca: cpu_list(kept[places[hca].numa_node]) for hca in asked.hcas if hca in places}
 
 
-def _policy(asked: _Asked, machine: Machine, pod: PodShape | None) -> str:
-    """A pod larger than the host is told by another check, and does not decide here."""
+def policy_for(machine: Machine, pod: PodShape | None, reserved_cores: int) -> str:
+    """The strictest policy for what a machine runs. Where that is not known, pods of one GPU or of all, with one CPU,
+    are presumed; a pod larger than the host is told by another check, and does not decide here."""
     gpus = len(machine.gpu_slots)
     if pod is None or pod.gpus > gpus:
         pods = tuple(PodShape(gpus=count, cpus=1) for count in {min(1, gpus), gpus})
     else:
         pods = (pod,)
-    return strictest_policy(machine, pods, reserved_cores=asked.reserved_cores)
+    return strictest_policy(machine, pods, reserved_cores=reserved_cores)
 
 
 def _hugepages(group: HostGroup) -> int:

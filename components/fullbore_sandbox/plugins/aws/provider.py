@@ -256,8 +256,6 @@ class AwsProvider(Provider):
         """The API, where this type may be touched at all."""
         if plan_only():
             raise ProviderError(f"{row.type}: {PLAN_ONLY}=1 allows previews only; unset it for updates and refreshes")
-        if row.plan_only:
-            raise ProviderError(f"{row.type}: can be previewed only: {row.plan_only}")
         if self.api is None:
             raise ProviderError(f"{row.type}: the provider is not configured")
         return self.api

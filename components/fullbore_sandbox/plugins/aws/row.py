@@ -65,8 +65,6 @@ class Row:
     """What AWS adds inside an object that is an input too: {property: names in it}."""
     absent: Set[str] = frozenset()
     """Outputs that the SDK calls always filled and that the emulator does not know; they stay null."""
-    plan_only: str = ""
-    """Why the type can be previewed only; empty where it can be made."""
 
 
 def new_tags(inputs: Map, token: str) -> list[Map]:

@@ -5,8 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fullbore_sandbox.plugins.aws.row import Row
-from fullbore_sandbox.plugins.aws.rows import compute, datasync, eks, iam, network, s3, security
+from fullbore_sandbox.plugins.aws.rows import (
+    compute,
+    datasync,
+    eks,
+    eks_access,
+    events,
+    iam,
+    kms,
+    logs,
+    network,
+    s3,
+    security,
+)
 
 ROWS: Mapping[str, Row] = {
-    row.type: row for module in (network, security, compute, eks, iam, s3, datasync) for row in module.ROWS
+    row.type: row
+    for module in (network, security, compute, eks, eks_access, iam, kms, logs, events, s3, datasync)
+    for row in module.ROWS
 }

@@ -96,19 +96,48 @@ LOCATION_SMB = Row(
 )
 
 
-def _previews_only(*_: object) -> None:
-    raise AssertionError("a plan-only row is refused before it is called")
+def _create_nfs(api: Api, inputs: Map, token: str) -> str:
+    names = {"serverHostname": "ServerHostname", "subdirectory": "Subdirectory"}
+    answer = api.datasync.create_location_nfs(
+        **pick(inputs, names), **_nfs_config(inputs), Tags=new_tags(inputs, token)
+    )
+    return answer["LocationArn"]
+
+
+def _nfs_config(inputs: Map) -> Map:
+    names = {"onPremConfig": "OnPremConfig", "mountOptions": "MountOptions"}
+    return pick({name: pascal(inputs.get(name)) for name in names}, names)
+
+
+def _read_nfs(api: Api, ident: str, known: Map) -> Map | None:
+    found = api.datasync.describe_location_nfs(LocationArn=ident)
+    host, folder = _address(found["LocationUri"])
+    return {
+        "arn": ident,
+        "uri": found["LocationUri"],
+        "serverHostname": host,
+        "subdirectory": _folder(known, folder),
+        "tags": _tags_of(api, ident),
+        **pick(camel(found), {"onPremConfig": "onPremConfig", "mountOptions": "mountOptions"}),
+    }
+
+
+def _update_nfs(api: Api, ident: str, inputs: Map, changed: Set[str]) -> None:
+    folder = pick(inputs, {"subdirectory": "Subdirectory"})
+    api.datasync.update_location_nfs(LocationArn=ident, **folder, **_nfs_config(inputs))
 
 
 NFS_LOCATION = Row(
     type="aws:datasync/nfsLocation:NfsLocation",
     inputs={"serverHostname", "subdirectory", "onPremConfig", "mountOptions", "tags"},
-    create=_previews_only,  # pyright: ignore[reportArgumentType]
-    read=_previews_only,
-    delete=_previews_only,
-    find=_previews_only,
+    create=_create_nfs,
+    read=_read_nfs,
+    update=_update_nfs,
+    delete=_delete_location,
+    find=_find_location,
+    tagging=TAGGING,
     replace={"serverHostname": "terraform-provider-aws: server_hostname of aws_datasync_location_nfs forces a new one"},
-    plan_only="the emulator has no NFS locations",
+    computed={"mountOptions"},
 )
 
 
@@ -157,7 +186,20 @@ def _task_values(inputs: Map) -> Map:
     for name in ("excludes", "includes"):
         if name in nested:  # one filter rule in the SDK, a list of them in the API
             nested[name] = [nested[name]]
-    return pick({**inputs, **nested}, {**_TASK, **_TASK_NESTED})
+    report = {"TaskReportConfig": _report(inputs["taskReportConfig"])} if inputs.get("taskReportConfig") else {}
+    return {**pick({**inputs, **nested}, {**_TASK, **_TASK_NESTED}), **report}
+
+
+_REPORT = {"outputType": "OutputType", "reportLevel": "ReportLevel", "s3ObjectVersioning": "ObjectVersionIds"}
+
+
+def _report(given: Map) -> Map:
+    return {"Destination": {"S3": pascal(given["s3Destination"])}, **pick(given, _REPORT)}
+
+
+def _report_read(found: Map) -> Map:
+    back = {api_name: name for name, api_name in _REPORT.items()}
+    return {"s3Destination": camel(found["Destination"]["S3"]), **pick(found, back)}
 
 
 def _create_task(api: Api, inputs: Map, token: str) -> str:
@@ -180,6 +222,7 @@ def _read_task(api: Api, ident: str, known: Map) -> Map | None:
         "tags": _tags_of(api, ident),
         **pick(task, {**names, **ends}),
         **nested,
+        **({"taskReportConfig": _report_read(task["TaskReportConfig"])} if task.get("TaskReportConfig") else {}),
     }
 
 
@@ -189,7 +232,15 @@ def _update_task(api: Api, ident: str, inputs: Map, changed: Set[str]) -> None:
 
 TASK = Row(
     type="aws:datasync/task:Task",
-    inputs={"sourceLocationArn", "destinationLocationArn", "taskMode", "tags", *_TASK, *_TASK_NESTED},
+    inputs={
+        "sourceLocationArn",
+        "destinationLocationArn",
+        "taskMode",
+        "taskReportConfig",
+        "tags",
+        *_TASK,
+        *_TASK_NESTED,
+    },
     create=_create_task,
     read=_read_task,
     update=_update_task,

@@ -35,7 +35,9 @@ def _logging(enabled: list[str]) -> Map:
 def _create_cluster(api: Api, inputs: Map, token: str) -> str:
     logs = {"logging": _logging(inputs["enabledClusterLogTypes"])} if inputs.get("enabledClusterLogTypes") else {}
     tags = {**inputs.get("tags", {}), TOKEN_TAG: token}
-    api.eks.create_cluster(**pick(inputs, _CLUSTER), **logs, tags=tags)
+    # One object in the SDK, a list of one in the API.
+    secrets = {"encryptionConfig": [inputs["encryptionConfig"]]} if inputs.get("encryptionConfig") else {}
+    api.eks.create_cluster(**pick(inputs, _CLUSTER), **secrets, **logs, tags=tags)
     return inputs["name"]
 
 
@@ -53,6 +55,7 @@ def _read_cluster(api: Api, ident: str, known: Map) -> Map | None:
         "identities": [{"oidcs": [{"issuer": issuer}]}],
         "clusterId": cluster.get("id") or ident,
         "tags": cluster.get("tags", {}),
+        **({"encryptionConfig": cluster["encryptionConfig"][0]} if cluster.get("encryptionConfig") else {}),
         **pick(
             cluster,
             {
@@ -92,7 +95,7 @@ def _delete_cluster(api: Api, ident: str, known: Map) -> None:
 
 CLUSTER = Row(
     type="aws:eks/cluster:Cluster",
-    inputs={"enabledClusterLogTypes", "tags", "bootstrapSelfManagedAddons", *_CLUSTER},
+    inputs={"enabledClusterLogTypes", "encryptionConfig", "tags", "bootstrapSelfManagedAddons", *_CLUSTER},
     token=lambda inputs: inputs["name"],
     create=_create_cluster,
     finish=_await_cluster,
@@ -105,6 +108,7 @@ CLUSTER = Row(
     replace={
         "name": NO_CALL,
         "roleArn": NO_CALL,
+        "encryptionConfig": "EKS user guide: the key of a cluster's secrets cannot be changed or taken away",
         "kubernetesNetworkConfig": NO_CALL,
         "bootstrapSelfManagedAddons": NO_CALL,
         "accessConfig.bootstrapClusterCreatorAdminPermissions": NO_CALL,

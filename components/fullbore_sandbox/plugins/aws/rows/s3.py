@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
+from typing import Any
 
 from fullbore_sandbox.plugins.aws.api import Api
 from fullbore_sandbox.plugins.aws.convert import as_text, camel, pascal, tag_list, tag_map
@@ -15,7 +16,8 @@ NO_LOCATION = "us-east-1"
 
 def _create_bucket(api: Api, inputs: Map, token: str) -> str:
     place = {} if api.region == NO_LOCATION else {"CreateBucketConfiguration": {"LocationConstraint": api.region}}
-    api.s3.create_bucket(Bucket=inputs["bucket"], **place)
+    lock = {"ObjectLockEnabledForBucket": True} if inputs.get("objectLockEnabled") else {}
+    api.s3.create_bucket(Bucket=inputs["bucket"], **place, **lock)
     return inputs["bucket"]
 
 
@@ -37,6 +39,10 @@ def _remove_tags(api: Api, bucket: str, keys: list[str]) -> None:
     api.s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": tag_list(left)})
 
 
+_UNSET = ("NoSuch", "ServerSideEncryptionConfigurationNotFound", "ObjectLockConfigurationNotFound")
+"""How the codes begin by which S3 says that a setting is not there."""
+
+
 def _or_none(call: Callable[..., Map], **parameters: object) -> Map:
     """The answer, or nothing where the bucket is there and the setting is not; a missing bucket still raises."""
     from botocore.exceptions import ClientError
@@ -45,7 +51,7 @@ def _or_none(call: Callable[..., Map], **parameters: object) -> Map:
         return call(**parameters)
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
-        if code.startswith(("NoSuch", "ServerSideEncryptionConfigurationNotFound")) and code != "NoSuchBucket":
+        if code.startswith(_UNSET) and code != "NoSuchBucket":
             return {}
         raise
 
@@ -59,8 +65,15 @@ def _read_bucket(api: Api, ident: str, known: Map) -> Map | None:
         "bucketRegion": region,
         "bucketDomainName": f"{ident}.s3.amazonaws.com",
         "bucketRegionalDomainName": f"{ident}.s3.{region}.amazonaws.com",
+        "objectLockEnabled": bool(_lock(api, ident)),
         "tags": _bucket_tags(api, ident),
     }
+
+
+def _lock(api: Api, bucket: str) -> Map:
+    """The lock of a bucket that was made with one; the emulator says `Disabled` where AWS says that there is none."""
+    found = _or_none(api.s3.get_object_lock_configuration, Bucket=bucket).get("ObjectLockConfiguration", {})
+    return found if found.get("ObjectLockEnabled") == "Enabled" else {}
 
 
 def _delete_bucket(api: Api, ident: str, known: Map) -> None:
@@ -77,7 +90,7 @@ def _empty(api: Api, bucket: str) -> None:
 
 BUCKET = Row(
     type="aws:s3/bucket:Bucket",
-    inputs={"bucket", "forceDestroy", "tags"},
+    inputs={"bucket", "forceDestroy", "objectLockEnabled", "tags"},
     token=lambda inputs: inputs["bucket"],
     create=_create_bucket,
     finish=_tag_bucket,
@@ -88,9 +101,13 @@ BUCKET = Row(
     tagging=Tagging(key=lambda ident, outputs: ident, set=_put_tags, unset=_remove_tags),
     name="bucket",
     name_case=str.lower,
-    replace={"bucket": "S3 API reference: a bucket cannot be renamed"},
+    replace={
+        "bucket": "S3 API reference: a bucket cannot be renamed",
+        "objectLockEnabled": "terraform-provider-aws: object_lock_enabled of aws_s3_bucket forces a new one",
+    },
     unique={"bucket"},
     unreadable={"forceDestroy"},
+    defaults={"objectLockEnabled": False},
     # Settings that have resources of their own, and what an emulator on loopback has no names for.
     absent={
         "accelerationStatus",
@@ -103,7 +120,6 @@ BUCKET = Row(
         "lifecycleRules",
         "logging",
         "objectLockConfiguration",
-        "objectLockEnabled",
         "policy",
         "replicationConfiguration",
         "requestPayer",
@@ -122,8 +138,8 @@ def _setting(
     put: Callable[[Api, str, Map], None],
     get: Callable[[Api, str], Map | None],
     remove: Callable[[Api, str], None],
-    unreadable: Set[str] = frozenset(),
     absent: Set[str] = frozenset(),
+    defaults: Mapping[str, Any] = {},
 ) -> Row:
     """A row of one setting of a bucket: `put` writes it whole, `get` is None where it is not set."""
 
@@ -146,8 +162,8 @@ def _setting(
         find=lambda api, token: token if get(api, token) is not None else None,
         replace={"bucket": NO_CALL},
         unique={"bucket"},
-        unreadable=unreadable,
         absent=absent,
+        defaults=defaults,
     )
 
 
@@ -224,8 +240,30 @@ def _get_policy(api: Api, bucket: str) -> Map | None:
     return found and {"policy": found}
 
 
+def _put_lock(api: Api, bucket: str, inputs: Map) -> None:
+    """Lock is on since the bucket was made; what is set is how long it holds new versions by default."""
+    rule = {"Rule": pascal(inputs["rule"])} if inputs.get("rule") else {}
+    lock = {"ObjectLockEnabled": "Enabled", **rule}
+    api.s3.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=lock)
+
+
+def _get_lock(api: Api, bucket: str) -> Map | None:
+    retention = _lock(api, bucket).get("Rule", {}).get("DefaultRetention")
+    given = {k: v for k, v in (retention or {}).items() if v}
+    return {"objectLockEnabled": "Enabled", "rule": {"defaultRetention": camel(given)}} if given else None
+
+
 ROWS = (
     BUCKET,
+    _setting(
+        "BucketObjectLockConfiguration",
+        {"objectLockEnabled", "rule"},
+        _put_lock,
+        _get_lock,
+        # Without a rule: lock itself can never be taken off (S3 user guide, Object Lock).
+        lambda api, bucket: _put_lock(api, bucket, {}),
+        defaults={"objectLockEnabled": "Enabled"},
+    ),
     _setting("BucketVersioning", {"versioningConfiguration"}, _put_versioning, _get_versioning, _suspend_versioning),
     _setting(
         "BucketServerSideEncryptionConfiguration",

@@ -1,0 +1,154 @@
+"""The VPC: private subnets, the group that EFA needs, and the endpoints by which nodes reach AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi_aws as aws
+
+from fullbore import policies
+from fullbore._aws import Scope
+from fullbore.plan.model import CloudPlan
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkParts:
+    """What the network consists of. `subnets` are by zone, e.g. eu-central-1a."""
+
+    vpc: aws.ec2.Vpc
+    subnets: Mapping[str, aws.ec2.Subnet]
+    route_table: aws.ec2.RouteTable
+    fabric_group: aws.ec2.SecurityGroup
+    endpoints: tuple[aws.ec2.VpcEndpoint, ...]
+
+
+def create_network(scope: Scope, plan: CloudPlan) -> NetworkParts:
+    vpc = aws.ec2.Vpc(
+        scope.part("vpc"),
+        cidr_block=plan.cidr,
+        enable_dns_support=True,
+        enable_dns_hostnames=True,
+        tags=scope.named("vpc"),
+        opts=scope.child(),
+    )
+    subnets = _create_subnets(scope, plan, vpc)
+    route_table = _create_routes(scope, vpc, subnets)
+    return NetworkParts(
+        vpc=vpc,
+        subnets=subnets,
+        route_table=route_table,
+        fabric_group=_create_fabric_group(scope, vpc),
+        endpoints=_create_endpoints(scope, plan, vpc, subnets, route_table),
+    )
+
+
+def _create_subnets(scope: Scope, plan: CloudPlan, vpc: aws.ec2.Vpc) -> Mapping[str, aws.ec2.Subnet]:
+    return {
+        subnet.zone: aws.ec2.Subnet(
+            scope.part(f"private-{subnet.zone}"),
+            vpc_id=vpc.id,
+            cidr_block=subnet.cidr,
+            availability_zone=subnet.zone,
+            tags={**scope.named(f"private-{subnet.zone}"), "kubernetes.io/role/internal-elb": "1"},
+            opts=scope.child(),
+        )
+        for subnet in plan.subnets
+    }
+
+
+def _create_routes(scope: Scope, vpc: aws.ec2.Vpc, subnets: Mapping[str, aws.ec2.Subnet]) -> aws.ec2.RouteTable:
+    """One table for all private subnets: the local route, and the one that the S3 gateway adds."""
+    table = aws.ec2.RouteTable(scope.part("private"), vpc_id=vpc.id, tags=scope.named("private"), opts=scope.child())
+    for zone, subnet in subnets.items():
+        aws.ec2.RouteTableAssociation(
+            scope.part(f"route-{zone}"), route_table_id=table.id, subnet_id=subnet.id, opts=scope.child()
+        )
+    return table
+
+
+def _create_fabric_group(scope: Scope, vpc: aws.ec2.Vpc) -> aws.ec2.SecurityGroup:
+    """EFA traffic passes only where a group allows all traffic to and from itself (EC2 user guide, EFA)."""
+    group = aws.ec2.SecurityGroup(
+        scope.part("fabric"),
+        name=scope.physical("fabric"),
+        description="EFA between GPU nodes",
+        vpc_id=vpc.id,
+        tags=scope.tags,
+        opts=scope.child(),
+    )
+    for kind, rule in (("in", aws.vpc.SecurityGroupIngressRule), ("out", aws.vpc.SecurityGroupEgressRule)):
+        rule(
+            scope.part(f"fabric-{kind}"),
+            security_group_id=group.id,
+            referenced_security_group_id=group.id,
+            ip_protocol="-1",
+            description="all traffic within the fabric",
+            tags=scope.tags,
+            opts=scope.child(),
+        )
+    return group
+
+
+def _create_endpoints(
+    scope: Scope,
+    plan: CloudPlan,
+    vpc: aws.ec2.Vpc,
+    subnets: Mapping[str, aws.ec2.Subnet],
+    table: aws.ec2.RouteTable,
+) -> tuple[aws.ec2.VpcEndpoint, ...]:
+    """The gateway to S3, which is a route, and an interface in every subnet for each service of the plan.
+
+    Where the plan names the buckets that nodes may reach, no endpoint is a way to those of others.
+    """
+    confined = bool(plan.own_buckets)
+    gateway = aws.ec2.VpcEndpoint(
+        scope.part("endpoint-s3"),
+        vpc_id=vpc.id,
+        service_name=f"com.amazonaws.{plan.region}.s3",
+        vpc_endpoint_type="Gateway",
+        route_table_ids=[table.id],
+        policy=policies.own_buckets(plan.own_buckets, plan.region) if confined else None,
+        tags=scope.tags,
+        opts=scope.child(),
+    )
+    group = _create_endpoint_group(scope, plan, vpc)
+    interfaces = [
+        aws.ec2.VpcEndpoint(
+            scope.part(f"endpoint-{service.replace('.', '-')}"),
+            vpc_id=vpc.id,
+            service_name=f"com.amazonaws.{plan.region}.{service}",
+            vpc_endpoint_type="Interface",
+            subnet_ids=[subnet.id for subnet in subnets.values()],
+            security_group_ids=[group.id],
+            private_dns_enabled=True,
+            policy=scope.account.apply(policies.own_account) if confined else None,
+            tags=scope.tags,
+            opts=scope.child(),
+        )
+        for service in plan.private_services
+    ]
+    return (gateway, *interfaces)
+
+
+def _create_endpoint_group(scope: Scope, plan: CloudPlan, vpc: aws.ec2.Vpc) -> aws.ec2.SecurityGroup:
+    group = aws.ec2.SecurityGroup(
+        scope.part("endpoints"),
+        name=scope.physical("endpoints"),
+        description="AWS endpoints of the VPC",
+        vpc_id=vpc.id,
+        tags=scope.tags,
+        opts=scope.child(),
+    )
+    aws.vpc.SecurityGroupIngressRule(
+        scope.part("endpoints-in"),
+        security_group_id=group.id,
+        cidr_ipv4=plan.cidr,
+        ip_protocol="tcp",
+        from_port=443,
+        to_port=443,
+        description="HTTPS from the VPC",
+        tags=scope.tags,
+        opts=scope.child(),
+    )
+    return group

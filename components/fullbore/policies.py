@@ -1,0 +1,187 @@
+"""IAM policy documents, as JSON text: one function for each job, and the reason of every wildcard. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+Statement = Mapping[str, object]
+
+WILDCARDS: Mapping[str, str] = {
+    "TlsOnly": "it denies: every request without TLS, whatever it asks for",
+    "AccountOnly": "it denies: every request from outside the account, whatever it asks for",
+    "KeyAdministration": "a key policy speaks of its own key only; without the account's root the key could be lost "
+    "for good (KMS developer guide, default key policy)",
+    "ThroughS3": "a key policy speaks of its own key only; who may use it is narrowed to S3 and this account",
+    "OwnAccount": "an endpoint grants nothing: it only narrows what roles grant, here to principals of the account",
+    "FindLogGroup": "listing log groups takes no resource (CloudWatch Logs: actions, resources and condition keys)",
+}
+"""Statements with `*` as a resource, or in an action, by their id, and why. A test refuses any other."""
+
+
+def document(statements: Sequence[Statement]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)}, sort_keys=True)
+
+
+def trust(service: str, condition: Mapping[str, object] | None = None, *, tagged: bool = False) -> str:
+    """Who may take a role: one AWS service, under a condition where one is given; `tagged` where the session carries
+    tags, as Pod Identity's do (EKS user guide, "Assign IAM roles to Kubernetes service accounts")."""
+    statement: dict[str, object] = {
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": ["sts:AssumeRole", "sts:TagSession"] if tagged else "sts:AssumeRole",
+    }
+    if condition:
+        statement["Condition"] = dict(condition)
+    return document([statement])
+
+
+def of_account(account: str) -> dict[str, object]:
+    """A condition that keeps a service from being used by another account (IAM user guide, confused deputy)."""
+    return {"StringEquals": {"aws:SourceAccount": account}}
+
+
+def read_bucket(bucket_arn: str) -> str:
+    """Listing one bucket and reading its objects."""
+    return document(
+        [
+            {"Sid": "List", "Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": [bucket_arn]},
+            {"Sid": "Read", "Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [f"{bucket_arn}/*"]},
+        ]
+    )
+
+
+def write_flow_logs(group_arn: str) -> str:
+    """What the VPC's flow logs need of their log group (VPC user guide, "IAM role for publishing flow logs")."""
+    writes = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    return document(
+        [
+            {"Sid": "WriteLogs", "Effect": "Allow", "Action": writes, "Resource": [group_arn, f"{group_arn}:*"]},
+            {"Sid": "FindLogGroup", "Effect": "Allow", "Action": ["logs:DescribeLogGroups"], "Resource": "*"},
+        ]
+    )
+
+
+def key_administration(account: str) -> Statement:
+    """The account's own IAM policies decide who may use and manage a key."""
+    return {
+        "Sid": "KeyAdministration",
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+        "Action": "kms:*",
+        "Resource": "*",
+    }
+
+
+def use_key(key_arn: str) -> str:
+    """What EKS needs of the key that it encrypts secrets with (EKS user guide, "Encrypt Kubernetes secrets")."""
+    actions = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt"]
+    return document([{"Sid": "SecretsKey", "Effect": "Allow", "Action": actions, "Resource": [key_arn]}])
+
+
+def key_through_s3(account: str, region: str) -> Statement:
+    """Whoever of the account may use an object may use the key that it is encrypted with, through S3 alone
+    (KMS developer guide, condition key kms:ViaService)."""
+    actions = ("kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*")
+    return {
+        "Sid": "ThroughS3",
+        "Effect": "Allow",
+        "Principal": {"AWS": "*"},
+        "Action": list(actions),
+        "Resource": "*",
+        "Condition": {"StringEquals": {"kms:CallerAccount": account, "kms:ViaService": f"s3.{region}.amazonaws.com"}},
+    }
+
+
+def bucket_policy(bucket_arn: str, *, account: str = "", may_replicate: bool = True) -> str:
+    """What a bucket refuses: requests without TLS; with an account, those from outside of it, and where data may not
+    leave the region, being made to replicate elsewhere."""
+    both = [bucket_arn, f"{bucket_arn}/*"]
+    statements: list[Statement] = [_deny("TlsOnly", "s3:*", both, {"Bool": {"aws:SecureTransport": "false"}})]
+    if account:
+        outside = {
+            "StringNotEquals": {"aws:PrincipalAccount": account},
+            "Bool": {"aws:PrincipalIsAWSService": "false"},
+        }
+        statements.append(_deny("AccountOnly", "s3:*", both, outside))
+    if account and not may_replicate:
+        statements.append(_deny("NoReplication", "s3:PutReplicationConfiguration", [bucket_arn], None))
+    return document(statements)
+
+
+def _deny(sid: str, action: str, resources: Sequence[str], condition: Mapping[str, object] | None) -> Statement:
+    statement = {"Sid": sid, "Effect": "Deny", "Principal": "*", "Action": action, "Resource": list(resources)}
+    return {**statement, "Condition": condition} if condition else statement
+
+
+def own_buckets(names: Sequence[str], region: str) -> str:
+    """What the VPC's way to S3 lets through: the environment's own buckets, and the layers of images in ECR, which are
+    in a bucket of AWS (ECR user guide, "Minimum Amazon S3 bucket permissions for Amazon ECR")."""
+    actions = [
+        *("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"),
+        *("s3:ListMultipartUploadParts", "s3:PutObject"),
+    ]
+    arns = [f"arn:aws:s3:::{name}" for name in names]
+    layers = f"arn:aws:s3:::prod-{region}-starport-layer-bucket/*"
+    return document(
+        [
+            {
+                "Sid": "OwnBuckets",
+                "Effect": "Allow",
+                "Principal": "*",
+                "Action": actions,
+                "Resource": [*arns, *(f"{arn}/*" for arn in arns)],
+            },
+            {"Sid": "ImageLayers", "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": [layers]},
+        ]
+    )
+
+
+def own_account(account: str) -> str:
+    """What an interface endpoint lets through: calls that the account's own principals make (IAM user guide,
+    aws:PrincipalAccount)."""
+    return document(
+        [
+            {
+                "Sid": "OwnAccount",
+                "Effect": "Allow",
+                "Principal": "*",
+                "Action": "*",
+                "Resource": "*",
+                "Condition": {"StringEquals": {"aws:PrincipalAccount": account}},
+            }
+        ]
+    )
+
+
+OBJECT_ACTIONS = (
+    "s3:AbortMultipartUpload",
+    "s3:DeleteObject",
+    "s3:GetObject",
+    "s3:GetObjectTagging",
+    "s3:ListMultipartUploadParts",
+    "s3:PutObject",
+    "s3:PutObjectTagging",
+)
+BUCKET_ACTIONS = ("s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads")
+"""What DataSync needs of a bucket and its objects (DataSync user guide, "Providing DataSync access to S3 buckets")."""
+
+
+def copy_buckets(bucket_arns: Sequence[str]) -> str:
+    """Access of DataSync to these buckets and their objects, and to nothing else."""
+    return document(
+        [
+            {"Sid": "Buckets", "Effect": "Allow", "Action": list(BUCKET_ACTIONS), "Resource": list(bucket_arns)},
+            {
+                "Sid": "Objects",
+                "Effect": "Allow",
+                "Action": list(OBJECT_ACTIONS),
+                "Resource": [f"{arn}/*" for arn in bucket_arns],
+            },
+        ]
+    )
+
+
+def update_task(task_arn: str) -> str:
+    """Changing one DataSync task."""
+    return document([{"Sid": "Limit", "Effect": "Allow", "Action": ["datasync:UpdateTask"], "Resource": [task_arn]}])

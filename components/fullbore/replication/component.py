@@ -1,0 +1,74 @@
+"""Replication as one component: two locations, the task between them, and who is told when it fails or lags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from fullbore import policies
+from fullbore._aws import Role, Scope
+from fullbore._component import Component
+from fullbore.plan.model import ReplicationPlan
+from fullbore.replication.alarms import AlarmParts, create_alarms
+from fullbore.replication.limits import create_limits
+from fullbore.replication.locations import Location, create_s3, create_source
+from fullbore.replication.task import create_task
+from fullbore.storage import Storage
+
+DESTINATION = "/weights"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicationResources:
+    """What a `Replication` made. `limits` are by the hour at which they begin; `alarms` where the plan has them."""
+
+    role: Role
+    source: Location
+    destination: aws.datasync.S3Location
+    task: aws.datasync.Task
+    limits: Mapping[int, aws.scheduler.Schedule]
+    alarms: AlarmParts | None
+
+
+class Replication(Component):
+    """A task that copies what changed at the site's store to the bucket, and checks what it copied."""
+
+    def __init__(
+        self,
+        name: str,
+        plan: ReplicationPlan,
+        *,
+        storage: Storage,
+        tags: Mapping[str, str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__(name, opts)
+        scope = Scope(self, plan.environment, dict(tags))
+        bucket_arn = storage.resources.weights.bucket.arn
+        role = _create_role(scope, plan, bucket_arn)
+        source = create_source(scope, plan, role)
+        destination = create_s3(scope, "destination", bucket_arn, DESTINATION, role)
+        task = create_task(scope, plan, source, destination, role, bucket_arn)
+        self.resources = ReplicationResources(
+            role=role,
+            source=source,
+            destination=destination,
+            task=task,
+            limits=create_limits(scope, plan, task),
+            alarms=create_alarms(scope, plan.alarm, task) if plan.alarm else None,
+        )
+        self.register_outputs({"taskArn": task.arn})
+
+
+def _create_role(scope: Scope, plan: ReplicationPlan, bucket_arn: pulumi.Output[str]) -> Role:
+    """Only DataSync of this account may take the role: another account's task must not borrow it."""
+    read_too = [f"arn:aws:s3:::{plan.server}"] if plan.source == "s3" else []
+    trust = scope.account.apply(lambda number: policies.trust("datasync.amazonaws.com", policies.of_account(number)))
+    return scope.role(
+        "datasync",
+        trust,
+        inline={"bucket-access": bucket_arn.apply(lambda arn: policies.copy_buckets([arn, *read_too]))},
+    )

@@ -1,0 +1,139 @@
+"""The components' own program against the emulator: every resource goes through the plugin, as an engine sends it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from aws_engine import Engine, Object
+from pulumi.runtime import mocks
+from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key
+
+from fullbore.config import load_file, parse
+from fullbore.config.models import Environment
+from fullbore.plan import make_plan
+from fullbore.stack import HybridStack
+
+Client = Callable[[str], Any]
+ROOT = Path(__file__).parents[3]
+KEPT = ("aws:s3/bucketVersioning:BucketVersioning",)
+"""What is not taken away, only suspended."""
+
+
+class Driven(mocks.Mocks):
+    """What the plugin answers is what the program sees."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.made: list[Object] = []
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        if not args.typ.startswith("aws:"):
+            return f"{args.name}-id", args.inputs
+        made = self.engine.create(args.typ, args.name, _revealed(args.inputs))
+        self.made.append(made)
+        return made.id, made.outputs
+
+    def call(self, args: mocks.MockCallArgs) -> Any:
+        return {"accountId": "123456789012", "arn": "arn:aws:iam::123456789012:root", "userId": "AIDA"}
+
+
+def _revealed(value: Any) -> Any:
+    """The values that mocks get are marked where they are secret."""
+    if isinstance(value, dict):
+        if value.get(_special_sig_key) == _special_secret_sig:
+            return _revealed(value["value"])
+        return {k: _revealed(v) for k, v in value.items()}
+    return [_revealed(v) for v in value] if isinstance(value, list) else value
+
+
+def local() -> Environment:
+    """What the stack `local` has in AWS."""
+    env = load_file(ROOT / "stacks" / "Pulumi.local.yaml")
+    others = ("site", "image", "cluster", "serving", "gateway", "monitoring", "standby")
+    return env.model_copy(update=dict.fromkeys(others))
+
+
+def full() -> Environment:
+    """Everything that the AWS components can make."""
+    reservation = {"id": "cr-0a1b2c3d4e5f60718", "nodes": 4, "zone": "b"}
+    groups = {
+        "burst": {"instance_type": "p4d.24xlarge", "max_nodes": 2},
+        "block": {"instance_type": "p5.48xlarge", "max_nodes": 4, "capacity": "capacity-block"},
+        "cheap": {"instance_type": "g6e.12xlarge", "max_nodes": 2, "capacity": "spot", "efa_interfaces": 0},
+    }
+    groups["block"]["reservation"] = reservation
+    return parse(
+        {
+            "name": "full",
+            "tags": {"project": "fullbore", "environment": "full"},
+            "cloud": {
+                "region": "eu-central-1",
+                "cidr": "10.90.0.0/16",
+                "zones": ["a", "b"],
+                "node_groups": groups,
+                "flow_logs_days": 30,
+                "datasync_endpoint": True,
+                "pod_identity": True,
+                "own_key": True,
+            },
+            "storage": {
+                "bucket": "fullbore-full-weights",
+                "logs_days": 30,
+                "own_key": True,
+                "backups": {"bucket": "fullbore-full-backups", "retain_days": 7},
+            },
+            "replication": {
+                "source": "nfs",
+                "server": "192.0.2.1",
+                "agent_arns": ["arn:aws:datasync:eu-central-1:123456789012:agent/agent-0a1b2c3d4e5f60718"],
+                "path": "/weights",
+                "limits": [{"from_hour": 8, "mib_s": 100}, {"from_hour": 20}],
+                "include": ["/a*"],
+                "exclude": ["*.tmp"],
+                "report": True,
+                "alarm": {"topic_arn": "arn:aws:sns:eu-central-1:123456789012:ops"},
+            },
+            "sovereignty": {"country": "DE", "classes": {"weights": {"regions": ["eu-central-1"]}}},
+            "versions": {"eks_image": "1.33.11-20260423"},
+        }
+    )
+
+
+@pytest.fixture(params=[local, full], ids=["local", "full"], scope="module")
+def made(request: pytest.FixtureRequest, engine: Engine) -> list[Object]:
+    plan = make_plan(request.param())
+    assert [p for p in plan.problems if p.severity == "error"] == []
+    driven = Driven(engine)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    mocks.set_mocks(driven, project="fullbore", stack=plan.environment)
+
+    @pulumi.runtime.test
+    def provision() -> Any:
+        return HybridStack(plan.environment, plan).outputs
+
+    provision()
+    loop.close()
+    return driven.made
+
+
+def test_what_was_made_is_there_and_needs_no_change(engine: Engine, made: list[Object]) -> None:
+    assert len(made) > 30
+    for each in made:
+        live = engine.read(each)
+        assert live is not None, each.urn
+        # A security group that others refer to, a table that a gateway adds a route to, are as they were made.
+        assert live.inputs == each.inputs, each.urn
+        assert engine.diff(live, each.inputs).changes == {}, each.urn
+
+
+def test_all_of_it_can_be_removed_in_the_order_of_the_engine(engine: Engine, made: list[Object]) -> None:
+    for each in reversed(made):
+        engine.delete(each)
+    left = [each.urn for each in made if each.type not in KEPT and engine.read(each) is not None]
+    assert left == []

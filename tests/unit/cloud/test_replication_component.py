@@ -1,0 +1,136 @@
+"""Replication: what the task copies and checks, what it may take by the hour, and who is told."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from aws_program import ACCOUNT, Made, environment, made
+
+from fullbore.config import parse
+from fullbore.plan import make_plan
+from fullbore.plan.recovery import link_mib_s
+
+AGENT = "arn:aws:datasync:eu-central-1:111122223333:agent/agent-0c0c0c0c0c0c0c0c0"
+TASK = "arn:aws:mock:::replication-task"
+
+
+def document(**given: Any) -> dict[str, Any]:
+    source = {"source": "nfs", "server": "192.0.2.1", "agent_arns": [AGENT], **given}
+    return environment(storage={"bucket": "example-weights"}, replication=source)
+
+
+def replication(**given: Any) -> Made:
+    return made(document(**given))
+
+
+def task(**given: Any) -> dict[str, Any]:
+    return replication(**given).one("Task")
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ({}, "NfsLocation"),
+        ({"source": "smb", "user": "u", "password": "p"}, "LocationSmb"),
+        ({"source": "s3", "server": "example-source", "agent_arns": []}, "S3Location"),
+    ],
+)
+def test_the_source_is_of_its_kind_and_the_destination_a_bucket(given: dict[str, Any], kind: str) -> None:
+    found = replication(**given)
+    assert "replication-source" in found.of(kind)
+    destination = found.one("S3Location", "replication-destination")
+    assert destination["s3BucketArn"] == "arn:aws:mock:::storage-bucket"
+    assert found.one("Task")["destinationLocationArn"] == "arn:aws:mock:::replication-destination"
+
+
+@pytest.mark.parametrize(
+    ("asked", "mode"),
+    [("transferred", "ONLY_FILES_TRANSFERRED"), ("all", "POINT_IN_TIME_CONSISTENT"), ("none", "NONE")],
+)
+def test_what_was_copied_is_checked_as_asked(asked: str, mode: str) -> None:
+    assert task(verify=asked)["options"]["verifyMode"] == mode
+
+
+def test_what_is_gone_at_the_site_stays_in_the_bucket() -> None:
+    assert task()["options"]["preserveDeletedFiles"] == "PRESERVE"
+
+
+def test_patterns_are_one_rule_each_way() -> None:
+    found = task(include=["/a*", "/b*"], exclude=["*.tmp"])
+    assert found["includes"] == {"filterType": "SIMPLE_PATTERN", "value": "/a*|/b*"}
+    assert found["excludes"] == {"filterType": "SIMPLE_PATTERN", "value": "*.tmp"}
+    assert "includes" not in task()
+
+
+def test_a_report_goes_below_the_logs_of_the_bucket() -> None:
+    report = task(report=True)["taskReportConfig"]
+    assert report["s3Destination"]["s3BucketArn"] == "arn:aws:mock:::storage-bucket"
+    assert report["s3Destination"]["subdirectory"].startswith("/logs/")
+    assert "taskReportConfig" not in task()
+
+
+def test_each_hour_with_a_limit_has_a_schedule_that_sets_it() -> None:
+    found = replication(limits=[{"from_hour": 20}, {"from_hour": 8, "mib_s": 100}])
+    schedules = found.of("Schedule")
+    said = {each["scheduleExpression"]: json.loads(each["target"]["input"]) for each in schedules.values()}
+    assert said.keys() == {"cron(0 8 * * ? *)", "cron(0 20 * * ? *)"}
+    assert {each["TaskArn"] for each in said.values()} == {TASK}
+    assert said["cron(0 8 * * ? *)"]["Options"]["BytesPerSecond"] == 100 * 1024 * 1024
+    assert said["cron(0 20 * * ? *)"]["Options"]["BytesPerSecond"] == -1
+    # A call says all options: the others stay as the task has them.
+    options = found.one("Task")["options"]
+    named = {name[0].upper() + name[1:]: value for name, value in options.items()}
+    assert said["cron(0 8 * * ? *)"]["Options"] == named, "the task begins with the slowest limit"
+
+
+def test_the_role_that_changes_limits_may_update_one_task() -> None:
+    found = replication(limits=[{"from_hour": 8, "mib_s": 100}])
+    (statement,) = json.loads(found.one("RolePolicy", "replication-limits-update")["policy"])["Statement"]
+    assert (statement["Action"], statement["Resource"]) == (["datasync:UpdateTask"], [TASK])
+    (trust,) = json.loads(found.one("Role", "replication-limits")["assumeRolePolicy"])["Statement"]
+    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+
+
+def test_the_slowest_limit_is_what_a_copy_is_counted_on() -> None:
+    given = document(limits=[{"from_hour": 20}, {"from_hour": 8, "mib_s": 100}])
+    assert link_mib_s(parse({**given, "standby": {"rpo_s": 7200, "rto_s": 300}, "recovery": {"link_gbps": 10}})) == 100
+
+
+def test_failures_and_lag_are_told_from_the_ends_of_runs() -> None:
+    found = replication(alarm={"topic_arn": "arn:aws:sns:eu-central-1:111122223333:ops"})
+    patterns = {name: json.loads(rule["eventPattern"]) for name, rule in found.of("EventRule").items()}
+    assert patterns["replication-failed"]["detail"] == {"State": ["ERROR"]}
+    assert patterns["replication-succeeded"]["detail"] == {"State": ["SUCCESS"]}
+    assert patterns["replication-failed"]["resources"] == [{"prefix": f"{TASK}/execution/"}]
+    failed, lag = found.one("MetricAlarm", "replication-failed"), found.one("MetricAlarm", "replication-lag")
+    assert failed["dimensions"] == {"RuleName": "example-replication-failed"}
+    assert lag["dimensions"] == {"RuleName": "example-replication-succeeded"}
+    assert (failed["treatMissingData"], lag["treatMissingData"]) == ("notBreaching", "breaching")
+    assert failed["alarmActions"] == lag["okActions"] == ["arn:aws:sns:eu-central-1:111122223333:ops"]
+
+
+@pytest.mark.parametrize(
+    ("given", "rpo_s", "hours"),
+    [
+        ({}, None, 2),
+        ({"schedule": "cron(15 */4 * * ? *)"}, None, 8),
+        ({}, 5 * 3600, 5),
+        ({}, 3600, 2),
+        ({"schedule": "rate(7 days)"}, None, 168),
+        ({"alarm": {"lag_hours": 3}}, 5 * 3600, 3),
+    ],
+)
+def test_lag_is_told_when_the_rpo_is_broken(given: dict[str, Any], rpo_s: int | None, hours: int) -> None:
+    declared = document(**{"alarm": {}, **given})
+    if rpo_s:
+        declared["standby"] = {"rpo_s": rpo_s, "rto_s": 300}
+    plan = make_plan(parse(declared)).replication
+    assert plan
+    assert plan.alarm
+    assert plan.alarm.lag_hours == hours
+
+
+def test_nobody_is_told_where_nobody_is_named() -> None:
+    assert replication().of("MetricAlarm") == {}
