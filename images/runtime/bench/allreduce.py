@@ -4,8 +4,9 @@
 
 Starts one process a GPU for each variant of NCCL's environment and writes allreduce.json: microseconds by candidate and
 size, with plain calls and inside CUDA graphs, and the bus bandwidth 2 * (n - 1) / n * bytes / time that nccl-tests
-define. At each size and for each candidate the result has to be exact: the values are small whole numbers. The tuned
-choice by size is the fastest candidate; `tuned` says which. NVLink multicast stays as the environment has it.
+define. At each size and for each candidate the result has to be exact: the values are small whole numbers. `tuned` is
+what a table for the launcher says: up to which size vLLM's own kernel over peer memory, and NCCL's environment beyond.
+NVLink multicast stays as the environment has it.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -27,19 +29,21 @@ from torch import Tensor
 SIZES = tuple(2**power for power in range(10, 34))
 GRAPH_MOST = 2**26
 """Above it the launch is no part of the time."""
-SHARED_MOST = 2**26
-"""Largest buffer of symmetric memory that is tried."""
-VARIANTS = {
+PEER_MOST = 2**26
+"""Largest message that is tried over peer memory."""
+VLLM_LIMIT = 2**23
+"""vLLM 0.24 takes smaller messages over peer memory (custom_all_reduce.py, max_size), and NCCL from here on."""
+NOISE = 0.02
+"""Runs of the same variant differ by less."""
+VARIANTS: dict[str, dict[str, str]] = {
     "nccl": {},
-    "nccl ll128": {"NCCL_PROTO": "LL128"},
-    "nccl simple": {"NCCL_PROTO": "Simple"},
-    "nccl 32 channels": {"NCCL_MIN_NCHANNELS": "32", "NCCL_MAX_NCHANNELS": "32"},
-    "nccl buffers 16m": {"NCCL_BUFFSIZE": str(2**24)},
+    "nccl 32 channels": {"NCCL_MIN_NCHANNELS": "32"},
 }
-"""NCCL's environment by variant. "nccl" is stock; vLLM's dispatch and symmetric memory are measured beside it."""
+"""NCCL's environment by variant. "nccl" is stock; what vLLM brings is measured beside it."""
+Candidate = tuple[str, Callable[[Tensor], Tensor], int, Callable[[], Any]]
 
 
-def candidates(variant: str, device: torch.device) -> Iterator[tuple[str, Callable[[Tensor], Tensor], int, object]]:
+def candidates(variant: str, device: torch.device) -> Iterator[Candidate]:
     """(name, call that returns the sum, largest size in bytes, context for graph capture)."""
 
     def in_place(x: Tensor) -> Tensor:
@@ -48,48 +52,31 @@ def candidates(variant: str, device: torch.device) -> Iterator[tuple[str, Callab
 
     yield variant, in_place, SIZES[-1], nullcontext
     if variant == "nccl":
-        yield from symmetric(device)
-        yield from vllm_dispatch()
+        yield from vllm_dispatch(device)
 
 
-def symmetric(device: torch.device) -> Iterator[tuple[str, Callable[[Tensor], Tensor], int, object]]:
-    """PyTorch's kernels over NVLink peer memory, the copy into the shared buffer included."""
-    import torch.distributed._symmetric_memory as symm_mem
+def vllm_dispatch(device: torch.device) -> Iterator[Candidate]:
+    """What a tensor-parallel layer of vLLM calls, and its kernel over peer memory with a larger buffer."""
+    from vllm.config import VllmConfig, set_current_vllm_config
+    from vllm.distributed import parallel_state
+    from vllm.distributed.communication_op import tensor_model_parallel_all_reduce
+    from vllm.distributed.device_communicators.custom_all_reduce import CustomAllreduce
 
-    group = dist.group.WORLD.group_name
-    buffer = symm_mem.empty(SHARED_MOST // 2, dtype=torch.float16, device=device)
-    symm_mem.rendezvous(buffer, group)
-
-    def one_shot(x: Tensor) -> Tensor:
-        part = buffer[: x.numel()]
-        part.copy_(x)
-        return torch.ops.symm_mem.one_shot_all_reduce(part, "sum", group)
-
-    def two_shot(x: Tensor) -> Tensor:
-        part = buffer[: x.numel()]
-        part.copy_(x)
-        return torch.ops.symm_mem.two_shot_all_reduce_(part, "sum", group)
-
-    yield "one shot", one_shot, 2**23, nullcontext
-    yield "two shot", two_shot, SHARED_MOST, nullcontext
-
-
-def vllm_dispatch() -> Iterator[tuple[str, Callable[[Tensor], Tensor], int, object]]:
-    """What a tensor-parallel layer of vLLM calls, in the state in which vLLM captures its graphs."""
-    try:
-        from vllm.config import VllmConfig, set_current_vllm_config
-        from vllm.distributed import parallel_state
-        from vllm.distributed.communication_op import tensor_model_parallel_all_reduce
-    except ImportError as error:
-        print(f"vLLM's dispatch is not measured: {error}", file=sys.stderr)
-        return
+    rank, ranks = dist.get_rank(), dist.get_world_size()
     with set_current_vllm_config(VllmConfig()):
-        parallel_state.init_distributed_environment(
-            dist.get_world_size(), dist.get_rank(), "env://", int(os.environ["LOCAL_RANK"])
-        )
-        parallel_state.initialize_model_parallel(dist.get_world_size())
-    device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-    yield "vllm", tensor_model_parallel_all_reduce, SIZES[-1] // 4, lambda: parallel_state.graph_capture(device)
+        parallel_state.init_distributed_environment(ranks, rank, "env://", device.index)
+        parallel_state.initialize_model_parallel(ranks)
+        yield "vllm", tensor_model_parallel_all_reduce, SIZES[-1], lambda: parallel_state.graph_capture(device)
+        group = parallel_state.get_tp_group().cpu_group
+        peer = CustomAllreduce(group, device, max_size=PEER_MOST + 16)
+
+        def over_peer_memory(x: Tensor) -> Tensor:
+            out = peer.custom_all_reduce(x)
+            assert out is not None, "vLLM's kernel over peer memory refuses this size"
+            return out
+
+        if not peer.disabled:
+            yield "peer memory", over_peer_memory, PEER_MOST, peer.capture
 
 
 def exact(call: Callable[[Tensor], Tensor], count: int, device: torch.device) -> bool:
@@ -149,7 +136,7 @@ def measure(variant: str, out: Path) -> None:
                 continue
             count = size // 2
             row = {"candidate": name, "bytes": size, "exact": exact(call, count, device)}
-            x = torch.zeros(count, dtype=torch.float16, device=device)
+            x = torch.randn(count, dtype=torch.float16, device=device)
             calls = 50 if size <= 2**20 else 10 if size <= 2**28 else 2
             row["us"] = plain_us(call, x, calls)
             if size <= GRAPH_MOST:
@@ -162,24 +149,56 @@ def measure(variant: str, out: Path) -> None:
     dist.destroy_process_group()
 
 
-def merge(parts: list[Path], gpus: int) -> dict:
-    """Every row with its bus bandwidth, and the fastest exact candidate of each size, by its graph if it has one."""
+def counted_us(row: Mapping[str, Any]) -> float:
+    """Below vLLM's limit messages are those of decoding, which runs in graphs; above, those of prefill, which does
+    not."""
+    return row.get("graph_us", row["us"]) if row["bytes"] < VLLM_LIMIT else row["us"]
+
+
+def merge(parts: list[Path], gpus: int) -> dict[str, Any]:
+    """Every row with its bus bandwidth, what is tuned, and its gain at each size."""
     rows = [row for part in parts if part.exists() for row in json.loads(part.read_text())]
-    tuned = []
+    found: dict[str, dict[int, float]] = {row["candidate"]: {} for row in rows}
     for row in rows:
-        time = row.get("graph_us", row["us"])
-        row["busbw_gbps"] = 2 * (gpus - 1) / gpus * row["bytes"] / time / 1e3
-    for size in SIZES:
-        found = {
-            row["candidate"]: row.get("graph_us", row["us"]) for row in rows if row["bytes"] == size and row["exact"]
-        }
-        if found:
-            best = min(found, key=found.__getitem__)
-            against = {f"speedup_over_{name}": found[name] / found[best] for name in ("nccl", "vllm") if name in found}
-            tuned.append({"bytes": size, "candidate": best, "us": found[best], **against})
-    return {"gpus": gpus, "torch": torch.__version__, "nccl": list(torch.cuda.nccl.version()),
+        row["busbw_gbps"] = 2 * (gpus - 1) / gpus * row["bytes"] / counted_us(row) / 1e3
+        if row["exact"]:
+            found[row["candidate"]][row["bytes"]] = counted_us(row)
+    tuned = choose(found)
+    gains = []
+    for size in found["nccl"]:
+        name = "peer memory" if size <= tuned["peer_bytes"] else tuned["nccl"]
+        others = [other for other in ("nccl", "vllm") if size in found.get(other, {})]
+        over = {f"over_{other}": found[other][size] / found[name][size] for other in others}
+        gains.append({"bytes": size, "candidate": name, "us": found[name][size], **over})
+    return {"version": 1, "accelerator": torch.cuda.get_device_name(), "ranks": gpus, "versions": versions(),
             "environment": {name: value for name, value in os.environ.items() if name.startswith("NCCL_")},
-            "wrong": [row for row in rows if not row["exact"]], "tuned": tuned, "rows": rows}  # fmt: skip
+            "wrong": [row for row in rows if not row["exact"]],
+            "tuned": {**tuned, "environment": VARIANTS[tuned["nccl"]]}, "gains": gains, "rows": rows}  # fmt: skip
+
+
+def choose(found: Mapping[str, Mapping[int, float]]) -> dict[str, Any]:
+    """Peer memory, as vLLM has it, below VLLM_LIMIT, and on up to the last size at which it beats every NCCL; for what
+    is beyond, the variant of NCCL that is behind stock at no size and gains most."""
+    tried = [name for name in VARIANTS if name in found]
+    peer_bytes = VLLM_LIMIT // 2
+    for size, us in sorted(found.get("peer memory", {}).items()):
+        if size >= VLLM_LIMIT:
+            if us > min(found[name][size] for name in tried):
+                break
+            peer_bytes = size
+
+    def gain(name: str) -> float:
+        ratios = [us / found[name][size] for size, us in found["nccl"].items() if size > peer_bytes]
+        return statistics.mean(ratios) if min(ratios) >= 1 - NOISE else 0.0
+
+    return {"peer_bytes": peer_bytes, "nccl": max(tried, key=gain)}
+
+
+def versions() -> dict[str, str]:
+    import vllm
+
+    nccl = ".".join(map(str, torch.cuda.nccl.version()))
+    return {"torch": torch.__version__, "nccl": nccl, "vllm": vllm.__version__}
 
 
 def main() -> None:
@@ -203,7 +222,8 @@ def main() -> None:
     for part in parts:
         part.unlink(missing_ok=True)
     (arguments.out / "allreduce.json").write_text(json.dumps(document, indent=1))
-    for row in document["tuned"]:
+    print(document["tuned"])
+    for row in document["gains"]:
         print(row)
 
 

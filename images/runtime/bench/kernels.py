@@ -615,8 +615,9 @@ def versions() -> dict[str, str]:
 
 def lines(document: dict) -> str:
     """The table as JSON with one row a line, so that two tables can be compared by eye."""
-    rows = ",\n".join(json.dumps(row) for row in document["rows"])
-    return json.dumps({**document, "rows": []}).removesuffix("[]}") + f"[\n{rows}\n]}}\n"
+    rest = {name: value for name, value in document.items() if name not in ("runs", "rows")}
+    runs, rows = (",\n".join(json.dumps(row) for row in document[name]) for name in ("runs", "rows"))
+    return f'{json.dumps(rest)[:-1]}, "runs": [\n{runs}\n], "rows": [\n{rows}\n]}}\n'
 
 
 def main() -> None:
@@ -642,7 +643,7 @@ def main() -> None:
     peak = copy_bytes_per_s()
     document = {
         "version": table.VERSION, "accelerator": torch.cuda.get_device_name(), "versions": versions(),
-        "copy_bytes_per_s": peak, "margin": table.MARGIN, "rows": [],
+        "copy_bytes_per_s": peak, "margin": table.MARGIN, "runs": [], "rows": [],
     }  # fmt: skip
     for name in arguments.op or GROUPS:
         for i, case in enumerate(GROUPS[name](ops)):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fullbore_runtime.kernels.plugin import engine_arguments
 from fullbore_runtime.kernels.table import Table, TableError, load, parse
 
 H200 = Path(__file__).parents[3] / "images" / "runtime" / "tables" / "nvidia-h200.json"
@@ -20,8 +18,17 @@ def row(batch: int, ours: float, rival: float, op: str = "linear", shape: tuple[
             "rivals": ["cublas"]}  # fmt: skip
 
 
-def table(*rows: dict[str, Any]) -> Table:
-    document = {"version": 1, "accelerator": "NVIDIA H200", "versions": {}, "rows": list(rows)}
+def run(linear_tokens: int, norms: bool = False, **ratio: float) -> dict[str, Any]:
+    """A whole model: `b64=0.9` is what it does at 64 sequences, of what it does without our kernels."""
+    by_batch = {batch.removeprefix("b"): share for batch, share in ratio.items()}
+    return {"model": "m", "ranks": 1, "linear_tokens": linear_tokens, "norms": norms, "ratio": by_batch}
+
+
+PROVEN = run(8, norms=True, b1=1.1, b8=1.0, b16=1.0)
+
+
+def table(*rows: dict[str, Any], runs: tuple[dict[str, Any], ...] = (PROVEN,)) -> Table:
+    document = {"version": 2, "accelerator": "NVIDIA H200", "versions": {}, "rows": list(rows), "runs": list(runs)}
     return parse(document, "digest")
 
 
@@ -75,17 +82,66 @@ def test_settings_for_any_batch_are_those_of_the_next_one_measured() -> None:
     assert [measured.config("linear", "float16", (8, 4), batch)["rows"] for batch in (1, 3, 8, 99)] == [2, 8, 8, 8]
 
 
-def test_norms_get_priority_where_they_won_and_the_digest_is_in_the_cache_key() -> None:
-    measured = table(row(1, 1.0, 2.0, "add_rms_norm", (64,)), row(1, 2.0, 1.0, "rms_norm", (64,)))
-    arguments = engine_arguments(measured, 64, quantised=False)
-    assert json.loads(arguments["--kernel-config"]) == {"ir_op_priority": {"fused_add_rms_norm": ["fullbore"]}}
-    assert json.loads(arguments["--additional-config"]) == {"fullbore_kernels": "digest"}
+def test_norms_that_stand_for_every_batch_are_named_as_vllm_names_them() -> None:
+    measured = table(
+        row(1, 1.0, 2.0, "add_rms_norm", (64,)),
+        row(1, 1.0, 2.0, "add_rms_norm", (128,)),
+        row(1, 2.0, 1.0, "rms_norm", (64,)),
+    )
+    assert measured.norms() == {"fused_add_rms_norm": (64, 128)}
 
 
-@pytest.mark.parametrize(("hidden", "quantised"), [(64, True), (128, False)])
-def test_quantised_models_and_other_widths_keep_the_engines_norms(hidden: int, quantised: bool) -> None:
-    measured = table(row(1, 1.0, 2.0, "add_rms_norm", (64,)))
-    assert "--kernel-config" not in engine_arguments(measured, hidden, quantised)
+WON = (row(1, 1.0, 2.0), row(16, 1.0, 2.0), row(64, 1.0, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("runs", "most"),
+    [
+        ((), 0),
+        ((run(64, b1=1.1, b16=1.02, b64=1.01),), 64),
+        ((run(64, b1=1.1, b16=1.02, b64=0.96),), 16),
+        ((run(64, b1=0.999, b16=1.2),), 0),
+        ((run(64, b1=1.1, b16=1.2), run(64, b1=1.2, b16=0.9)), 1),
+        ((run(16, b1=1.1, b16=1.2, b64=1.1),), 16),
+        ((run(64, b1=1.1, b16=1.2), run(16, b1=1.1, b16=1.2)), 16),
+        ((run(64, b1=1.1, b16=1.2), run(64, norms=True, b1=0.9)), 16),
+    ],
+)
+def test_linear_is_used_up_to_where_no_whole_model_was_slower(runs: tuple[dict[str, Any], ...], most: int) -> None:
+    measured = table(*WON, runs=runs)
+    assert measured.linear_tokens == most
+    chosen = {batch for batch in (1, 16, 64) if measured.choice("linear", "float16", (8, 4), batch)}
+    assert chosen == {batch for batch in (1, 16, 64) if batch <= most}
+
+
+@pytest.mark.parametrize(
+    ("runs", "stands"),
+    [
+        ((), False),
+        ((run(64, b1=1.1, b64=1.1),), False),
+        ((run(16, norms=True, b1=1.1, b64=0.99),), True),
+        ((run(16, norms=True, b1=1.1, b64=0.98),), False),
+        ((run(16, norms=True, b1=1.1), run(16, norms=True, b64=0.98)), False),
+        ((run(16, norms=True, b1=1.1), run(16, b1=0.5)), True),
+    ],
+)
+def test_norms_stand_where_no_model_was_slower_with_them(runs: tuple[dict[str, Any], ...], stands: bool) -> None:
+    assert table(*WON, runs=runs).replaces("linear", "float16", (8, 4)) is stands
+
+
+@pytest.mark.parametrize(
+    ("runs", "most"),
+    [
+        ((), 0),
+        ((run(16, b1=1.1, b16=1.2, b64=0.99, b256=0.98),), 64),
+        ((run(16, b1=1.1, b16=1.2, b64=1.0), run(16, b1=1.1, b64=0.98)), 16),
+        ((run(16, b1=0.9, b16=1.2),), 0),
+    ],
+)
+def test_a_server_has_them_for_as_many_sequences_as_it_is_not_slower(
+    runs: tuple[dict[str, Any], ...], most: int
+) -> None:
+    assert table(*WON, runs=runs).sequences == most
 
 
 def test_the_table_of_another_accelerator_is_refused() -> None:
@@ -93,7 +149,7 @@ def test_the_table_of_another_accelerator_is_refused() -> None:
         load(H200, "NVIDIA A100")
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"version": 2, "rows": []}', "[1]", '{"version": 1, "rows": [{}]}'])
+@pytest.mark.parametrize("text", ["", "{}", '{"version": 1, "rows": []}', "[1]", '{"version": 2, "rows": [{}]}'])
 def test_what_is_no_table_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "table.json").write_text(text)
     with pytest.raises(TableError, match="bake it again"):
@@ -105,7 +161,7 @@ def test_the_measured_table_of_the_h200() -> None:
     measured = load(H200, "NVIDIA H200")
     for shape in ((6144, 4096), (4096, 4096), (24576, 4096), (4096, 12288), (151936, 4096)):
         assert measured.choice("linear", "float16", shape, 1)
-    assert measured.choice("linear", "float16", (4096, 12288), 64) is None
-    for op, shape in (("rms_norm", (4096,)), ("add_rms_norm", (4096,)), ("silu_mul", (12288,))):
-        assert measured.replaces(op, "float16", shape)
+        assert measured.choice("linear", "float16", shape, 64) is None
+    assert (measured.linear_tokens, measured.sequences) == (16, 32)
+    assert measured.norms() == {}, "they win alone and not in a model"
     assert not [row for row in measured.rows if "fullbore" not in row.us and row.op != "linear_int4"]

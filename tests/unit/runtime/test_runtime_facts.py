@@ -15,7 +15,7 @@ from nvml_double import Device, Nvml, Process
 from tune_cases import CASES, FIXTURES, facts_of, read
 
 from fullbore_runtime import codec
-from fullbore_runtime.errors import WeightsError
+from fullbore_runtime.errors import RuntimeRefusal, WeightsError
 from fullbore_runtime.facts import Facts, gather
 from fullbore_runtime.facts.gpus import mig_profile, sysfs_bus
 from fullbore_runtime.facts.limits import may_set_mempolicy
@@ -74,6 +74,36 @@ def test_no_nvml_is_a_fact_with_its_reason(tmp_path: Path) -> None:
     facts = described(tmp_path, NODES)
     assert (facts.driver, facts.gpus) == (None, ())
     assert facts.no_driver == "NVML: nvmlInit: Not Supported"
+
+
+TABLE = PACKAGE / "tables" / "nvidia-h200.json"
+
+
+def test_the_images_kernel_tables_are_read_without_a_gpu(tmp_path: Path) -> None:
+    facts = described(tmp_path, {**NODES, "opt/fullbore/kernels/nvidia-h200.json": TABLE.read_text()})
+    (found,) = facts.kernels
+    assert (found.table.name, found.accelerator) == ("nvidia-h200.json", "NVIDIA H200")
+    assert found.digest == file_sha256(TABLE)
+    assert (found.versions["vllm"], found.linear_tokens) == ("0.24.0", 16)
+
+
+def test_a_table_may_be_named_and_left_out(tmp_path: Path) -> None:
+    files = {**NODES, "opt/fullbore/kernels/nvidia-h200.json": TABLE.read_text()}
+    (found,) = described(tmp_path / "a", files, FULLBORE_KERNELS=str(TABLE)).kernels
+    assert found.table == TABLE
+    assert described(tmp_path / "b", files, FULLBORE_KERNELS="").kernels == ()
+
+
+def test_a_broken_kernel_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeRefusal, match="bake it again"):
+        described(tmp_path, {**NODES, "opt/fullbore/kernels/x.json": "{}"})
+
+
+def test_the_width_of_the_model_is_read(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"hidden_size": 4096}')
+    assert weights(tmp_path, check=False).hidden == 4096
+    (tmp_path / "config.json").write_text('{"hidden_size": "wide"}')
+    assert weights(tmp_path, check=False).hidden is None
 
 
 def test_what_cpusets_and_numa_leave_is_read(tmp_path: Path) -> None:

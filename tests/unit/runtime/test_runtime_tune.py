@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -81,6 +82,53 @@ def test_a_double_of_a_machine_is_explained_and_never_started() -> None:
 
 def test_without_a_plan_gpus_are_not_guessed_at() -> None:
     assert "there is no /etc/fullbore/plan.json" in tune(facts_of("h200.one"), None).refusals[0]
+
+
+@pytest.mark.parametrize(
+    ("plan", "why"),
+    [
+        ({"concurrency": 33}, "not to be slower with them up to 32 sequences, and 33 are planned"),
+        ({"concurrency": None}, "up to 32 sequences, and the plan says no concurrency"),
+        ({"concurrency": 64, "data_parallel": 2}, None),
+        ({"precision": "bf16"}, "only kernels for fp16"),
+        ({"mig_profile": "1g.18gb"}, "on whole GPUs"),
+    ],
+)
+def test_kernels_are_left_out_where_they_were_not_measured_to_win(plan: dict[str, Any], why: str | None) -> None:
+    launch = tune(facts_of("h200.kernels"), replace(plan_of("h200.kernels"), **plan))
+    assert ("FULLBORE_KERNELS" in launch.env) is (why is None)
+    left = [setting.why for setting in launch.of("left") if setting.name == "FULLBORE_KERNELS"]
+    assert why is None or why in left[0]
+    assert why is None or not {"additional-config", "kernel-config"} & launch.args.keys()
+
+
+@pytest.mark.parametrize(
+    ("kernels", "why"),
+    [
+        ({"accelerator": "NVIDIA H100 80GB HBM3"}, "no kernels were measured on this accelerator"),
+        ({"versions": {"vllm": "0.23.0"}}, "against vLLM 0.23.0, and this is 0.24.0"),
+        ({"norms": {}, "linear_tokens": 0}, "no kernel was measured to win in a whole model"),
+    ],
+)
+def test_kernels_of_another_accelerator_or_engine_are_left_out(kernels: dict[str, Any], why: str) -> None:
+    facts = facts_of("h200.kernels")
+    changed = replace(facts, kernels=tuple(replace(table, **kernels) for table in facts.kernels))
+    launch = tune(changed, plan_of("h200.kernels"))
+    assert "FULLBORE_KERNELS" not in launch.env
+    assert any(why in setting.why for setting in launch.of("left"))
+
+
+def test_without_a_gpu_the_planned_one_decides_about_kernels() -> None:
+    facts = replace(facts_of("h200.kernels"), gpus=(), driver=None, no_driver="NVML: no library")
+    assert tune(facts, plan_of("h200.kernels")).env["FULLBORE_KERNELS"] == "/opt/fullbore/kernels/nvidia-h200.json"
+
+
+def test_norms_of_another_width_are_the_engines() -> None:
+    facts = facts_of("h200.kernels")
+    other = replace(facts, weights=replace(facts.weights, hidden=5120))
+    launch = tune(other, plan_of("h200.kernels"))
+    assert "FULLBORE_KERNELS" in launch.env
+    assert "kernel-config" not in launch.args
 
 
 def gpu(index: int, node: int | None, used: int) -> Gpu:

@@ -14,6 +14,7 @@ from typing import Any
 from fullbore_runtime import nvml as seam
 from fullbore_runtime.errors import RuntimeRefusal
 from fullbore_runtime.facts import gpus, hardware, limits, software
+from fullbore_runtime.facts.kernels import kernels
 from fullbore_runtime.facts.model import Driver, Facts, Gpu
 from fullbore_runtime.facts.shards import weights
 
@@ -62,6 +63,7 @@ def gather(
         gpus=found,
         hcas=hardware.hcas(machine),
         software=software.software(),
+        kernels=kernels(root, environment) if profile == "cuda" else (),
         inherited=_inherited(environment),
         simulated=bool(sysroot),
         sources=_sources(sysroot or "", cpus_source, memory_source, driver),
@@ -114,6 +116,7 @@ def _sources(sysroot: str, cpus: str, memory: str, driver: Driver | None) -> dic
         "gpus": f"{nvml}; numa_node from {sysroot}/sys/bus/pci/devices",
         "hcas": f"{sysroot}/sys/class/infiniband",
         "software": "metadata of installed distributions, torch's version.py, PATH",
+        "kernels": "FULLBORE_KERNELS, else the tables in /opt/fullbore/kernels",
         "inherited": "environment of this process",
         "simulated": "FULLBORE_SYSROOT",
     }

@@ -93,6 +93,24 @@ class Software:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Kernels:
+    """A table of this image's own kernels, measured on one accelerator, and what it lets them replace."""
+
+    table: Path
+    accelerator: str
+    """As nvidia-smi prints it."""
+    digest: str
+    versions: Mapping[str, str] = field(default_factory=dict[str, str])
+    """{package: version} that they were measured against."""
+    norms: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
+    """{vLLM's IR operator: widths} at which they stand for every batch."""
+    linear_tokens: int = 0
+    """Most tokens of a step whose linear layers they may take; 0 for none."""
+    sequences: int = 0
+    """Most sequences of a server that is not slower with them at any batch."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Shard:
     """One file of weights: the digest that the manifest wants, and the one that was read.
 
@@ -116,6 +134,8 @@ class Weights:
     positions: int | None = None
     kv_bytes_per_token: int | None = None
     """These two only for the CPU profile's own model, whose sizes its manifest holds."""
+    hidden: int | None = None
+    """hidden_size of a Hugging Face config.json."""
     quantization: str | None = None
     """quant_method of a Hugging Face config.json; None where the checkpoint is not quantised."""
     shards: tuple[Shard, ...] = ()
@@ -150,6 +170,8 @@ class Facts:
     gpus: tuple[Gpu, ...] = ()
     hcas: tuple[Hca, ...] = ()
     software: Software = Software()
+    kernels: tuple[Kernels, ...] = ()
+    """Tables of this image's own kernels, one an accelerator."""
     inherited: Mapping[str, str] = field(default_factory=dict[str, str])
     """Variables of NCCL, UCX, CUDA and torch that were set for this process from outside."""
     simulated: bool = False

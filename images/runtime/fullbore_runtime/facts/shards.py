@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from fullbore_runtime.errors import WeightsError
 from fullbore_runtime.facts.model import Shard, Weights
@@ -20,6 +22,7 @@ def weights(directory: Path, *, check: bool, threads: int = 1) -> Weights:
     A folder without a manifest has only the files that it holds. Raises WeightsError where the manifest is none.
     """
     manifest = read_manifest(directory) if (directory / MANIFEST).exists() else None
+    given = config(directory)
     named = dict(manifest.shards) if manifest else {}
     found = {path.name for path in directory.glob(f"*{SUFFIX}")}
     names = sorted(named.keys() | found)
@@ -31,22 +34,32 @@ def weights(directory: Path, *, check: bool, threads: int = 1) -> Weights:
         manifest_sha256=manifest.sha256 if manifest else None,
         positions=manifest.sizes.positions if manifest and manifest.sizes else None,
         kv_bytes_per_token=manifest.sizes.kv_bytes_per_token if manifest and manifest.sizes else None,
-        quantization=quantization(directory),
+        hidden=given["hidden_size"] if isinstance(given.get("hidden_size"), int) else None,
+        quantization=quantization(directory, given),
         shards=tuple(shards),
         checked=check,
     )
 
 
-def quantization(directory: Path) -> str | None:
-    """How a Hugging Face checkpoint says that it is quantised. Raises WeightsError where its config.json is none."""
+def config(directory: Path) -> Mapping[str, Any]:
+    """A Hugging Face checkpoint's config.json; empty where there is none. Raises WeightsError where it is none."""
     path = directory / "config.json"
-    if not path.exists():
-        return None
     try:
-        given = json.loads(path.read_bytes()).get("quantization_config")
-        return str(given["quant_method"]) if given else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        given = json.loads(path.read_bytes()) if path.exists() else {}
+    except (OSError, ValueError) as error:
         raise WeightsError(f"{path}: cannot be read ({error!r}); copy it again") from error
+    if not isinstance(given, dict):
+        raise WeightsError(f"{path}: cannot be read (one JSON object, got {type(given).__name__}); copy it again")
+    return given
+
+
+def quantization(directory: Path, given: Mapping[str, Any]) -> str | None:
+    """How a checkpoint says that it is quantised. Raises WeightsError where it says so and not how."""
+    said = given.get("quantization_config")
+    try:
+        return str(said["quant_method"]) if said else None
+    except (KeyError, TypeError) as error:
+        raise WeightsError(f"{directory / 'config.json'}: cannot be read ({error!r}); copy it again") from error
 
 
 def _shard(path: Path, want: str | None, check: bool) -> Shard:

@@ -1,9 +1,10 @@
 """Puts the kernels that won into vLLM, through its plugin entry point `vllm.general_plugins`.
 
-`register` does nothing unless FULLBORE_KERNELS names a table of this accelerator. What it then adds, for vLLM 0.24:
+`register` does nothing unless FULLBORE_KERNELS, which the launcher sets, names a table of this accelerator. What it
+then adds, for vLLM 0.24:
 
 - a provider `fullbore` of vLLM's IR operators `rms_norm` and `fused_add_rms_norm`, for the widths at which it may stand
-  for every batch; vLLM uses it when `--kernel-config` gives it priority (`engine_arguments`);
+  for every batch; vLLM uses it when `--kernel-config` gives it priority (`tune/kernels.py`);
 - `SiluAndMul` out of tree (`CustomOp.register_oot`), likewise;
 - the linear layers of unquantised models, at the shapes and batches that won; the other batches go on to cuBLAS.
 
@@ -16,34 +17,16 @@ graph serves all batches.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fullbore_runtime.kernels.table import Table, TableError, load
+from fullbore_runtime.kernels.table import DTYPE, ENVIRONMENT, PROVIDER, Table, TableError, load
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-ENVIRONMENT = "FULLBORE_KERNELS"
-PROVIDER = "fullbore"
-NORMS = {"rms_norm": "rms_norm", "fused_add_rms_norm": "add_rms_norm"}
-"""vLLM's name of an IR operator, and the table's."""
-DTYPE = "float16"
-
-
-def engine_arguments(table: Table, hidden: int, quantised: bool) -> dict[str, str]:
-    """Arguments of vLLM that go with the table, for a model of this hidden size: the norms that ours replace, and the
-    table's digest, which keeps compile caches that were made without it apart. Models with quantised activations keep
-    vLLM's norms, which Inductor joins with the quantisation that follows."""
-    arguments = {"--additional-config": json.dumps({"fullbore_kernels": table.digest}, sort_keys=True)}
-    chosen = {name: [PROVIDER] for name, op in NORMS.items() if table.replaces(op, DTYPE, (hidden,))}
-    if chosen and not quantised:
-        arguments["--kernel-config"] = json.dumps({"ir_op_priority": chosen}, sort_keys=True)
-    return arguments
 
 
 def register() -> None:
@@ -161,7 +144,7 @@ def replace_linear(library: Any, table: Table) -> None:
 
     from fullbore_runtime.kernels import gemv
 
-    shapes = frozenset(table.shapes("linear", DTYPE))
+    shapes = frozenset(table.shapes("linear", DTYPE)) if table.linear_tokens else frozenset[tuple[int, ...]]()
 
     def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         tokens = x.numel() // x.shape[-1]

@@ -1,27 +1,44 @@
 """The measured table that decides where a kernel of this package is used. Plain Python, no GPU.
 
 `images/runtime/bench/kernels.py` writes it on the accelerator that it is for, and whoever wants to know why a kernel is
-in use can read it: one row for each operator, type, shape and batch, with every candidate's time beside ours.
+in use can read it: one row for each operator, type, shape and batch, with every candidate's time beside ours; and the
+runs of whole models that `images/runtime/bench/decode.py` measured with the kernels and without. A kernel that wins
+alone may still lose in a model, where it meets other caches and neighbours: without such a run nothing is used.
 """
 
 from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-VERSION = 1
+from fullbore_runtime.errors import RuntimeRefusal
+
+ENVIRONMENT = "FULLBORE_KERNELS"
+"""Names the table in use; the launcher sets it, and the plugin does nothing without it."""
+PROVIDER = "fullbore"
+NORMS = {"rms_norm": "rms_norm", "fused_add_rms_norm": "add_rms_norm"}
+"""vLLM's name of an IR operator, and the table's."""
+DTYPE = "float16"
+"""The only type that was measured, so the only one that is replaced."""
+VERSION = 2
 MARGIN = 0.03
 """A kernel has to be faster by this share: half of all times differ by less than 1.5 % between two runs."""
 TIE_SHARE, TIE_US = 0.05, 0.1
 """Below either, a difference is no difference: nine in ten times of two runs are that close."""
 
 
-class TableError(Exception):
+FLOOR = 0.99
+"""No whole model may be slower than this share of what it does without our kernels."""
+
+
+class TableError(RuntimeRefusal):
     """The table cannot be used here; the message says why and what to do."""
 
 
@@ -55,14 +72,58 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Run:
+    """A whole model with our kernels beside the same without: `ratio` of tokens a second by batch. `linear` was ours
+    up to `linear_tokens`; norms and activations were ours if `norms`."""
+
+    model: str
+    ranks: int
+    linear_tokens: int
+    norms: bool
+    ratio: Mapping[int, float]
+
+
+@dataclass(frozen=True)
 class Table:
-    """Rows of one accelerator. `digest` names this table in the engine's compile cache."""
+    """Rows of one accelerator, and the whole models they were tried in. `digest` names this table in the engine's
+    compile cache."""
 
     accelerator: str
     versions: Mapping[str, str]
     rows: tuple[Row, ...]
+    runs: tuple[Run, ...]
     digest: str
     _index: Mapping[tuple[str, str, tuple[int, ...]], tuple[Row, ...]] = field(repr=False)
+
+    @cached_property
+    def norms_hold(self) -> bool:
+        """Whether no model was slower with our norms and activations in it."""
+        ratios = [ratio for run in self.runs if run.norms for ratio in run.ratio.values()]
+        return bool(ratios) and min(ratios) >= FLOOR
+
+    @cached_property
+    def linear_tokens(self) -> int:
+        """Most tokens of a step that `linear` is used for: no model was slower with it at any batch up to there."""
+        return _reach([(batch, ratio) for batch, ratio in self._tried if batch <= self._tried_tokens], at_least=1.0)
+
+    @cached_property
+    def sequences(self) -> int:
+        """Most sequences of a server that our kernels are for: no model was slower at any batch up to there, those
+        included that the kernels leave to the engine."""
+        return _reach(self._tried, at_least=FLOOR)
+
+    @property
+    def _as_used(self) -> tuple[Run, ...]:
+        """Runs with the kernels that are used: norms are in all or in none."""
+        return tuple(run for run in self.runs if run.norms == self.norms_hold)
+
+    @property
+    def _tried(self) -> list[tuple[int, float]]:
+        return sorted(item for run in self._as_used for item in run.ratio.items())
+
+    @property
+    def _tried_tokens(self) -> int:
+        return min((run.linear_tokens for run in self._as_used), default=0)
 
     def shapes(self, op: str, dtype: str) -> tuple[tuple[int, ...], ...]:
         """Shapes of `op` at which any batch won."""
@@ -70,9 +131,20 @@ class Table:
         return tuple(sorted(shape for shape in found if self.batches(op, dtype, shape)))
 
     def replaces(self, op: str, dtype: str, shape: tuple[int, ...]) -> bool:
-        """Whether ours may stand for every batch: it won at some that were measured and is behind at none."""
-        rows = self._index.get((op, dtype, shape), ())
+        """Whether ours may stand for every batch: it won at some that were measured and is behind at none, alone and
+        in whole models."""
+        rows = self._index.get((op, dtype, shape), ()) if self.norms_hold else ()
         return any(row.won for row in rows) and all(row.won or row.tied for row in rows)
+
+    def norms(self) -> dict[str, tuple[int, ...]]:
+        """Widths at which ours stands for vLLM's norm, by vLLM's name of the operator."""
+        widths = {
+            name: tuple(
+                shape[0] for shape in self.shapes(op, DTYPE) if len(shape) == 1 and self.replaces(op, DTYPE, shape)
+            )
+            for name, op in NORMS.items()
+        }
+        return {name: found for name, found in widths.items() if found}
 
     def batches(self, op: str, dtype: str, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Batches measured at which ours won."""
@@ -85,8 +157,8 @@ class Table:
 
     def choice(self, op: str, dtype: str, shape: tuple[int, ...], batch: int) -> Mapping[str, int] | None:
         """Launch settings of our kernel, or None where the engine's own is used. Between two measured batches ours has
-        to have won at both; outside of what was measured it is not used."""
-        rows = self._index.get((op, dtype, shape), ())
+        to have won at both; outside of what was measured, alone or in whole models, it is not used."""
+        rows = self._index.get((op, dtype, shape), ()) if batch <= self.linear_tokens else ()
         at = bisect_left([row.batch for row in rows], batch)
         if at == len(rows) or (rows[at].batch != batch and at == 0):
             return None
@@ -122,8 +194,28 @@ def parse(document: Mapping[str, Any], digest: str) -> Table:
         )
         for row in document["rows"]
     )
+    runs = tuple(
+        Run(
+            model=run["model"],
+            ranks=int(run["ranks"]),
+            linear_tokens=int(run["linear_tokens"]),
+            norms=bool(run["norms"]),
+            ratio={int(batch): float(ratio) for batch, ratio in run["ratio"].items()},
+        )
+        for run in document["runs"]
+    )
     index: dict[tuple[str, str, tuple[int, ...]], list[Row]] = {}
     for row in sorted(rows, key=lambda row: row.batch):
         index.setdefault((row.op, row.dtype, row.shape), []).append(row)
     frozen = {key: tuple(found) for key, found in index.items()}
-    return Table(document["accelerator"], dict(document["versions"]), rows, digest, frozen)
+    return Table(document["accelerator"], dict(document["versions"]), rows, runs, digest, frozen)
+
+
+def _reach(ratios: Iterable[tuple[int, float]], at_least: float) -> int:
+    """The largest batch up to which every ratio is enough; 0 if the first is not, or there are none."""
+    reached = 0
+    for batch, group in groupby(sorted(ratios), key=lambda item: item[0]):
+        if any(ratio < at_least for _, ratio in group):
+            break
+        reached = batch
+    return reached

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 
 from fullbore_runtime.document import Document
 from fullbore_runtime.facts.model import Facts
-from fullbore_runtime.tune import engines
+from fullbore_runtime.tune import engines, kernels
 from fullbore_runtime.tune.binding import by_vllm, places
 from fullbore_runtime.tune.machine import Ranks
 from fullbore_runtime.tune.settings import Setting, arg, env, flag, left
+
+METHOD = "VLLM_WORKER_MULTIPROC_METHOD"
+"""`vllm serve` spawns unless told; where CUDA is already in use it spawns in any case (vllm/utils/system_utils.py)."""
 
 
 def settings(facts: Facts, plan: Document, ranks: Ranks) -> Iterator[Setting]:
@@ -26,7 +29,11 @@ def settings(facts: Facts, plan: Document, ranks: Ranks) -> Iterator[Setting]:
     yield from _memory(plan)
     yield from _batching(plan)
     yield from _context(plan)
-    yield from by_vllm(facts, places(facts, ranks))
+    yield from kernels.settings(facts, plan, ranks)
+    bound = tuple(by_vllm(facts, places(facts, ranks)))
+    yield from bound
+    if METHOD not in {setting.name for setting in bound}:
+        yield env(METHOD, "fork", "the engine's processes need not import everything once more")
 
 
 def _devices(ranks: Ranks) -> Iterator[Setting]:
