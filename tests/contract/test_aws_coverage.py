@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import importlib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pulumi
@@ -20,14 +21,16 @@ CASES = Path(__file__).parents[1] / "integration" / "aws" / "aws_cases.py"
 
 def used_classes() -> Iterator[tuple[str, str]]:
     """(service, name) of every `aws.SERVICE.NAME` that a component's source speaks of."""
-    for path in sorted(COMPONENTS.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+    texts = (path.read_text() for path in sorted(COMPONENTS.rglob("*.py")))
+    for text in (text for text in texts if "aws." in text):
+        for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute):
                 owner = node.value.value
                 if isinstance(owner, ast.Name) and owner.id == "aws":
                     yield node.value.attr, node.attr
 
 
+@cache
 def used_resources() -> set[str]:
     """Type tokens of the resource classes among them."""
     tokens = {where.removeprefix("pulumi_aws."): token for token, where in known_types().items()}

@@ -28,7 +28,10 @@ NOT_OF_A_FILE = {
 def found(kind: str) -> dict[str, set[str]]:
     """The rules that each fixture names, by its folder."""
     folders = sorted((FIXTURES / kind).iterdir())
-    return {path.name: {p["rule"] for p in yaml.safe_load((path / "out.yaml").read_text())} for path in folders}
+    return {
+        path.name: {p["rule"] for p in yaml.load((path / "out.yaml").read_text(), Loader=yaml.CSafeLoader)}
+        for path in folders
+    }
 
 
 PLAN, CONFIG = found("plan"), found("config")

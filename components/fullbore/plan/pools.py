@@ -175,8 +175,9 @@ def fits(env: Environment) -> Iterator[tuple[Pool, Fit]]:
         yield pool, fit(model, pool.accelerator, layout)
 
 
-@lru_cache(maxsize=64)
-def _ranked(model: ModelRow, accelerator: str, asked: Layout, gpus: int, aim: Aim) -> tuple[Candidate, ...]:
+@lru_cache(maxsize=256)
+def layouts_of(model: ModelRow, accelerator: str, asked: Layout, gpus: int, aim: Aim) -> tuple[Candidate, ...]:
+    """Every layout that fits one machine of so many GPUs, the best first; remembered, for several tables show them."""
     return ranked(candidates(model, ACCELERATORS[accelerator], asked, gpus), aim)
 
 
@@ -185,4 +186,4 @@ def alternatives(env: Environment, pool: Pool, aim: Aim) -> tuple[Candidate, ...
     serving, model = env.serving, model_of(env.serving)
     if serving is None or model is None:
         return ()
-    return _ranked(model, pool.accelerator.name, asked_layout(serving), pool.gpus_per_machine, aim)
+    return layouts_of(model, pool.accelerator.name, asked_layout(serving), pool.gpus_per_machine, aim)

@@ -13,8 +13,8 @@ from fullbore.catalog.architecture import ModelRow
 from fullbore.catalog.instances import INSTANCES
 from fullbore.catalog.precisions import no_larger
 from fullbore.config.models import Environment
-from fullbore.plan.fit import Candidate, Layout, candidates, ranked, runs
-from fullbore.plan.pools import asked_layout, model_of
+from fullbore.plan.fit import Candidate, Layout, runs
+from fullbore.plan.pools import asked_layout, layouts_of, model_of
 
 MACHINE_GPUS = {name: max(row.gpus for row in INSTANCES.values() if row.accelerator == name) for name in ACCELERATORS}
 """{accelerator: GPUs of its largest machine}, as EC2 has them."""
@@ -47,14 +47,12 @@ def _best(model: ModelRow, row: AcceleratorRow, asked: Layout) -> Candidate | No
         candidate
         for precision in no_larger(asked.precision)
         if runs(precision, row)
-        for candidate in _ranked(model, row, replace(asked, precision=precision))
+        for candidate in layouts_of(
+            model, row.name, replace(asked, precision=precision), MACHINE_GPUS[row.name], "cost"
+        )
     ]
     full = [candidate for candidate in found if candidate.fit.full]
     same = [
         candidate for candidate in full or found if candidate.layout.precision == (full or found)[0].layout.precision
     ]
     return min(same, key=lambda candidate: candidate.layout.gpus, default=None)
-
-
-def _ranked(model: ModelRow, row: AcceleratorRow, asked: Layout) -> tuple[Candidate, ...]:
-    return ranked(candidates(model, row, asked, MACHINE_GPUS[row.name]), "cost")

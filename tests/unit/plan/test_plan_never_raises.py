@@ -13,7 +13,8 @@ from fullbore.plan import make_plan
 
 STACKS = Path(__file__).parents[3] / "stacks"
 ENVIRONMENTS = [
-    yaml.safe_load(path.read_text())["config"]["fullbore:env"] for path in sorted(STACKS.glob("Pulumi.*.yaml"))
+    yaml.load(path.read_text(), Loader=yaml.CSafeLoader)["config"]["fullbore:env"]
+    for path in sorted(STACKS.glob("Pulumi.*.yaml"))
 ]
 NEW_VALUES = st.one_of(
     st.none(),

@@ -11,22 +11,28 @@ from fullbore.config.models import Environment, Strict
 from fullbore.report.reference import pages, stack_file_schema
 
 ROOT = Path(__file__).parents[3]
+PAGES = pages()
+SCHEMA = jsonschema.Draft202012Validator(stack_file_schema())
 
 
-@pytest.mark.parametrize("path", sorted(pages()))
+@pytest.mark.parametrize("path", sorted(PAGES))
 def test_page_is_made_from_the_code(path: str) -> None:
-    assert (ROOT / path).read_text(encoding="utf-8") == pages()[path], "run: python -m fullbore.report.reference ."
+    assert (ROOT / path).read_text(encoding="utf-8") == PAGES[path], "run: python -m fullbore.report.reference ."
+
+
+def test_the_schema_is_one() -> None:
+    SCHEMA.check_schema(SCHEMA.schema)
 
 
 @pytest.mark.parametrize("name", environment_names(ROOT))
 def test_the_schema_takes_the_repository_s_environments(name: str) -> None:
     document = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{name}.yaml").read_text())
-    jsonschema.validate(document, stack_file_schema())
+    SCHEMA.validate(document)
 
 
 def test_the_schema_refuses_a_typo() -> None:
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({"config": {"fullbore:env": {"name": "example", "gatway": {}}}}, stack_file_schema())
+        SCHEMA.validate({"config": {"fullbore:env": {"name": "example", "gatway": {}}}})
 
 
 def test_the_schema_takes_what_is_encrypted() -> None:
@@ -35,7 +41,7 @@ def test_the_schema_takes_what_is_encrypted() -> None:
         "replication": {"source": "smb", "server": "s", "password": sealed},
         "monitoring": {"webhook_url": sealed},
     }
-    jsonschema.validate({"config": {"fullbore:env": {"name": "example", **parts}}}, stack_file_schema())
+    SCHEMA.validate({"config": {"fullbore:env": {"name": "example", **parts}}})
 
 
 def models() -> list[type[Strict]]:
