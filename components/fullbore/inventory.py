@@ -1,4 +1,4 @@
-"""Ansible's dynamic inventory of a site, from its plan. Pure.
+"""Ansible's dynamic inventory of a site, from its plan and from the files that its roles copy.
 
 Groups: one for each role (the role's own name), kind (`gpu`, `storage`), rack (`rack_NAME`) and host group
 (`group_NAME`). Ansible allows no hyphen in a group's name, so it becomes an underscore there.
@@ -6,10 +6,15 @@ Groups: one for each role (the role's own name), kind (`gpu`, `storage`), rack (
 
 from __future__ import annotations
 
+import hashlib
 import shlex
+from functools import cache
+from pathlib import Path
 
 from fullbore.plan.hosts import HostContent, content_of
-from fullbore.plan.model import GroupPlan, HostPlan, SitePlan
+from fullbore.plan.model import GroupPlan, HostPlan, Setting, SitePlan
+
+ROLES_FOLDER = Path(__file__).parents[2] / "ansible" / "roles"
 
 
 def render(site: SitePlan) -> dict[str, object]:
@@ -48,12 +53,38 @@ def _hostvars(site: SitePlan, group: GroupPlan, host: HostPlan) -> dict[str, obj
 
 def role_variables(group: GroupPlan, content: HostContent) -> dict[str, object]:
     """What the roles read of the plan, however the host is reached."""
-    settings = [{"id": s.id, "role": s.role, "want": s.want, "reboot": s.reboot} for s in content.settings]
+    settings = [{"id": s.id, "role": s.role, "want": s.want, "reboot": s.reboot} for s in host_settings(content)]
     return {
         "fullbore_settings": settings,
         "fullbore_roles": list(group.roles),
         "fullbore_document_text": content.document_text,
     }
+
+
+def host_settings(content: HostContent) -> tuple[Setting, ...]:
+    """What a host must hold: what is planned, and the files that its roles copy as they are."""
+    planned = {setting.id for setting in content.settings}
+    return (*content.settings, *(copied for unit, copied in _copied() if unit in planned))
+
+
+_COPIED = {
+    "/etc/systemd/system/fullbore-agent.service": ("node_agent", "fullbore-agent.service"),
+    "/etc/systemd/system/fullbore-fabric.service": ("rdma", "fullbore-fabric.service"),
+    "/etc/udev/rules.d/90-fullbore-fabric.rules": ("rdma", "fullbore-fabric.service"),
+    "/etc/systemd/system/fullbore-numa.service": ("numa", "fullbore-numa.service"),
+}
+"""{path on a host: (role, unit that it belongs to)}; it lies in the role's `files` under its own name."""
+
+
+@cache
+def _copied() -> tuple[tuple[str, Setting], ...]:
+    """(setting of the unit, setting of the file) for each of them."""
+    found: list[tuple[str, Setting]] = []
+    for path, (role, unit) in _COPIED.items():
+        content = (ROLES_FOLDER / role / "files" / Path(path).name).read_bytes()
+        setting = Setting(id=f"file.{path}", role=role, want=hashlib.sha256(content).hexdigest())
+        found.append((f"unit.{unit}", setting))
+    return tuple(found)
 
 
 def ssh_args(host_key: str) -> str:
@@ -68,5 +99,8 @@ def ssh_args(host_key: str) -> str:
         "HostKeyAlgorithms": "ssh-ed25519",
         "IdentitiesOnly": "yes",
         "KnownHostsCommand": f"/bin/echo %H {host_key}",
+        # A machine that loses power answers no more, and says nothing: after a minute it is unreachable.
+        "ServerAliveInterval": "15",
+        "ServerAliveCountMax": "4",
     }
     return shlex.join(part for key, value in options.items() for part in ("-o", f"{key}={value}"))

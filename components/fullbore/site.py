@@ -9,16 +9,17 @@ from pathlib import Path
 import pulumi
 
 from fullbore._component import Component
-from fullbore.inventory import role_variables
+from fullbore.inventory import host_settings, role_variables
 from fullbore.plan.hosts import content_of
 from fullbore.plan.model import GroupPlan, HostPlan, SitePlan
 from fullbore.provider.resources import Host, HostGroup
 
 REPOSITORY = Path(__file__).parents[2]
-CONTENT = ("ansible", "images/agent")
-"""Folders whose files decide what a run does to a host."""
-NO_CONTENT = ("__pycache__", "molecule", "tests", "inventory.py", "ansible.cfg")
-"""Parts of paths there that do not."""
+CONTENT = (
+    "ansible/site.yml", "ansible/tasks", "ansible/vars", "ansible/roles", "ansible/library", "ansible/module_utils",
+    "ansible/action_plugins", "ansible/lookup_plugins", "images/agent/build.py", "images/agent/fullbore_agent",
+)  # fmt: skip
+"""What a run executes on a host, or copies to it."""
 WAVES = ("storage", "gpu")
 """Storage goes first: GPU machines that change while their storage is half changed would be two faults at once."""
 
@@ -66,7 +67,7 @@ def _host(group: GroupPlan, host: HostPlan) -> Host:
         "port": host.port,
         "hostKey": host.host_key,
         "serial": host.serial,
-        "settings": {setting.id: setting.want for setting in content.settings},
+        "settings": {setting.id: setting.want for setting in host_settings(content)},
         "vars": role_variables(group, content),
     }
 
@@ -100,7 +101,9 @@ def content_digest(root: Path) -> str:
 
 
 def _content(root: Path) -> Iterator[Path]:
-    for folder in CONTENT:
-        for path in (root / folder).rglob("*"):
-            if path.is_file() and not set(path.relative_to(root).parts) & set(NO_CONTENT):
+    for name in CONTENT:
+        top = root / name
+        for path in (top, *top.rglob("*")):
+            parts = path.relative_to(root).parts
+            if path.is_file() and "__pycache__" not in parts and not any(part.startswith(".") for part in parts):
                 yield path

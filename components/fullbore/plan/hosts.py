@@ -15,6 +15,7 @@ Kinds of setting, and how each is read back on the host:
     kubelet.KEY             dotted key of /etc/fullbore/kubelet.yaml
     unit.NAME               "enabled,active" as systemd says it
     file.PATH               sha256 of the file's content
+    extra.KIND              "none", or the lines of the file of sysctl, limits, nccl or kubelet that no setting is for
 
 A thing that is not there reads as "absent".
 """
@@ -25,7 +26,7 @@ import hashlib
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from fullbore.catalog.host_profiles import ROLES, ROWS, Row
@@ -116,7 +117,8 @@ def _settings(site: Site, group: HostGroup, numa: NumaPlan) -> tuple[Setting, ..
     for key, value in site.sysctl.items():
         row_id = f"sysctl.{key}"
         settings[row_id] = Setting(id=row_id, role="baseline", want=" ".join(str(value).split()))
-    return tuple(sorted(settings.values(), key=lambda setting: ROLES.index(setting.role)))
+    both = (*settings.values(), *_extra(settings.values(), group.kind))
+    return tuple(sorted(both, key=lambda setting: ROLES.index(setting.role)))
 
 
 def _host(name: str, host: Host, endpoints: Endpoints | None) -> HostPlan:
@@ -128,6 +130,26 @@ def _host(name: str, host: Host, endpoints: Endpoints | None) -> HostPlan:
         port=real.port if real else host.port,
         host_key=real.host_key if real else host.host_key or "",
     )
+
+
+_FILES = (
+    ("sysctl", "baseline", True),
+    ("limits", "baseline", True),
+    ("nccl", "rdma", False),
+    ("kubelet", "numa", False),
+)
+"""Kinds that are lines of one file, the role that writes it, and whether hosts without GPUs have it."""
+
+
+def _extra(settings: Iterable[Setting], kind: str) -> Iterator[Setting]:
+    """Nothing else may stand in a managed file: what is no longer planned goes, and so does what was added by hand.
+
+    A kernel setting that goes keeps its running value until the host boots: what it was before is not known.
+    """
+    roles = {setting.role for setting in settings}
+    for lines, role, everywhere in _FILES:
+        if role in roles and (everywhere or kind == "gpu"):
+            yield Setting(id=f"extra.{lines}", role=role, want="none")
 
 
 def _document(

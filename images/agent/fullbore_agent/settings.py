@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from .system import System, ToolError
@@ -33,22 +33,25 @@ class BadSettings(ValueError):
 
 def read_all(system: System, wants: Mapping[str, str]) -> dict[str, str]:
     """{id: value that the host holds} for {id: value wanted}. Raises BadSettings before reading anything."""
-    bad = [setting for setting in wants if setting.partition(".")[0] not in READERS or not setting.partition(".")[2]]
+    bad = [setting for setting in wants if not _is_known(*setting.partition("."))]
     if bad:
-        kinds = ", ".join(sorted(READERS))
+        kinds = ", ".join(sorted({*READERS, "extra"}))
         raise BadSettings(f"settings: {', '.join(map(repr, bad))}: not KIND.KEY of a known kind; kinds are {kinds}")
-    return {setting: read(system, setting, want) for setting, want in wants.items()}
+    return {setting: _held(system, setting, wants) for setting in wants}
 
 
-def read(system: System, setting: str, want: str) -> str:
-    """What the host holds for one id."""
+def _held(system: System, setting: str, wants: Mapping[str, str]) -> str:
     kind, _, key = setting.partition(".")
     try:
-        return READERS[kind](system, key, want)
+        return READERS[kind](system, key, wants[setting]) if kind != "extra" else _extra(system, key, wants)
     except FileNotFoundError:
         return ABSENT
     except (OSError, ToolError, ValueError) as error:
         return f"error: {error}"
+
+
+def _is_known(kind: str, _: str, key: str) -> bool:
+    return key in LINES if kind == "extra" else kind in READERS and bool(key)
 
 
 def drifted(settings: Iterable[Mapping[str, Any]], values: Mapping[str, str]) -> dict[str, list[str]]:
@@ -115,7 +118,11 @@ def _sysctl(system: System, key: str, want: str) -> str:
 
 def _limits(system: System, key: str, want: str) -> str:
     del want
-    return parse_limits(system.file(LIMITS_FILE).read_text()).get(key, ABSENT)
+    return _limit_lines(system).get(key, ABSENT)
+
+
+def _limit_lines(system: System) -> dict[str, str]:
+    return parse_limits(system.file(LIMITS_FILE).read_text())
 
 
 def _nccl(system: System, key: str, want: str) -> str:
@@ -182,10 +189,31 @@ def irq_cpus(system: System, number: int) -> set[int]:
 
 def _kubelet(system: System, key: str, want: str) -> str:
     del want
-    value: Any = json.loads(system.file(KUBELET_FILE).read_text())
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return ABSENT if value is None else str(value)
+    return _kubelet_keys(system).get(key, ABSENT)
+
+
+def _kubelet_keys(system: System) -> dict[str, str]:
+    """{dotted key: value} of the kubelet's part, without what names its format."""
+    return dict(_flat(json.loads(system.file(KUBELET_FILE).read_text()), "", leave=("apiVersion", "kind")))
+
+
+def _flat(value: Any, name: str, leave: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    if not isinstance(value, dict):
+        yield name, str(value)
+        return
+    for key, item in value.items():
+        if key not in leave:
+            yield from _flat(item, f"{name}.{key}" if name else key)
+
+
+def _extra(system: System, kind: str, wants: Mapping[str, str]) -> str:
+    """Lines of the file that hold no setting of this kind: added by hand, or planned once and no longer."""
+    try:
+        lines = LINES[kind](system)
+    except FileNotFoundError:
+        return "none"
+    extra = [f"{key}={value}" for key, value in lines.items() if f"{kind}.{key}" not in wants]
+    return ", ".join(sorted(extra)) or "none"
 
 
 def _unit(system: System, key: str, want: str) -> str:
@@ -200,6 +228,14 @@ def _file(system: System, key: str, want: str) -> str:
     del want
     return hashlib.sha256(system.file(key).read_bytes()).hexdigest()
 
+
+LINES: dict[str, Callable[[System], dict[str, str]]] = {
+    "sysctl": lambda system: _assignments(system, SYSCTL_FILE),
+    "limits": _limit_lines,
+    "nccl": lambda system: _assignments(system, NCCL_FILE),
+    "kubelet": _kubelet_keys,
+}
+"""The whole content of each file that a role writes line by line."""
 
 READERS: dict[str, Reader] = {
     "sysctl": _sysctl,

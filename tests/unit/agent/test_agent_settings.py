@@ -108,6 +108,29 @@ def test_kubelet_keys_are_dotted(system: System) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "file", "text", "planned"),
+    [
+        ("sysctl", settings.SYSCTL_FILE, "vm.swappiness = 1\nvm.overcommit_memory = 2\n", "sysctl.vm.swappiness"),
+        ("limits", settings.LIMITS_FILE, "* - memlock unlimited\nroot hard nofile 9\n", "limits.*.-.memlock"),
+        ("nccl", settings.NCCL_FILE, "NCCL_IB_TC=106\nNCCL_IB_DISABLE=1\n", "nccl.NCCL_IB_TC"),
+        (
+            "kubelet",
+            settings.KUBELET_FILE,
+            '{"apiVersion": "v1", "kind": "K", "a": {"b": "true"}, "failSwapOn": false}',
+            "kubelet.a.b",
+        ),
+    ],
+)
+def test_a_line_that_no_setting_is_for_is_named(system: System, kind: str, file: str, text: str, planned: str) -> None:
+    wants = {planned: "", f"extra.{kind}": "none"}
+    assert settings.read_all(system, wants)[f"extra.{kind}"] == "none", "no file, no extra line"
+    put(system, file, text)
+    extra = settings.read_all(system, wants)[f"extra.{kind}"]
+    assert extra in ("vm.overcommit_memory=2", "root.hard.nofile=9", "NCCL_IB_DISABLE=1", "failSwapOn=False")
+    assert settings.read_all(system, {f"extra.{kind}": "none"})[f"extra.{kind}"].count("=") == 2
+
+
+@pytest.mark.parametrize(
     ("shown", "expected"),
     [
         ("LoadState=loaded\nUnitFileState=enabled\nActiveState=active\n", "enabled,active"),
@@ -130,8 +153,8 @@ def test_a_file_is_its_checksum(system: System) -> None:
 
 
 def test_every_unknown_id_is_named_and_nothing_is_read(system: System) -> None:
-    with pytest.raises(settings.BadSettings, match=r"'foo\.bar', 'sysctl'.*kinds are file, governor"):
-        settings.read_all(system, {"foo.bar": "1", "sysctl": "1", "governor.all": "performance"})
+    with pytest.raises(settings.BadSettings, match=r"'foo\.bar', 'sysctl', 'extra\.b'.*kinds are extra, file, gov"):
+        settings.read_all(system, {"foo.bar": "1", "sysctl": "1", "extra.b": "none", "governor.all": "performance"})
 
 
 def test_drift_is_told_by_role() -> None:

@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fullbore.inventory import render, ssh_args
+from fullbore.inventory import host_settings, render, ssh_args
+from fullbore.plan.hosts import HostContent
 from fullbore.plan.model import GroupPlan, HostPlan, Setting, SitePlan
-from fullbore.site import REPOSITORY, content_digest, in_waves, summary
+from fullbore.site import CONTENT, REPOSITORY, content_digest, in_waves, summary
 
 KEY = "ssh-ed25519 AAAAC3Nza"
 
@@ -72,6 +73,7 @@ def test_only_the_planned_host_key_is_accepted() -> None:
     options = dict(option.split("=", 1) for option in shlex.split(ssh_args(KEY)) if option != "-o")
     assert options["StrictHostKeyChecking"] == "yes"
     assert options["KnownHostsCommand"] == f"/bin/echo %H {KEY}"
+    assert int(options["ServerAliveInterval"]) * int(options["ServerAliveCountMax"]) == 60
     assert options["UserKnownHostsFile"] == options["GlobalKnownHostsFile"] == "/dev/null"
 
 
@@ -95,11 +97,23 @@ def test_the_content_digest_follows_roles_and_agent_and_nothing_else(tmp_path: P
     first = put("ansible/site.yml", "a")
     second = put("images/agent/fullbore_agent/a.py", "a")
     assert first != second
-    assert put("ansible/molecule/default/x.yml", "a") == second
+    for path in ("molecule/default/x.yml", ".ruff_cache/x", "ruff.toml", "roles/a/tasks/.main.yml.swp"):
+        assert put(f"ansible/{path}", "a") == second
     assert put("images/agent/fullbore_agent/__pycache__/a.pyc", "a") == second
     assert put("ansible/site.yml", "b") != second
 
 
-def test_the_digest_of_this_repository_covers_the_roles() -> None:
-    assert content_digest(REPOSITORY) == content_digest(REPOSITORY)
-    assert (REPOSITORY / "ansible" / "roles").is_dir()
+def test_everything_that_the_digest_covers_is_there() -> None:
+    assert [name for name in CONTENT if not (REPOSITORY / name).exists()] == []
+
+
+def test_a_file_that_a_role_copies_is_a_setting_of_the_hosts_that_have_its_unit() -> None:
+    unit = Setting(id="unit.fullbore-fabric.service", role="rdma", want="enabled,active")
+    copied = host_settings(HostContent(settings=(unit,), document_text=""))[1:]
+    assert [(setting.id, setting.role) for setting in copied] == [
+        ("file./etc/systemd/system/fullbore-fabric.service", "rdma"),
+        ("file./etc/udev/rules.d/90-fullbore-fabric.rules", "rdma"),
+    ]
+    rule = REPOSITORY / "ansible/roles/rdma/files/90-fullbore-fabric.rules"
+    assert copied[1].want == hashlib.sha256(rule.read_bytes()).hexdigest()
+    assert host_settings(HostContent(settings=GPU.settings, document_text="")) == GPU.settings

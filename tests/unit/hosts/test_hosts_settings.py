@@ -13,7 +13,7 @@ from fullbore.config.models import HostGroup, Site
 from fullbore.plan.hosts import HostContent, content_of, group_plans, roles_for
 from fullbore_agent.apply import APPLIERS
 from fullbore_agent.document import checksum
-from fullbore_agent.settings import READERS
+from fullbore_agent.settings import LINES, READERS
 
 
 def group(**changes: object) -> HostGroup:
@@ -109,6 +109,13 @@ def test_the_plan_file_carries_its_own_checksum_and_is_a_setting() -> None:
     settings = {s.id: s.want for s in content(ROCE).settings}
     assert settings["file./etc/fullbore/plan.json"] == hashlib.sha256(text.encode()).hexdigest()
     assert "file./etc/fullbore/plan.json" not in {s["id"] for s in document["settings"]}
+
+
+def test_nothing_else_may_stand_in_a_file_that_a_role_writes() -> None:
+    """Each kind that a managed file holds, once, and for its role: what is no longer planned is drift."""
+    assert {id for id, want in wants().items() if id.startswith("extra.")} == {f"extra.{kind}" for kind in LINES}
+    storage = wants(kind="storage", accelerator=None, gpus_per_host=0)
+    assert {id for id in storage if id.startswith("extra.")} == {"extra.sysctl", "extra.limits"}
 
 
 def test_every_row_can_be_read_back_and_has_a_source_and_a_role() -> None:
