@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -61,8 +62,16 @@ class HostCollector(Collector):
         self._system, self._plan_path, self._clock = system, plan_path, clock
         self._settings: tuple[float, dict[str, dict[str, int]]] | None = None
         self._memory: dict[str, deque[tuple[float, float]]] = {}
+        self._reading = threading.Lock()
 
     def collect(self) -> Iterator[Metric]:
+        """One scrape at a time: where reading takes longer than a scraper waits, its next scrape finds what this one
+        read, and does not start the same tools beside it."""
+        with self._reading:
+            metrics = list(self._read())
+        yield from metrics
+
+    def _read(self) -> Iterator[Metric]:
         try:
             plan, fault = load(self._plan_path), None
         except BadPlan as error:
@@ -97,10 +106,10 @@ class HostCollector(Collector):
         yield _gauge("fullbore_settings_read_timestamp_seconds", "when the settings were last read", at)
 
     def _fresh_settings(self, plan: dict[str, Any]) -> tuple[float, dict[str, dict[str, int]]]:
-        now = self._clock()
-        if self._settings is None or now - self._settings[0] >= SETTINGS_FRESH_S:
+        if self._settings is None or self._clock() - self._settings[0] >= SETTINGS_FRESH_S:
             self._system.forget()
-            self._settings = now, role_counts(self._system, plan["settings"])
+            counts = role_counts(self._system, plan["settings"])
+            self._settings = self._clock(), counts
         return self._settings
 
     def _rdma(self) -> Iterator[Metric]:
