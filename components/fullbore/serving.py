@@ -117,8 +117,13 @@ class Serving(Component):
                     type="RollingUpdate", rolling_update=RollingUpdateDeploymentArgs(max_surge=0, max_unavailable=1)
                 ),
             ),
-            opts=self.child(self.cluster.provider, depends_on=after),
+            opts=self.child(self.cluster.provider, depends_on=after, custom_timeouts=self._rollout_timeouts()),
         )
+
+    def _rollout_timeouts(self) -> pulumi.CustomTimeouts:
+        """New pods all load at once; a rolling update replaces them one after the other. Providers give up after ten
+        minutes if they are not told."""
+        return pulumi.CustomTimeouts(create=f"{PROGRESS_S}s", update=f"{PROGRESS_S * max(1, self.plan.replicas)}s")
 
     def _pod_annotations(self) -> Mapping[str, str]:
         """The document's hash rolls the pods when it changes; Volcano reads its queue from the pod.

@@ -14,6 +14,13 @@ from fullbore.cluster import Cluster
 from fullbore.plan.model import StandbyPlan
 from fullbore.serving import Serving
 
+INTERNAL = {
+    "service.beta.kubernetes.io/aws-load-balancer-scheme": "internal",
+    "service.beta.kubernetes.io/aws-load-balancer-internal": "true",
+}
+"""For AWS's load balancer controller and for the cloud provider before it (their reference pages, "annotations"): the
+gateway reaches the standby over the VPC, whose subnets are private, and nobody else should."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StandbyResources:
@@ -55,7 +62,10 @@ class Standby(Component):
         return Service(
             self.part("load-balancer"),
             metadata=ObjectMetaArgs(
-                name=f"{self.plan.serving.name}-lb", namespace=cluster.namespace, labels=serving.labels
+                name=f"{self.plan.serving.name}-lb",
+                namespace=cluster.namespace,
+                labels=serving.labels,
+                annotations=INTERNAL,
             ),
             spec=ServiceSpecArgs(
                 type="LoadBalancer",

@@ -14,7 +14,7 @@ from pulumi.runtime import mocks
 
 from fullbore.cluster import Cluster
 from fullbore.plan.model import ClusterPlan, ServingPlan, StandbyPlan
-from fullbore.serving import Serving
+from fullbore.serving import PROGRESS_S, Serving
 from fullbore.standby import Standby
 
 IMAGE = "registry.internal/fullbore/runtime@sha256:" + "a" * 64
@@ -194,6 +194,21 @@ class TestServing:
 
         assert preferred["podAffinityTerm"]["topologyKey"] == "kubernetes.io/hostname"
         assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in spec["tolerations"]
+
+    def test_a_rollout_may_take_as_long_as_its_replicas_may_take_to_load(
+        self, deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: dict[str, Any] = {}
+        register: Any = mocks.MockMonitor.RegisterResource
+
+        def note(monitor: Any, request: Any) -> Any:
+            asked[request.type] = request.customTimeouts
+            return register(monitor, request)
+
+        monkeypatch.setattr(mocks.MockMonitor, "RegisterResource", note)
+        deploy(serving())
+
+        assert (asked[DEPLOYMENT].create, asked[DEPLOYMENT].update) == (f"{PROGRESS_S}s", f"{2 * PROGRESS_S}s")
 
     def test_the_service_is_headless_and_selects_the_pods(self, deploy: Deploy) -> None:
         made = deploy(serving())

@@ -119,6 +119,8 @@ def test_the_life_of_an_image(plugin: Plugin, registry: tuple[str, bool], contex
     newer = plugin.update(checked, outputs, changed)
     assert newer["digest"] != digest
 
+    plugin.delete(changed | {"insecure": False}, newer | {"insecure": False})
+    assert plugin.read(changed, newer)[0] != "", "another environment may run the same manifest"
     plugin.delete(changed, newer)
     assert (plugin.read(changed, newer)[0] == "") == deletes
     assert any("does not allow deletion" in line for line in plugin.log.said()) != deletes
