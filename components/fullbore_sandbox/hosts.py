@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fullbore.config.models import Environment, HostGroup
 from fullbore_sandbox import hardware
-from fullbore_sandbox.podman import containers, is_podman, label, podman
+from fullbore_sandbox.podman import cgroups_unified, containers, is_podman, label, podman
 from fullbore_sandbox.rootfs import SYSROOT
 from fullbore_sandbox.state import State, locked, write_atomically
 
@@ -141,14 +141,13 @@ def _arguments(state: State, host: SandboxHost) -> list[str]:
     # SYS_ADMIN is for INIT alone, which drops it (rootfs.ENTRY says why). NET_ADMIN is what fabric roles need in their
     # own network namespace. Nothing else is added, and /proc/sys outside net/ stays read-only.
     arguments = ["--name", host.container, "--hostname", host.name, "--label", label(state)]
-    arguments += ["--network", state.network, "--ip", host.address, "--cap-add", "SYS_ADMIN,NET_ADMIN"]
+    arguments += ["--network", state.network, "--ip", host.address, "--cap-add=SYS_ADMIN", "--cap-add=NET_ADMIN"]
     arguments += ["--env", f"container_uuid={_uuid(state, host.name)}"]
     arguments += [f"--volume={source}:{target}" for source, target in mounts.items()]
-    return arguments + (["--systemd=always", "--stop-timeout=5"] if is_podman() else _DOCKER)
+    return arguments + (["--systemd=always", "--stop-timeout=5"] if is_podman() else [*_DOCKER, *_docker_cgroups()])
 
 
 _DOCKER = [
-    "--cgroupns=private",
     "--tmpfs=/run",
     "--tmpfs=/run/lock",
     "--tmpfs=/tmp",
@@ -157,6 +156,13 @@ _DOCKER = [
     "--security-opt=apparmor=unconfined",
 ]
 """What `podman run --systemd=always` does of its own accord."""
+
+
+def _docker_cgroups() -> list[str]:
+    """systemd needs a hierarchy that it can write to; docker mounts each read-only."""
+    if cgroups_unified():
+        return ["--cgroupns=host", "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw"]
+    return ["--cgroupns=private", "--volume=/sys/fs/cgroup/systemd:/sys/fs/cgroup/systemd:rw"]
 
 
 def _uuid(state: State, name: str) -> str:

@@ -102,7 +102,7 @@ def containers_conf() -> str:
     if not _has_capability(CAP_SYS_RESOURCE):
         limits = ", ".join(f'"{name}={_below_hard_limit(number)}"' for name, number in _LIMITS.items())
         containers.append(f"default_ulimits = [{limits}]")
-    if not _cgroups_unified():
+    if not cgroups_unified():
         engine.append('runtime = "runc"')
     if not Path("/run/systemd/system").exists():
         engine += ['cgroup_manager = "cgroupfs"', 'events_logger = "file"']
@@ -127,7 +127,8 @@ def _has_capability(number: int) -> bool:
     return bool(int(effective.split()[1], 16) >> number & 1)
 
 
-def _cgroups_unified() -> bool:
+def cgroups_unified() -> bool:
+    """True on a machine with cgroup v2 alone."""
     # /proc/filesystems does not say what is mounted; this file exists in the root of a unified hierarchy only.
     return Path("/sys/fs/cgroup/cgroup.controllers").exists()
 
@@ -154,10 +155,12 @@ def ensure_network(state: State) -> None:
         listed = podman(state, "network", "ls", "--filter", f"label={label(state)}", "--format", "{{.Name}}")
         if state.network in listed.split():
             return
-        upper = list(IPv4Network(state.subnet).subnets(prefixlen_diff=1))[1]
+        subnet = IPv4Network(state.subnet)
+        upper = list(subnet.subnets(prefixlen_diff=1))[1]
         podman(
             state, "network", "create", "--label", label(state),
-            "--subnet", state.subnet, "--ip-range", str(upper), state.network,
+            # Docker would take the first address of the pods' range.
+            "--subnet", str(subnet), "--ip-range", str(upper), "--gateway", str(subnet[1]), state.network,
         )  # fmt: skip
 
 
