@@ -58,9 +58,10 @@ def _deploy_sandboxed(stack: str) -> int:
     if settled != settle.Settled():
         console.print(f"stack {stack}: {settled}")
     held = sandbox.resources(engine.checkpoint(opened.state, stack))
-    console.print(
-        f"stack {stack}: " + (f"{held} resources, about {AGAIN_S} s" if held else f"empty, about {FIRST_S} s")
-    )
+    if held is not None:
+        console.print(
+            f"stack {stack}: " + (f"{held} resources, about {AGAIN_S} s" if held else f"empty, about {FIRST_S} s")
+        )
     # What was changed by hand, or lost with the emulated cloud, is repaired: the engine must look first.
     return opened.show("up", "--yes", "--skip-preview", "--refresh", "--stack", stack)
 

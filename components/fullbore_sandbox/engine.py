@@ -48,7 +48,9 @@ class Engine:
             **environ,
             **(self._sandboxed(environ) if self.sandbox else self._real()),
             **podman.settings(state),
+            # Neither the engine nor the pip that it starts asks the network for a newer release of itself.
             "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "PATH": os.pathsep.join([*map(str, path), environ.get("PATH", os.defpath)]),
         }
 
@@ -56,6 +58,7 @@ class Engine:
         """A sandbox's state never goes to a backend or a home that the user set up for real environments."""
         backend = self.state.root / ".fullbore" / "backend"
         backend.mkdir(parents=True, exist_ok=True)
+        journal(self.state).parent.mkdir(parents=True, exist_ok=True)
         return {
             # Without the files of metadata, which are not written in one piece: an engine that is killed meanwhile
             # cannot read its state again.

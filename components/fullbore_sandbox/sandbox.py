@@ -33,7 +33,9 @@ CHECKPOINT_ENDINGS = ("", ".gz", ".zst")
 
 
 def up(state: State, environment: Environment, console: Console) -> dict[str, float]:
-    """Start what does not run and write endpoints.json; seconds by step. Raises SandboxError."""
+    """Start what does not run and write endpoints.json; seconds by step. Raises SandboxError, before anything is done
+    where the sandbox is another stack's, whose hosts would go."""
+    keep_other_stacks(state, environment.name)
     if os.geteuid() != 0:
         raise SandboxError(
             f"sandbox {state.id}: got user id {os.geteuid()}, allowed 0: its hosts boot systemd in "
@@ -81,23 +83,24 @@ def keep_other_stacks(state: State, stack: str) -> None:
         if file == engine.checkpoint(state, stack) or ending not in CHECKPOINT_ENDINGS:
             continue
         held = resources(file)
-        if held:
+        if held != 0:
+            what = "resources that cannot be counted" if held is None else f"{held} resources"
             raise SandboxError(
-                f"stack {name}: {held} resources are known to {file} only, which would go too; destroy the stack, "
+                f"stack {name}: {what} are known to {file} only, which would go too; destroy the stack, "
                 f"or move its state (PULUMI_BACKEND_URL=file://{backend} pulumi stack export -s {name}) and remove it "
                 "there, then run this again"
             )
 
 
-def resources(checkpoint: Path) -> int | str:
-    """How many resources a checkpoint holds, those under way included; "unread" where that cannot be told."""
+def resources(checkpoint: Path) -> int | None:
+    """How many resources a checkpoint holds, those under way included; None where it cannot be read."""
     packed = checkpoint.read_bytes()
     try:
         document = json.loads(gzip.decompress(packed) if checkpoint.suffix == ".gz" else packed)
         latest = document["checkpoint"]["latest"] or {}
         return sum(len(latest.get(key) or ()) for key in ("resources", "pending_operations"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return "unread"
+        return None
 
 
 def endpoints_file(state: State) -> Path:
@@ -131,7 +134,7 @@ def _tool_steps() -> list[Step]:
             Step(
                 name="go sources",
                 doing="downloading what the builds need",
-                estimate_s=60,
+                estimate_s=150,
                 work=lambda say: toolchain.prefetch(modules),
             ),
         )
@@ -168,7 +171,7 @@ def _part_steps(
             Step(
                 name=f"{recipe.name} image",
                 doing="packing a root filesystem from packages" if not recipe.path.exists() else "pushing",
-                estimate_s=60 if not recipe.path.exists() else 2,
+                estimate_s=160 if not recipe.path.exists() else 2,
                 work=lambda say, recipe=recipe: keep(f"{recipe.name}_image", push(recipe)),
                 after=["registry"],
                 lane="packages",

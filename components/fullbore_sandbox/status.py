@@ -125,5 +125,5 @@ def _next(endpoints: dict[str, Any], environment: Environment) -> Iterator[str]:
         # Directly, also where package registries are reached through a proxy.
         url = f"{gateway}/v1/chat/completions"
         yield f"curl --noproxy '*' {url} -H 'content-type: application/json' -d '{json.dumps(body)}'"
-    yield f"scripts/pulumi preview --refresh -s {environment.name}"
+    yield f"scripts/pulumi preview --refresh --diff -s {environment.name}"
     yield "scripts/down"

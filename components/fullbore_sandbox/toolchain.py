@@ -56,7 +56,7 @@ class Tool:
     """Tools of one group lie in one folder: the engine looks for its language host beside itself, and that for its own
     executor."""
     seconds: int = 1
-    """How long it takes on two cores with nothing cached, for the estimate that is shown."""
+    """How long it takes on two cores with nothing cached, another build beside it, for the estimate that is shown."""
 
     @property
     def digest(self) -> str:
@@ -119,7 +119,7 @@ TOOLS: dict[str, Tool] = {
             version=PULUMI_VERSION,
             package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
             variables={f"{_PULUMI_SDK}/go/common/version.Version": PULUMI_VERSION},
-            seconds=240,
+            seconds=500,
         ),
         Tool(
             name="pulumi-language-python",
@@ -128,7 +128,7 @@ TOOLS: dict[str, Tool] = {
             version="v3.60.0",
             package=f"{_PULUMI_SDK}/python/cmd/pulumi-language-python",
             variables={f"{_PULUMI_SDK}/go/common/version.Version": "v3.60.0"},
-            seconds=30,
+            seconds=150,
         ),
         Tool(
             name="pulumi-language-python-exec",
@@ -146,10 +146,10 @@ TOOLS: dict[str, Tool] = {
             source=_PULUMI_SDK,
             files="python/dist/pulumi-resource-pulumi-python",
         ),
-        _kubernetes("kube-apiserver", 230),
-        _kubernetes("kube-controller-manager", 60),
-        _kubernetes("kube-scheduler", 10),
-        Tool(name="etcd", module="kubernetes", version="v3.6.8", package="go.etcd.io/etcd/server/v3", seconds=15),
+        _kubernetes("kube-apiserver", 750),
+        _kubernetes("kube-controller-manager", 150),
+        _kubernetes("kube-scheduler", 15),
+        Tool(name="etcd", module="kubernetes", version="v3.6.8", package="go.etcd.io/etcd/server/v3", seconds=25),
         Tool(
             name="kwok",
             module="kubernetes",
@@ -157,11 +157,11 @@ TOOLS: dict[str, Tool] = {
             package="sigs.k8s.io/kwok/cmd/kwok",
             variables={"sigs.k8s.io/kwok/pkg/consts.Version": KWOK_VERSION},
             group="kwok",
-            seconds=20,
+            seconds=25,
         ),
         _kwok_stage("node-initialize.yaml", "fast"),
         _kwok_stage("node-heartbeat-with-lease.yaml", "heartbeat-with-lease"),
-        _volcano("scheduler", 180),
+        _volcano("scheduler", 350),
         _volcano("controller-manager", 25),
         Tool(
             name="volcano-crd",

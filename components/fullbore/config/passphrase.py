@@ -58,9 +58,10 @@ def passphrase_problem(
         )
     if passphrase is None or _opens(parts, passphrase):
         return None
+    instead = "unset both, then a sandbox's public one is used, or " if sandbox else ""
     return _problem(
         "the passphrase in PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE does not open this stack's "
-        "secrets; set the one that the stack was created with"
+        f"secrets; {instead}set the one that the stack was created with"
     )
 
 

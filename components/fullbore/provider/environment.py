@@ -15,7 +15,8 @@ CONTAINER_ENGINE: Final = (
     "DOCKER_CONFIG", "DOCKER_CONTEXT", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
     "http_proxy", "https_proxy", "no_proxy",
 )  # fmt: skip
-"""What a program that builds or runs containers gets besides: where its own settings and the network are."""
+"""What a program that builds or runs containers gets besides: where its own settings and the network are. A proxy's
+address may hold a password: without it nothing could be pulled."""
 
 
 def kept(names: Iterable[str]) -> dict[str, str]:

@@ -107,7 +107,7 @@ class HostGroups:
     def delete(self, r: Request) -> None:
         hosts = sorted(r.old_inputs["hosts"])
         if not plain(r.old_inputs.get("wipe")):
-            r.log("info", f"left as they are: {', '.join(hosts)}; set wipe to have what was installed removed first")
+            r.log("info", f"left as they are, with what was installed: {', '.join(hosts)}")
             return
         outcomes = self._run(r, "release", r.old_inputs)
         failed = [f"{host}: {outcome.failed}" for host, outcome in sorted(outcomes.items()) if outcome.failed]

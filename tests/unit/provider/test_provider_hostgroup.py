@@ -260,7 +260,7 @@ def test_delete_leaves_machines_as_they_are(start: Start) -> None:
     plugin, recorder = start()
     plugin.delete(group(), outputs)
     assert recorder.jobs == []
-    assert plugin.log.said() == ["left as they are: gpu-01, gpu-02; set wipe to have what was installed removed first"]
+    assert plugin.log.said() == ["left as they are, with what was installed: gpu-01, gpu-02"]
 
 
 def test_delete_releases_them_where_it_was_asked_to(start: Start) -> None:

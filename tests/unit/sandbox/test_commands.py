@@ -126,7 +126,7 @@ def test_an_empty_stack_does_not_hold_the_sandbox(content: str, is_kept: bool, t
     if not is_kept:
         sandbox.keep_other_stacks(state, "local")
         return
-    with pytest.raises(SandboxError, match="stack dev: unread resources"):
+    with pytest.raises(SandboxError, match="stack dev: resources that cannot be counted"):
         sandbox.keep_other_stacks(state, "local")
 
 
