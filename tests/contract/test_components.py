@@ -7,6 +7,7 @@ import importlib
 import inspect
 import pkgutil
 from dataclasses import FrozenInstanceError, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +112,14 @@ def environment(name: str) -> Environment:
     return load_file(ROOT / "stacks" / f"Pulumi.{name}.yaml")
 
 
-@pytest.fixture(params=ENVIRONMENTS, scope="module")
+@cache
+def of_environment(name: str) -> Registered:
+    return register(make_plan(environment(name), None))
+
+
+@pytest.fixture(params=ENVIRONMENTS)
 def registered(request: pytest.FixtureRequest) -> Registered:
-    return register(make_plan(environment(request.param), None))
+    return of_environment(request.param)
 
 
 def test_every_resource_has_a_component_as_its_parent(registered: Registered) -> None:
@@ -128,7 +134,7 @@ def test_the_type_tokens_are_those_that_users_have_in_their_state() -> None:
     found = {
         token
         for name in ENVIRONMENTS
-        for urn in register(make_plan(environment(name), None))[0]
+        for urn in of_environment(name)[0]
         for token in urn.split("::")[2].split("$")
         if token.startswith("fullbore:")
     }
@@ -179,7 +185,7 @@ def test_two_environments_of_one_account_share_no_name() -> None:
     other = env.model_copy(
         update={"name": "other", "storage": env.storage.model_copy(update={"bucket": "other-weights"})}
     )
-    one, two = (physical_names(register(make_plan(each, None))[1]) for each in (env, other))
+    one, two = (physical_names(made) for _, made in (of_environment("staging"), register(make_plan(other, None))))
     assert len({kind for kind, _, _ in one}) > 5
     assert one & two == set()
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -137,10 +138,13 @@ class Checkout:
         """How many of each thing the emulated cloud holds; what a killed run must not make twice."""
         return cloud_census.census(self.aws)
 
-    def kill_engine(self, argv: Sequence[str], moment: Callable[[str], bool], wait_s: float = 0) -> str:
+    def kill_engine(
+        self, argv: Sequence[str], moment: Callable[[str], bool], wait_s: float = 0, limit_s: float = 900
+    ) -> str:
         """Run `argv` and kill -9 its engine `wait_s` after the first line at which `moment` is true of all said so far.
 
-        What was said. Where the engine ends before that, nothing is killed.
+        What was said. Where the engine ends before that, nothing is killed. Raises TimeoutExpired where `argv` has not
+        ended after `limit_s`, with everything that it started in its session killed.
         """
         process = subprocess.Popen(
             argv,
@@ -153,18 +157,31 @@ class Checkout:
             start_new_session=True,
         )
         assert process.stdout
-        said = ""
-        for line in process.stdout:
-            said += line
-            if moment(said):
-                engine = self.engine()
-                if engine is not None:
-                    time.sleep(wait_s)  # The moment of a random kill is a time and nothing else.
-                    with suppress(ProcessLookupError):
-                        os.kill(engine, signal.SIGKILL)
-                break
-        said += process.stdout.read()
-        process.wait(60)
+        said, hung = "", threading.Event()
+
+        def give_up() -> None:
+            hung.set()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+        watchdog = threading.Timer(limit_s, give_up)
+        watchdog.start()
+        try:
+            for line in process.stdout:
+                said += line
+                if moment(said):
+                    engine = self.engine()
+                    if engine is not None:
+                        time.sleep(wait_s)  # The moment of a random kill is a time and nothing else.
+                        with suppress(ProcessLookupError):
+                            os.kill(engine, signal.SIGKILL)
+                    break
+            said += process.stdout.read()
+            process.wait(60)
+        finally:
+            watchdog.cancel()
+        if hung.is_set():
+            raise subprocess.TimeoutExpired(argv, limit_s, said)
         return said
 
     def engine(self) -> int | None:

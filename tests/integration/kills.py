@@ -83,7 +83,7 @@ def main() -> int:
             _note(seed, problem)
             failed += bool(problem)
             if problem:
-                break  # What is left is for a person to look at; the next call goes on with the next seed.
+                break  # `--seed` repeats it; the next call without goes on with the next one, in a new checkout.
             seed += 1
     return 1 if failed else 0
 

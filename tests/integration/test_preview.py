@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -57,11 +58,16 @@ def offline(counters: Path) -> tuple[str, ...]:
 
 
 def tried_to_leave(counters: Path) -> int:
-    """How often something had no route: each connection or packet to anywhere but this machine is one."""
+    """How often something had no route, or asked a name server or a proxy of this machine that is not there: each
+    connection or packet to anywhere but the preview's own programs is one."""
+    told = dict[str, int]()
     lines = [line.split() for line in counters.read_text().splitlines()]
-    names, values = (words for words in lines if words[0] == "Ip:")
-    return int(values[names.index("OutNoRoutes")]) + sum(
-        int(words[1]) for words in lines if words[0] == "Ip6OutNoRoutes"
+    for names, values in pairwise(lines):
+        if names[0] == values[0]:
+            told |= {names[0][:-1] + name: int(value) for name, value in zip(names[1:], values[1:], strict=True)}
+    told |= {words[0]: int(words[1]) for words in lines if words[0].startswith(("Ip6", "Udp6"))}
+    return sum(
+        told[name] for name in ("IpOutNoRoutes", "UdpNoPorts", "TcpAttemptFails", "Ip6OutNoRoutes", "Udp6NoPorts")
     )
 
 
@@ -74,14 +80,22 @@ def previewed(
     )
 
 
-def test_an_attempt_to_leave_the_machine_is_counted(tmp_path: Path) -> None:
-    """192.0.2.1 is nobody's (RFC 5737)."""
-    attempt = (
-        "import socket, contextlib\nwith contextlib.suppress(OSError): socket.create_connection(('192.0.2.1', 80))"
-    )
-    for code, count in (("pass", 0), (attempt, 1)):
-        run([*offline(tmp_path / "counters"), sys.executable, "-c", code], tmp_path, os.environ)
-        assert tried_to_leave(tmp_path / "counters") == count
+CONNECT = "import socket, contextlib\nwith contextlib.suppress(OSError): socket.create_connection(('{}', {}))"
+ASK = "import socket\nsocket.socket(type=socket.SOCK_DGRAM).sendto(b'?', ('{}', {}))"
+
+
+@pytest.mark.parametrize(
+    ("code", "count"),
+    [
+        ("pass", 0),
+        (CONNECT.format("192.0.2.1", 80), 1),  # nobody's (RFC 5737)
+        (CONNECT.format("127.0.0.1", 3128), 1),
+        (ASK.format("127.0.0.53", 53), 1),
+    ],
+)
+def test_an_attempt_to_leave_the_machine_is_counted(code: str, count: int, tmp_path: Path) -> None:
+    run([*offline(tmp_path / "counters"), sys.executable, "-c", code], tmp_path, os.environ)
+    assert tried_to_leave(tmp_path / "counters") == count
 
 
 def test_the_difference_of_two_sides_offline(repository: Path, environ: dict[str, str], tmp_path: Path) -> None:
