@@ -43,6 +43,8 @@ WITHOUT = {
     "state-backend": "where the state is to be kept",
     "state-inside-site": "where the state is to be kept",
     "versions-unlisted": "nothing is known of the release",
+    "versions-eks-image": "a release of the image that exists",
+    "backups-bucket": "the name of another bucket",
 }
 """{rule: what it would take, and the plan cannot know}."""
 
