@@ -260,7 +260,8 @@ class Storage(Strict):
     own_key: bool = Field(
         default=False,
         strict=True,
-        description="whether objects are encrypted with a KMS key of the environment's own, not the account's for S3",
+        description="whether objects are encrypted with a KMS key of the environment's own, not the account's for S3; "
+        "the key stays when the environment is destroyed, for what it encrypted may stay",
     )
     backups: Backups | None = Field(default=None, description="a bucket for backups; none is made if left out")
 

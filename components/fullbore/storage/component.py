@@ -90,7 +90,10 @@ class Storage(Component):
         )
 
     def _create_key(self) -> aws.kms.Key:
-        """Used by whoever may use the buckets of the account through S3, so that no role needs the key's name."""
+        """Used by whoever may use the buckets of the account through S3, so that no role needs the key's name.
+
+        Neither `destroy` nor `own_key: false` deletes it.
+        """
         region = self.plan.region
         key = aws.kms.Key(
             self.part("key"),
@@ -103,12 +106,13 @@ class Storage(Component):
                 )
             ),
             tags=self.scope.tags,
-            opts=self.child(),
+            # What is encrypted with it outlives the stack: locked backups for weeks, and a bucket that is not empty.
+            opts=self.child(retain_on_delete=True),
         )
         aws.kms.Alias(
             self.part("key"),
             name=f"alias/{self.scope.physical('key')}",
             target_key_id=key.key_id,
-            opts=self.child(),
+            opts=self.child(retain_on_delete=True),
         )
         return key
