@@ -24,8 +24,6 @@ PR_SET_CHILD_SUBREAPER: Final = 36
 """linux/prctl.h"""
 CONNECT_S: Final = 10
 """Seconds until a host that does not answer counts as unreachable."""
-TASK_S: Final = 900
-"""Seconds that one task may take on a host; the longest of them waits for a driver's build or a firmware update."""
 MAX_SOCKET_FOLDER: Final = 75
 """Bytes: a socket's path has room for 107, and OpenSSH adds up to 30 for the name."""
 MAX_FORKS: Final = 32
@@ -121,7 +119,6 @@ def _ansible_environment(folder: Path, root: Path, hosts: int) -> dict[str, str]
         "ANSIBLE_PIPELINING": "True",
         "ANSIBLE_GATHERING": "explicit",
         "ANSIBLE_TIMEOUT": str(CONNECT_S),
-        "ANSIBLE_TASK_TIMEOUT": str(TASK_S),
         "ANSIBLE_FORKS": str(min(hosts, MAX_FORKS)),
         "ANSIBLE_INVENTORY_ENABLED": "script",
         "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",

@@ -86,6 +86,8 @@ class HostGroups:
         gone = sorted(frozenset(r.olds.get("hosts", {})) - hosts)
         if gone:
             r.log("info", f"no longer managed, and left as they are: {', '.join(gone)}")
+        for host, ids in sorted(_unmanaged(r.old_inputs["hosts"], r.news["hosts"]).items()):
+            r.log("info", f"{host}: no longer managed, and left in force: {', '.join(ids)}")
         return self._converge(r, r.id, r.news, r.olds)
 
     def read(self, r: Request) -> Read:
@@ -238,6 +240,22 @@ def _spec_changes(host: str, old: Map, new: Map) -> dict[str, tuple[str, str]]:
         if id not in settings:
             found[join_path("hosts", host, "settings", id)] = "delete"
     return {path: (kind, f"{path.removeprefix('hosts.')}: {kind}") for path, kind in found.items()}
+
+
+_LINES: Final = ("limits", "nccl", "kubelet", "extra")
+"""Kinds of setting that go with their line: what reads them at its next start no longer finds it. A kernel setting's
+running value, a unit, a file or what a NIC was told stays."""
+
+
+def _unmanaged(olds: Map, news: Map) -> dict[str, list[str]]:
+    """{host: settings that the plan no longer has, and that nothing takes back}."""
+    found: dict[str, list[str]] = {}
+    for host in olds.keys() & news.keys():
+        settings = plain(news[host]["settings"])
+        gone = [id for id in plain(olds[host]["settings"]) if id not in settings and id.split(".")[0] not in _LINES]
+        if gone:
+            found[host] = sorted(gone)
+    return found
 
 
 def _wanted_changes(host: str, facts: Map | None, wanted: Any) -> dict[str, tuple[str, str]]:

@@ -68,8 +68,12 @@ def drifted(settings: Iterable[Mapping[str, Any]], values: Mapping[str, str]) ->
 
 def parse_assignments(text: str) -> dict[str, str]:
     """`KEY = VALUE` lines; # and ; start a comment line. Runs of blanks in a value become one space."""
-    pairs = (line.partition("=") for line in map(str.strip, text.splitlines()) if line and line[0] not in "#;")
-    return {key.strip(): " ".join(value.split()) for key, equals, value in pairs if equals}
+    return dict(_pairs(text))
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    lines = (line.partition("=") for line in map(str.strip, text.splitlines()) if line and line[0] not in "#;")
+    return [(key.strip(), " ".join(value.split())) for key, equals, value in lines if equals]
 
 
 def parse_limits(text: str) -> dict[str, str]:
@@ -212,7 +216,9 @@ def _extra(system: System, kind: str, wants: Mapping[str, str]) -> str:
         lines = LINES[kind](system)
     except FileNotFoundError:
         return "none"
-    extra = [f"{key}={value}" for key, value in lines.items() if f"{kind}.{key}" not in wants]
+    # Which of two lines with one key counts is up to who reads the file: both are named.
+    times = Counter(key for key, _ in lines)
+    extra = [f"{key}={value}" for key, value in lines if f"{kind}.{key}" not in wants or times[key] > 1]
     return ", ".join(sorted(extra)) or "none"
 
 
@@ -229,11 +235,11 @@ def _file(system: System, key: str, want: str) -> str:
     return hashlib.sha256(system.file(key).read_bytes()).hexdigest()
 
 
-LINES: dict[str, Callable[[System], dict[str, str]]] = {
-    "sysctl": lambda system: _assignments(system, SYSCTL_FILE),
-    "limits": _limit_lines,
-    "nccl": lambda system: _assignments(system, NCCL_FILE),
-    "kubelet": _kubelet_keys,
+LINES: dict[str, Callable[[System], list[tuple[str, str]]]] = {
+    "sysctl": lambda system: _pairs(system.file(SYSCTL_FILE).read_text()),
+    "limits": lambda system: list(_limit_lines(system).items()),
+    "nccl": lambda system: _pairs(system.file(NCCL_FILE).read_text()),
+    "kubelet": lambda system: list(_kubelet_keys(system).items()),
 }
 """The whole content of each file that a role writes line by line."""
 

@@ -130,6 +130,12 @@ def test_a_line_that_no_setting_is_for_is_named(system: System, kind: str, file:
     assert settings.read_all(system, {f"extra.{kind}": "none"})[f"extra.{kind}"].count("=") == 2
 
 
+def test_a_line_that_says_another_value_for_the_same_key_is_named(system: System) -> None:
+    put(system, settings.NCCL_FILE, "NCCL_IB_TC=0\nNCCL_IB_TC=106\nNCCL_DEBUG=WARN\n")
+    wants = {"nccl.NCCL_IB_TC": "106", "nccl.NCCL_DEBUG": "WARN", "extra.nccl": "none"}
+    assert settings.read_all(system, wants)["extra.nccl"] == "NCCL_IB_TC=0, NCCL_IB_TC=106"
+
+
 @pytest.mark.parametrize(
     ("shown", "expected"),
     [
