@@ -24,9 +24,6 @@ from fullbore.plan.hosts import document_text
 from fullbore.plan.model import ServingPlan
 from fullbore.pods import DOCUMENT_KEY, pod_template
 
-PROGRESS_S = 3600
-"""Seconds a rollout may stand still before it counts as failed: as long as a model may take to load."""
-
 Scheduler = Literal["volcano", "default-scheduler"]
 
 
@@ -111,7 +108,7 @@ class Serving(Component):
                 replicas=self.plan.replicas,
                 selector=LabelSelectorArgs(match_labels=self.selector),
                 template=template,
-                progress_deadline_seconds=PROGRESS_S,
+                progress_deadline_seconds=self.plan.progress_s,
                 # A replica takes all GPUs it was planned for: there is no room for a new one before an old one is gone.
                 strategy=DeploymentStrategyArgs(
                     type="RollingUpdate", rolling_update=RollingUpdateDeploymentArgs(max_surge=0, max_unavailable=1)
@@ -123,7 +120,8 @@ class Serving(Component):
     def _rollout_timeouts(self) -> pulumi.CustomTimeouts:
         """New pods all load at once; a rolling update replaces them one after the other. Providers give up after ten
         minutes if they are not told."""
-        return pulumi.CustomTimeouts(create=f"{PROGRESS_S}s", update=f"{PROGRESS_S * max(1, self.plan.replicas)}s")
+        one, all_of_them = self.plan.progress_s, self.plan.progress_s * max(1, self.plan.replicas)
+        return pulumi.CustomTimeouts(create=f"{one}s", update=f"{all_of_them}s")
 
     def _pod_annotations(self) -> Mapping[str, str]:
         """The document's hash rolls the pods when it changes; Volcano reads its queue from the pod.

@@ -19,7 +19,8 @@ INTERNAL = {
     "service.beta.kubernetes.io/aws-load-balancer-internal": "true",
 }
 """For AWS's load balancer controller and for the cloud provider before it (their reference pages, "annotations"): the
-gateway reaches the standby over the VPC, whose subnets are private, and nobody else should."""
+subnets made here are private, and the model asks nobody who they are. The gateway reaches it over a link between site
+and VPC, which is the operator's."""
 
 
 @dataclass(frozen=True, kw_only=True)

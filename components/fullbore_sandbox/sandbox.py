@@ -86,9 +86,9 @@ def keep_other_stacks(state: State, stack: str) -> None:
         if held != 0:
             what = "resources that cannot be counted" if held is None else f"{held} resources"
             raise SandboxError(
-                f"stack {name}: {what} are known to {file} only, which would go too; destroy the stack, "
-                f"or move its state (PULUMI_BACKEND_URL=file://{backend} pulumi stack export -s {name}) and remove it "
-                "there, then run this again"
+                f"stack {name}: {what} are known to {file} only, which would go, or lose its hosts; destroy it "
+                f"(scripts/down {name}), or move its state (PULUMI_BACKEND_URL=file://{backend} pulumi stack export "
+                f"-s {name}) and remove it there, then run this again"
             )
 
 

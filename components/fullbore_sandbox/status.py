@@ -126,4 +126,4 @@ def _next(endpoints: dict[str, Any], environment: Environment) -> Iterator[str]:
         url = f"{gateway}/v1/chat/completions"
         yield f"curl --noproxy '*' {url} -H 'content-type: application/json' -d '{json.dumps(body)}'"
     yield f"scripts/pulumi preview --refresh --diff -s {environment.name}"
-    yield "scripts/down"
+    yield "scripts/down" if environment.name == "local" else f"scripts/down {environment.name}"

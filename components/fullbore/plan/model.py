@@ -407,6 +407,8 @@ class ServingPlan:
     """Where the pod's memory monitor serves metrics; None where it has no GPUs."""
     document: Mapping[str, object]
     """`/etc/fullbore/plan.json` of the pod: what the runtime's launcher reads."""
+    progress_s: int
+    """Seconds a rollout may stand still before it counts as failed: as long as one pod may take to load its model."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,8 @@ from fullbore.plan.pools import fits, layout_of
 SERVING_PORT = 8000
 MONITOR_PORT = 8001
 DOCUMENT_VERSION = 1
+PROGRESS_S, SANDBOX_PROGRESS_S = 3600, 300
+"""Seconds that one pod may take from its start to Ready."""
 BY_RANK = ("NVSHMEM_ENABLE_NIC_PE_MAPPING", "NVSHMEM_HCA_PE_MAPPING")
 """Variables that count a host's GPUs from its first: wrong in a pod that has some of them only."""
 
@@ -37,6 +39,7 @@ def serving_plan(env: Environment, site: SitePlan | None, versions: VersionsPlan
         memory_gib=serving.memory_gib,
         port=SERVING_PORT,
         monitor_port=MONITOR_PORT if on_gpus else None,
+        progress_s=_progress_s(env),
         document=_document(env, serving, layout, "serving") | on_gpus | (_fabric(env, site, layout) if on_gpus else {}),
     )
 
@@ -55,8 +58,14 @@ def standby_pool(env: Environment, versions: VersionsPlan) -> ServingPlan | None
         service_account=standby_account(env),
         port=SERVING_PORT,
         monitor_port=MONITOR_PORT if on_gpus else None,
+        progress_s=_progress_s(env),
         document=_document(env, serving, layout, "standby") | on_gpus,
     )
+
+
+def _progress_s(env: Environment) -> int:
+    """A sandbox's model is made at build time and is there at once: what takes longer there is broken."""
+    return SANDBOX_PROGRESS_S if env.sandbox else PROGRESS_S
 
 
 def _document(env: Environment, serving: Serving, layout: Layout, name: str) -> dict[str, object]:

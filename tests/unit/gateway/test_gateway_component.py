@@ -33,7 +33,9 @@ IMAGE = ImagePlan(
 CLUSTER = ClusterPlan(
     name="site", kubeconfig="k", namespace="models", priority_classes={"p": 1}, queue="q", queue_weight=1
 )
-SERVING = ServingPlan(name="serving", model="m", replicas=2, gpus=1, port=8000, document={"version": 1})
+SERVING = ServingPlan(
+    name="serving", model="m", replicas=2, gpus=1, port=8000, document={"version": 1}, progress_s=3600
+)
 STANDBY = StandbyPlan(
     cluster=dataclasses.replace(CLUSTER, name="cloud", queue=""),
     serving=dataclasses.replace(SERVING, name="standby"),

@@ -14,7 +14,7 @@ from pulumi.runtime import mocks
 
 from fullbore.cluster import Cluster
 from fullbore.plan.model import ClusterPlan, ServingPlan, StandbyPlan
-from fullbore.serving import PROGRESS_S, Serving
+from fullbore.serving import Serving
 from fullbore.standby import Standby
 
 IMAGE = "registry.internal/fullbore/runtime@sha256:" + "a" * 64
@@ -34,6 +34,7 @@ POOL = ServingPlan(
     gpus=8,
     port=8000,
     document={"version": 1, "kind": "serving", "model": "deepseek-r1", "concurrency": 8},
+    progress_s=3600,
 )
 SPARE = dataclasses.replace(POOL, name="standby", replicas=1)
 
@@ -208,7 +209,7 @@ class TestServing:
         monkeypatch.setattr(mocks.MockMonitor, "RegisterResource", note)
         deploy(serving())
 
-        assert (asked[DEPLOYMENT].create, asked[DEPLOYMENT].update) == (f"{PROGRESS_S}s", f"{2 * PROGRESS_S}s")
+        assert (asked[DEPLOYMENT].create, asked[DEPLOYMENT].update) == ("3600s", "7200s")
 
     def test_the_service_is_headless_and_selects_the_pods(self, deploy: Deploy) -> None:
         made = deploy(serving())

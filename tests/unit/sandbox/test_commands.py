@@ -93,7 +93,7 @@ def test_a_real_environment_without_a_backend_is_not_brought_up(
     assert not engine_log.exists()
 
 
-@pytest.mark.parametrize("command", ["down", "force-down"])
+@pytest.mark.parametrize("command", ["up", "down", "force-down"])
 @pytest.mark.parametrize("suffix", [".json", ".json.gz"])
 def test_the_state_of_another_stack_is_not_removed(
     command: str, suffix: str, checkout: Path, capsys: pytest.CaptureFixture[str]
@@ -141,7 +141,7 @@ def test_what_a_killed_engine_leaves_is_no_other_stack(name: str, tmp_path: Path
     sandbox.keep_other_stacks(state, "local")
 
 
-@pytest.mark.parametrize("argument", ["prod", "--forse", "local --force"])
+@pytest.mark.parametrize("argument", ["prod", "--forse", "--force prod"])
 def test_down_refuses_what_it_does_not_know(argument: str) -> None:
     done = subprocess.run(
         [STACKS.parent / "scripts" / "down", *argument.split()], capture_output=True, text=True, check=False
