@@ -144,7 +144,7 @@ class Checkout:
         """Run `argv` and kill -9 its engine `wait_s` after the first line at which `moment` is true of all said so far.
 
         What was said. Where the engine ends before that, nothing is killed. Raises TimeoutExpired where `argv` has not
-        ended after `limit_s`, with everything that it started in its session killed.
+        ended after `limit_s`; its process group is killed then.
         """
         process = subprocess.Popen(
             argv,
