@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -224,11 +225,23 @@ def printable(value: str) -> str:
     return value if len(value) <= 128 and value.isascii() and value.isprintable() else ""
 
 
+def end_signals() -> socket.socket:
+    """A socket that a byte comes from for each signal to end.
+
+    Blocking the signals and waiting for them would not do: threads that a library started while it was imported have
+    them unblocked, and the kernel hands a signal to any such thread while this one does something else.
+    """
+    signals, wakeup = socket.socketpair()
+    wakeup.setblocking(False)
+    signal.set_wakeup_fd(wakeup.detach())
+    for number in END_SIGNALS:
+        signal.signal(number, lambda *_: None)
+    return signals
+
+
 def serve(server: Server, model_directory: Path, *, lame_duck_s: float, drain_s: float) -> int:
     """Run until SIGTERM, then drain; the exit status."""
-    service = server.service
-    # Blocked in every thread and waited for by this one: no handler runs in the middle of anything, and none is lost.
-    signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
+    service, signals = server.service, end_signals()
     accept = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="accept", daemon=True)
     accept.start()
     try:
@@ -239,10 +252,12 @@ def serve(server: Server, model_directory: Path, *, lame_duck_s: float, drain_s:
     print(
         json.dumps({"message": "ready", "model": service.limits.served_model, "root": service.root_model}), flush=True
     )
-    signal.sigwait(END_SIGNALS)
+    signals.recv(1)
     service.start_drain()
     # A second signal ends the wait: then nobody expects more requests.
-    signal.sigtimedwait(END_SIGNALS, lame_duck_s)
+    signals.settimeout(lame_duck_s)
+    with suppress(TimeoutError, BlockingIOError):
+        signals.recv(1)
     server.shutdown()
     server.server_close()
     drained = service.finish(drain_s - lame_duck_s)

@@ -161,7 +161,9 @@ def test_a_host_group_from_its_first_up_to_its_last(project: Project) -> None:
     project.play("quiet")
     assert "2 unchanged" in project.pulumi("up", "--yes", "--skip-preview", "--refresh")
 
-    assert "left as they are, with what was installed: gpu-01, gpu-02" in project.pulumi("destroy", "--yes", "--skip-preview")
+    assert "left as they are, with what was installed: gpu-01, gpu-02" in project.pulumi(
+        "destroy", "--yes", "--skip-preview"
+    )
 
 
 def test_a_host_that_is_away_is_named_and_finished_later(project: Project) -> None:

@@ -316,3 +316,25 @@ def test_sigterm_drains(process: tuple[subprocess.Popen[str], int]) -> None:
     assert child.wait(30) == 0
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False)
+
+
+TWICE = """
+import os, signal, threading
+other = threading.Thread(target=threading.Event().wait, daemon=True)
+other.start()
+from fullbore_runtime.server import end_signals
+signals = end_signals()
+# As a thread of a library is found by the kernel while the main one does something else.
+signal.pthread_kill(other.ident, signal.SIGTERM)
+assert signals.recv(1)
+os.kill(os.getpid(), signal.SIGTERM)
+assert signals.recv(1)
+print("both")
+"""
+
+
+def test_signals_to_end_are_counted_whichever_thread_gets_them() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TWICE], env=os.environ | {"PYTHONPATH": str(PACKAGE)}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "both\n"), done.stderr
