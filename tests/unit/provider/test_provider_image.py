@@ -33,20 +33,21 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="module", params=["true", "false"], ids=["deletes", "keeps"])
+@pytest.fixture(scope="module")
 def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, bool]]:
-    """A real registry on loopback: (host:port, whether it allows deletion)."""
+    """A real registry on loopback: (host:port, whether it allows deletion, as it does if the test says nothing)."""
+    deletes = getattr(request, "param", True)
     folder = tmp_path_factory.mktemp("registry")
     address = f"127.0.0.1:{free_port()}"
     (folder / "config.yml").write_text(
         f"version: 0.1\nhttp: {{addr: '{address}'}}\n"
-        f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: {request.param}}}}}\n"
+        f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: {str(deletes).lower()}}}}}\n"
     )
     command = [REGISTRY_PROGRAM, "serve", str(folder / "config.yml")]
     with (folder / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
             wait_until_it_answers(f"http://{address}/v2/", process, folder / "log")
-            yield address, request.param == "true"
+            yield address, deletes
         finally:
             process.terminate()
 
@@ -86,6 +87,7 @@ def inputs(address: Any, **changes: Any) -> Map:
     return image | {"buildArgs": {"WHO": "me"}} | changes
 
 
+@pytest.mark.parametrize("registry", [True, False], ids=["deletes", "keeps"], indirect=True)
 def test_the_life_of_an_image(plugin: Plugin, registry: tuple[str, bool], context: Path, tmp_path: Path) -> None:
     address, deletes = registry
     checked, failures = plugin.check(inputs(address))
@@ -279,7 +281,7 @@ class Guarded(BaseHTTPRequestHandler):
 
 def test_a_registry_that_wants_a_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with HTTPServer(("127.0.0.1", 0), Guarded) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         address = f"127.0.0.1:{server.server_port}"
         monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
         monkeypatch.setenv("HOME", str(tmp_path))

@@ -45,7 +45,7 @@ class Answer(BaseHTTPRequestHandler):
 def services() -> Iterator[Services]:
     with Services(("127.0.0.1", 0), Answer) as server:
         server.answers = dict(WELL)
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         yield server
         server.shutdown()
 
@@ -58,7 +58,7 @@ class Greet(BaseRequestHandler):
 @pytest.fixture
 def host() -> Iterator[dict[str, Any]]:
     with ThreadingTCPServer(("127.0.0.1", 0), Greet) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         yield {"address": "127.0.0.1", "port": server.server_address[1]}
         server.shutdown()
 
@@ -99,8 +99,9 @@ def test_a_part_that_listens_but_is_not_ready_is_seen(
 
 
 def test_a_host_that_hangs_is_seen_and_left_to_the_stack_to_judge(
-    state: State, capsys: pytest.CaptureFixture[str]
+    state: State, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("fullbore_sandbox.status.TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as hung:  # the kernel accepts for it, and nothing greets
         endpoints = json.loads(endpoints_file(state).read_text())
         endpoints["hosts"]["gpu-01"]["port"] = hung.getsockname()[1]
