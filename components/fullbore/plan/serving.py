@@ -18,7 +18,7 @@ from fullbore.plan.pools import fits, layout_of
 SERVING_PORT = 8000
 MONITOR_PORT = 8001
 DOCUMENT_VERSION = 1
-PROGRESS_S, SANDBOX_PROGRESS_S = 3600, 300
+PROGRESS_S, SANDBOX_PROGRESS_S = 3600, 600
 """Seconds that one pod may take from its start to Ready."""
 BY_RANK = ("NVSHMEM_ENABLE_NIC_PE_MAPPING", "NVSHMEM_HCA_PE_MAPPING")
 """Variables that count a host's GPUs from its first: wrong in a pod that has some of them only."""
