@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 
 from fullbore.catalog.runtimes import LINE_SHARE, NCCL_HCAS, NCCL_SYSTEM, RDMA_MTU, ROCE_HEADERS
@@ -186,7 +186,7 @@ def _differ(subject: Subject) -> Iterable[Finding]:
             message = f"the switch pauses {_numbers(switch.pfc)}, hosts pause {_numbers(hosts.pfc)}"
             step = put("site.switch.pfc", sorted(hosts.pfc))
             yield Finding("site.switch.pfc", f"{message}; pause {_numbers(hosts.pfc)} on both", (step,))
-        for dscp in sorted({landing.dscp for landing in landings(site)} | {hosts.dscp}):
+        for dscp in sorted({landing.dscp for landing in landings(site)} | {hosts.dscp, hosts.cnp_dscp}):
             one, other = hosts.priority(dscp), switch.priority(dscp)
             if one != other and hosts.trust == switch.trust:
                 message = f"DSCP {dscp} is priority {other} on the switch and {one} on hosts; map it to {one} on both"
@@ -227,12 +227,16 @@ def _told(landing: LandingPlan, hosts: HostQueues, switch: SwitchQueues | None) 
 
 
 def _cnp(subject: Subject) -> Iterable[Finding]:
-    for _, hosts, switch in _ends(subject):
+    for site, hosts, switch in _ends(subject):
         path, priority = "site.qos.cnp_priority", hosts.cnp_priority
+        data = _data_priorities(site, hosts)
+        other = _free({*hosts.pfc, *data})
         if priority in hosts.pfc:
             message = f"got {priority}, which is paused: a congestion notification would wait for the congestion"
-            other = _unpaused(hosts)
             yield Finding(path, f"{message}; take a priority that is not, e.g. {other}", (put(path, other),))
+        elif priority in data:
+            message = f"got {priority}, on which {data[priority]} lands: a notification would wait behind its data"
+            yield Finding(path, f"{message}; take a priority of its own, e.g. {other}", (put(path, other),))
         mapped = hosts.priority(hosts.cnp_dscp)
         if hosts.trust == "dscp" and mapped != priority:
             message = f"got {hosts.cnp_dscp}, which is priority {mapped}, but site.qos.cnp_priority is {priority}"
@@ -246,8 +250,15 @@ def _cnp(subject: Subject) -> Iterable[Finding]:
             yield Finding("site.switch.cnp_priority", f"{message}; set both to the same", (step,))
 
 
-def _unpaused(hosts: HostQueues) -> int:
-    return next((priority for priority in (6, 7, 5, 4, 2, 1, 0, 3) if priority not in hosts.pfc), 6)
+def _data_priorities(site: Site, hosts: HostQueues) -> dict[int, str]:
+    """{priority: runtime whose data lands on it}; none where a VLAN tag is trusted: all is in one priority then."""
+    data = (landing for landing in landings(site) if landing.runtime != "nccl control")
+    return {landing.priority: landing.runtime for landing in data} if hosts.trust == "dscp" else {}
+
+
+def _free(taken: Collection[int]) -> int:
+    """A priority for notifications: 6, as most switches keep it, else another that is free."""
+    return next((priority for priority in (6, 7, 5, 4, 2, 1, 0, 3) if priority not in taken), 6)
 
 
 def _overridden(subject: Subject) -> Iterable[Finding]:
