@@ -12,8 +12,8 @@ from fullbore.catalog.models import MODELS
 from fullbore.catalog.precisions import KV_FP8_CAPABILITY, PRECISIONS, no_larger
 from fullbore.config.models import Serving
 from fullbore.plan.change import Change, put, remove
-from fullbore.plan.checks.base import Finding, Rule, Subject, counted
-from fullbore.plan.fit import Layout, illegal, runs
+from fullbore.plan.checks.base import Finding, Rule, Subject
+from fullbore.plan.fit import Layout, illegal, link_rate, runs
 from fullbore.plan.pools import layout_of, model_of, serving_pools
 
 
@@ -21,7 +21,7 @@ def _unknown_model(subject: Subject) -> Iterable[Finding]:
     serving = subject.env.serving
     if serving and serving.hub_config is None and serving.model not in MODELS:
         near = get_close_matches(serving.model, MODELS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = f" (did you mean {near[0]}?)" if near else ""
         known = f"{hint}; name its config.json in hub_config, or take one of {', '.join(sorted(MODELS))}"
         changes = (put("serving.model", near[0]),) if near else ()
         yield Finding("serving.model", f"{serving.model[:60]} is not in the catalog{known}", changes)
@@ -125,10 +125,12 @@ def _slow_link(subject: Subject) -> Iterable[Finding]:
     for pool in pools if layout else ():
         if layout and layout.tensor_parallel > pool.accelerator.link_domain:
             row = pool.accelerator
+            joined_by = f"{row.link_domain} of them" if row.nvlink else "none of them"
+            rate = link_rate(row, layout.tensor_parallel) / 1e9
             message = (
                 f"{layout.tensor_parallel} ranks of {row.name} in {pool.path} exchange two sums a layer, but "
-                f"NVLink joins {counted(row.link_domain, 'of them' if row.nvlink else 'GPU')}, so that they go at "
-                f"{row.link_gbps:g} GB/s; lower tensor_parallel, or expect each token to take longer"
+                f"NVLink joins {joined_by}, so that they go at {rate:g} GB/s; lower tensor_parallel, or expect each "
+                "token to take longer"
             )
             yield Finding("serving.tensor_parallel", message, (joined,))
 

@@ -47,9 +47,13 @@ def standby_room(subject: Subject) -> Iterable[Finding]:
     layout, standby = layout_of(subject.env), subject.env.standby
     if layout is None or standby is None or subject.env.cloud is None:
         return
-    gpus = layout.gpus
-    room = sum(pool.pods(gpus) for pool in cloud_pools(subject.env))
-    if standby.replicas > room:
+    gpus, pools = layout.gpus, cloud_pools(subject.env)
+    room = sum(pool.pods(gpus) for pool in pools)
+    most = max((pool.gpus_per_machine for pool in pools), default=0)
+    if standby.replicas and 0 < most < gpus:
+        message = f"got {standby.replicas} of {counted(gpus, 'GPU')} each, but the cloud's largest node has {most}"
+        yield Finding("standby.replicas", f"{message}; choose larger nodes, or split the model over fewer GPUs")
+    elif standby.replicas > room:
         message = (
             f"got {standby.replicas} of {counted(gpus, 'GPU')} each, but the cloud's node groups have room for {room} "
             "at max_nodes; raise max_nodes of a node group or lower replicas"

@@ -1,6 +1,6 @@
 """Does the model fit, how is it split best, how fast is it then, and what would make a misfit fit."""
 
-from fullbore.plan.fit.latency import Speed, speed
+from fullbore.plan.fit.latency import Speed, link_rate, speed
 from fullbore.plan.fit.layout import Illegal, Layout, illegal
 from fullbore.plan.fit.memory import GIB, Engine, Fit, RankMemory, fit
 from fullbore.plan.fit.parts import active_parameters, parameters
@@ -23,6 +23,7 @@ __all__ = [
     "changes",
     "fit",
     "illegal",
+    "link_rate",
     "parameters",
     "ranked",
     "runs",

@@ -120,15 +120,15 @@ def _links_s(model: ModelRow, accelerator: AcceleratorRow, layout: Layout, layer
     size = batch * model.hidden * compute_bytes(layout.precision)
     seconds = 0.0
     if tp > 1:
-        seconds += layers * 2 * (ALL_REDUCE_S + 2 * (tp - 1) / tp * size / _rate(accelerator, tp))
+        seconds += layers * 2 * (ALL_REDUCE_S + 2 * (tp - 1) / tp * size / link_rate(accelerator, tp))
     if dp > 1 and model.moe:
-        seconds += layers * 2 * (HOP_S + model.moe.top_k * size * (dp - 1) / dp / _rate(accelerator, tp * dp))
+        seconds += layers * 2 * (HOP_S + model.moe.top_k * size * (dp - 1) / dp / link_rate(accelerator, tp * dp))
     if layout.pipeline_parallel > 1:
-        seconds += HOP_S + size / _rate(accelerator, layout.gpus)
+        seconds += HOP_S + size / link_rate(accelerator, layout.gpus)
     return seconds
 
 
-def _rate(accelerator: AcceleratorRow, ranks: int) -> float:
+def link_rate(accelerator: AcceleratorRow, ranks: int) -> float:
     """Bytes a second, one way, that ranks of a group exchange at."""
     gbps = accelerator.link_gbps if ranks <= accelerator.link_domain else min(accelerator.link_gbps, PCIE_GBPS[4])
     return gbps * 1e9
