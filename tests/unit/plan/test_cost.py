@@ -122,6 +122,10 @@ def test_data_parallelism_scales_cost_and_throughput(hosts: int, rate: float, bu
     assert replica(all_of_them, "owned").usd_per_million_tokens == pytest.approx(
         replica(one, "owned").usd_per_million_tokens
     )
+    million, each = all_of_them.usd_per_million_tokens, one.usd_per_million_tokens
+    assert million is not None
+    assert each is not None
+    assert all_of_them.total / million == pytest.approx(hosts * one.total / each, rel=1e-3)  # tokens of an hour
 
 
 @given(st.floats(0.01, 1e4), st.floats(0.01, 1e4))
