@@ -387,6 +387,10 @@ class Serving(Strict):
         description="sha256 of the weights' manifest.json; a replica with another does not start; any if left out",
     )
     context_tokens: Whole = Field(default=32768, ge=128, description="longest sequence, tokens")
+    context_policy: Literal["refuse", "truncate"] = Field(
+        default="refuse",
+        description="what happens to a prompt that leaves no room for an answer; truncate cuts its oldest part off",
+    )
     concurrency: Whole = Field(default=8, ge=1, description="sequences in flight on a replica")
     cpus: Whole | None = Field(
         default=None,

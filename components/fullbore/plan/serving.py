@@ -70,7 +70,9 @@ def _progress_s(env: Environment) -> int:
 
 def _document(env: Environment, serving: Serving, layout: Layout, name: str) -> dict[str, object]:
     """What every image reads."""
-    checked = {"weights_sha256": serving.weights_sha256} if serving.weights_sha256 else {}
+    told = {"weights_sha256": serving.weights_sha256} if serving.weights_sha256 else {}
+    if serving.context_policy != "refuse":
+        told["context_policy"] = serving.context_policy
     return {
         "version": DOCUMENT_VERSION,
         "kind": "serving",
@@ -87,7 +89,7 @@ def _document(env: Environment, serving: Serving, layout: Layout, name: str) -> 
         "context_tokens": serving.context_tokens,
         "concurrency": serving.concurrency,
         "port": SERVING_PORT,
-        **checked,
+        **told,
     }
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fullbore_runtime.context import kept_tokens
 from fullbore_runtime.engine import Job
 from fullbore_runtime.errors import RequestError
 from fullbore_runtime.tokenizer import ROLE_TOKENS, encode, encode_chat
@@ -39,6 +40,8 @@ class Limits:
     served_model: str
     max_model_len: int
     default_max_tokens: int
+    truncate: bool = False
+    """Whether the oldest part of a prompt that is too long is cut off; it is refused if not."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ def call(body: Mapping[str, object], limits: Limits, prompt: list[int], *, chat:
     check_model(body.get("model"), limits.served_model)
     refuse_unsupported(body)
     stream = boolean(body, "stream")
+    prompt = cut(prompt, body, limits, chat=chat) if limits.truncate else prompt
     return Call(
         job=Job(
             prompt=tuple(prompt),
@@ -148,6 +152,18 @@ def well_formed(path: str, text: str) -> str:
     return text
 
 
+def cut(prompt: list[int], body: Mapping[str, object], limits: Limits, *, chat: bool) -> list[int]:
+    """The end of a prompt, as much as leaves room for the answer; all of it where the answer alone is too long."""
+    kept = kept_tokens(limits.max_model_len, asked_tokens(body, chat=chat)[1])
+    return prompt[-kept:] if kept > 0 else prompt
+
+
+def asked_tokens(body: Mapping[str, object], *, chat: bool) -> tuple[str, int | None]:
+    """The field that says how long an answer may be, and what it says."""
+    name = "max_completion_tokens" if chat and body.get("max_completion_tokens") is not None else "max_tokens"
+    return name, whole(body, name, low=1, high=2**31)
+
+
 def max_tokens(body: Mapping[str, object], limits: Limits, prompt: int, *, chat: bool) -> int:
     room = limits.max_model_len - prompt
     if room < 1:
@@ -156,8 +172,7 @@ def max_tokens(body: Mapping[str, object], limits: Limits, prompt: int, *, chat:
             f"has {prompt} tokens, but a sequence may have {limits.max_model_len} with its answer; shorten it",
             code="context_length_exceeded",
         )
-    name = "max_completion_tokens" if chat and body.get("max_completion_tokens") is not None else "max_tokens"
-    asked = whole(body, name, low=1, high=2**31)
+    name, asked = asked_tokens(body, chat=chat)
     if asked is None:
         return min(room, limits.default_max_tokens)
     if asked > room:

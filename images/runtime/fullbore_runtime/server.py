@@ -18,6 +18,7 @@ from pathlib import Path
 
 from fullbore_runtime import api
 from fullbore_runtime.body import read_body
+from fullbore_runtime.document import CONTEXT_POLICIES
 from fullbore_runtime.engine import Sequence
 from fullbore_runtime.errors import Overloaded, RequestError, RuntimeRefusal, Unavailable
 from fullbore_runtime.service import Service
@@ -273,6 +274,7 @@ def main() -> int:
     parser.add_argument("--served-model-name", required=True)
     parser.add_argument("--max-model-len", type=int, required=True)
     parser.add_argument("--default-max-tokens", type=int, required=True)
+    parser.add_argument("--context-policy", choices=CONTEXT_POLICIES, default="refuse")
     parser.add_argument("--max-num-seqs", type=int, required=True)
     parser.add_argument("--max-waiting", type=int, required=True)
     parser.add_argument("--host", default="0.0.0.0")
@@ -283,7 +285,8 @@ def main() -> int:
     parser.add_argument("--pod", default="")
     args = parser.parse_args()
     threading.stack_size(THREAD_STACK_BYTES)
-    limits = api.Limits(args.served_model_name, args.max_model_len, args.default_max_tokens)
+    truncate = args.context_policy == "truncate"
+    limits = api.Limits(args.served_model_name, args.max_model_len, args.default_max_tokens, truncate)
     service = Service(limits, max_running=args.max_num_seqs, max_waiting=args.max_waiting, pool=args.pool, pod=args.pod)
     server = Server((args.host, args.port), service)
     return serve(server, args.model_dir, lame_duck_s=args.lame_duck, drain_s=args.drain)

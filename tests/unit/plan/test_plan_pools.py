@@ -42,6 +42,13 @@ def test_pods_are_told_the_layout_and_the_engine_that_were_planned(name: str, te
     assert document["memory_fraction"] == 0.9
 
 
+def test_pods_are_told_a_context_policy_that_is_not_the_usual_one() -> None:
+    told = {policy: make_plan(environment("prod", context_policy=policy)) for policy in ("refuse", "truncate")}
+    documents = {policy: plan.serving.document for policy, plan in told.items() if plan.serving}
+    assert "context_policy" not in documents["refuse"]
+    assert documents["truncate"] == {**documents["refuse"], "context_policy": "truncate"}
+
+
 def test_a_standby_is_told_the_engine_settings_of_its_own_gpus() -> None:
     env = environment("prod")
     assert env.site

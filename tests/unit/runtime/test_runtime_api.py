@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -71,6 +72,30 @@ def test_harmless_values_of_fields_that_are_missing_here_are_taken() -> None:
 
 def test_the_default_never_exceeds_the_room() -> None:
     assert completion_call({"model": "m", "prompt": "x" * 60}, LIMITS).job.max_tokens == 3
+
+
+CUTTING = replace(LIMITS, truncate=True)
+
+
+@pytest.mark.parametrize(
+    ("length", "asked", "kept", "answer"),
+    [
+        (200, 24, 40, 24),
+        (200, None, 56, 8),
+        (40, None, 40, 16),
+        (200, 63, 1, 63),
+    ],
+)
+def test_a_prompt_that_is_too_long_keeps_its_end(length: int, asked: int | None, kept: int, answer: int) -> None:
+    text = "".join(chr(ord("a") + index % 26) for index in range(length - 1))
+    job = completion_call({"model": "m", "prompt": text, "max_tokens": asked}, CUTTING).job
+    assert (len(job.prompt), job.max_tokens) == (kept, answer)
+    assert bytes(job.prompt[-20:]) == text.encode()[-20:][-kept:]
+
+
+def test_an_answer_that_is_too_long_is_refused_whatever_becomes_of_prompts() -> None:
+    with pytest.raises(RequestError, match="max_tokens"):
+        completion_call({"model": "m", "prompt": "x", "max_tokens": 64}, CUTTING)
 
 
 JSON = st.recursive(

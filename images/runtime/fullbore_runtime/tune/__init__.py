@@ -69,8 +69,8 @@ def _warnings(facts: Facts, plan: Document, used: Ranks, engine: str) -> Iterato
         yield f"{engine}: {installed} is installed, and its arguments are taken to be those of {VERSIONS[engine]}"
     if plan.accelerator and plan.accelerator not in ACCELERATORS:
         yield f"accelerator: {plan.accelerator} is not known to this image, so GPUs were not checked against it"
-    if plan.context_policy == "truncate" and engine == "vllm":
-        yield "context_policy: vLLM has no truncation for a whole server; prompts that are too long are refused"
+    if plan.context_policy == "truncate" and engine == "vllm" and not vllm.cuts(plan):
+        yield "context_policy: the plan says no context_tokens to cut to; prompts that are too long are refused"
     if facts.weights.shards and facts.weights.manifest_sha256 is None:
         yield f"weights: {facts.weights.directory} has no manifest.json, so its shards were not checked"
     if plan.hosts == 1:

@@ -64,6 +64,8 @@ def _model(facts: Facts, plan: Document | None) -> Iterator[Setting]:
     yield arg("max-model-len", context(facts, plan), why)
     tokens = min(DEFAULT_MAX_TOKENS, context(facts, plan))
     yield arg("default-max-tokens", tokens, "an untrained model seldom ends a text by itself")
+    if plan and plan.context_policy:
+        yield arg("context-policy", plan.context_policy, "the plan's")
 
 
 def _sizes(facts: Facts, plan: Document | None) -> Iterator[Setting]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fullbore_runtime import context
 from fullbore_runtime.document import Document
 from fullbore_runtime.facts.model import Facts
 from fullbore_runtime.tune import engines, kernels
@@ -11,6 +12,7 @@ from fullbore_runtime.tune.binding import by_vllm, places
 from fullbore_runtime.tune.machine import Ranks
 from fullbore_runtime.tune.settings import Setting, arg, env, flag, left
 
+MIDDLEWARE = f"{context.__name__}.{context.Truncate.__name__}"
 METHOD = "VLLM_WORKER_MULTIPROC_METHOD"
 """`vllm serve` spawns unless told; where CUDA is already in use it spawns in any case (vllm/utils/system_utils.py)."""
 
@@ -96,4 +98,13 @@ def _batching(plan: Document) -> Iterator[Setting]:
 
 def _context(plan: Document) -> Iterator[Setting]:
     if plan.context_tokens:
-        yield arg("max-model-len", plan.context_tokens, "the plan's context; a longer prompt is refused with 400")
+        longer = "cut" if cuts(plan) else "refused with 400"
+        yield arg("max-model-len", plan.context_tokens, f"the plan's context; a longer prompt is {longer}")
+    if cuts(plan):
+        yield env(context.ENVIRONMENT, plan.context_tokens, "of which the end of a prompt that is too long is kept")
+        yield arg("middleware", MIDDLEWARE, "the plan's context policy: vLLM cuts where a request asks, and this asks")
+
+
+def cuts(plan: Document) -> bool:
+    """Whether a prompt that is too long is cut; without a planned context nothing says how much is too long."""
+    return plan.context_policy == "truncate" and plan.context_tokens is not None
