@@ -20,10 +20,15 @@ SERVED = "small-model"
 
 @contextmanager
 def serving(
-    model_directory: Path, *, max_running: int = 4, max_waiting: int = 16, opened: bool = True
+    model_directory: Path,
+    *,
+    max_running: int = 4,
+    max_waiting: int = 16,
+    opened: bool = True,
+    truncate: bool = False,
 ) -> Iterator[Server]:
     """A server on a free loopback port."""
-    limits = Limits(SERVED, max_model_len=SMALL.positions, default_max_tokens=16)
+    limits = Limits(SERVED, max_model_len=SMALL.positions, default_max_tokens=16, truncate=truncate)
     service = Service(limits, max_running=max_running, max_waiting=max_waiting, pool="serving", pod="pod-1")
     server = Server(("127.0.0.1", 0), service)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)

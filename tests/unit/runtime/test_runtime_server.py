@@ -253,6 +253,19 @@ def test_a_client_that_leaves_frees_its_place(model_directory: Path, stream: boo
             assert samples(client)[aborted] == 1
 
 
+def test_a_prompt_that_is_too_long_is_refused_or_cut_to_its_end(model_directory: Path, client: httpx.Client) -> None:
+    end = "z" * 480
+    asked = {"model": SERVED, "max_tokens": 32, "temperature": 0}
+    refused = client.post("/v1/completions", json={**asked, "prompt": "a" * 600 + end})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "context_length_exceeded")
+    with serving(model_directory, truncate=True) as server, client_of(server) as cutting:
+        answers = [
+            cutting.post("/v1/completions", json={**asked, "prompt": start + end}).json() for start in ("a" * 600, "b")
+        ]
+    assert answers[0]["usage"]["prompt_tokens"] == 480
+    assert answers[0]["choices"] == answers[1]["choices"], "both see the same end"
+
+
 def test_health_is_good_only_after_the_weights_were_checked_and_a_generation_ran(model_directory: Path) -> None:
     with serving(model_directory, opened=False) as server, client_of(server) as client:
         assert client.get("/health").status_code == 503

@@ -55,6 +55,11 @@ def test_the_plan_decides_what_is_served(machine: Machine) -> None:
     }
 
 
+def test_a_context_policy_reaches_the_server(machine: Machine) -> None:
+    assert tune(*machine(MEMINFO, plan={**PLAN, "context_policy": "truncate"})).args["context-policy"] == "truncate"
+    assert "context-policy" not in tune(*machine(MEMINFO, plan=PLAN)).args
+
+
 def test_the_document_that_the_plan_writes_is_the_one_that_is_read(machine: Machine) -> None:
     _, document = machine({**MEMINFO, "etc/fullbore/plan.json": document_text(PLAN)})
     assert document is not None
