@@ -15,7 +15,8 @@ ENVIRONMENT = "FULLBORE_CONTEXT_TOKENS"
 """The context of the server, for the middleware; the launcher sets it."""
 ANSWER_TOKENS = 256
 """Room that is left for an answer where the request does not say how long it may be: our choice."""
-PATHS = ("/v1/completions", "/v1/chat/completions")
+CHAT = "/v1/chat/completions"
+PATHS = ("/v1/completions", CHAT)
 """Where vLLM 0.24 takes truncate_prompt_tokens and truncation_side (entrypoints/openai/*/protocol.py)."""
 
 Message = MutableMapping[str, Any]
@@ -42,7 +43,7 @@ class Truncate:
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in PATHS:
             await self.app(scope, receive, send)
             return
-        body = truncated(await whole_body(receive), self.context)
+        body = truncated(await whole_body(receive), self.context, chat=scope["path"] == CHAT)
         headers = [(name, value) for name, value in scope["headers"] if name.lower() != b"content-length"]
         length = (b"content-length", str(len(body)).encode())
         await self.app({**scope, "headers": [*headers, length]}, replayed(body, receive), send)
@@ -70,7 +71,7 @@ def replayed(body: bytes, receive: Receive) -> Receive:
     return next_message
 
 
-def truncated(body: bytes, context: int) -> bytes:
+def truncated(body: bytes, context: int, *, chat: bool) -> bytes:
     """The body of a completion with vLLM's truncation asked for. Lengths that are none are left for vLLM to refuse."""
     try:
         value = json.loads(body)
@@ -78,7 +79,9 @@ def truncated(body: bytes, context: int) -> bytes:
         return body
     if not isinstance(value, dict) or value.get("truncate_prompt_tokens") is not None:
         return body
-    answer = value.get("max_completion_tokens") or value.get("max_tokens")
+    answer = value.get("max_tokens")
+    if chat and value.get("max_completion_tokens") is not None:
+        answer = value["max_completion_tokens"]
     if answer is not None and (not isinstance(answer, int) or isinstance(answer, bool) or answer < 1):
         return body
     kept = kept_tokens(context, answer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fullbore_runtime.context import ENVIRONMENT, Truncate, kept_tokens, truncated
+
+BENCH = Path(__file__).parents[3] / "images" / "runtime" / "bench"
 
 
 @given(st.integers(2, 1 << 20), st.one_of(st.none(), st.integers(1, 1 << 20)))
@@ -24,17 +27,19 @@ def test_what_is_kept_and_the_answer_fill_the_context(context: int, answer: int 
 
 
 @pytest.mark.parametrize(
-    ("asked", "kept"),
+    ("chat", "asked", "kept"),
     [
-        ({}, 4096 - 256),
-        ({"max_tokens": 96}, 4000),
-        ({"max_tokens": 96, "max_completion_tokens": 100}, 3996),
-        ({"max_tokens": None}, 4096 - 256),
+        (False, {}, 4096 - 256),
+        (False, {"max_tokens": 96}, 4000),
+        (True, {"max_tokens": 96}, 4000),
+        (True, {"max_tokens": 96, "max_completion_tokens": 100}, 3996),
+        (False, {"max_tokens": 96, "max_completion_tokens": 100}, 4000),
+        (True, {"max_tokens": None}, 4096 - 256),
     ],
 )
-def test_a_request_asks_for_the_end_of_its_prompt(asked: dict[str, Any], kept: int) -> None:
+def test_a_request_asks_for_the_end_of_its_prompt(chat: bool, asked: dict[str, Any], kept: int) -> None:
     given = {"model": "m", "prompt": "é", **asked}
-    made = json.loads(truncated(json.dumps(given).encode(), 4096))
+    made = json.loads(truncated(json.dumps(given).encode(), 4096, chat=chat))
     assert made == {**given, "truncate_prompt_tokens": kept, "truncation_side": "left"}
 
 
@@ -51,10 +56,11 @@ def test_a_request_asks_for_the_end_of_its_prompt(asked: dict[str, Any], kept: i
         b'{"max_tokens": -1}',
         b'{"max_tokens": true}',
         b'{"max_tokens": "many"}',
+        b'{"max_tokens": 7, "max_completion_tokens": 0}',
     ],
 )
 def test_what_the_server_refuses_or_the_client_decides_goes_on_as_it_came(body: bytes) -> None:
-    assert truncated(body, 4096) == body
+    assert truncated(body, 4096, chat=True) == body
 
 
 class Inner:
@@ -104,3 +110,13 @@ def test_other_requests_are_not_touched(monkeypatch: pytest.MonkeyPatch, path: s
     inner = asked(monkeypatch, path, b"{}", method=method)
     assert inner.messages[0]["body"] == b"{}"
     assert (b"Content-Length", b"1") in inner.scope["headers"]
+
+
+def test_a_running_vllm_kept_what_this_asks_for() -> None:
+    """images/runtime/bench/context.py on an H200; the client that cuts by itself has 7 tokens."""
+    rows = json.loads((BENCH / "results" / "context.json").read_text(encoding="utf-8"))
+    kept = {row["case"]: row["kept"] for row in rows if row["policy"] == "truncate" and row["status"] == 200}
+    assert all(row["end"] for row in rows if row["status"] == 200)
+    assert (kept["text"], kept["chat"]) == (kept_tokens(4096, 96), kept_tokens(4096, 100))
+    assert kept["chat, no length of the answer"] == kept_tokens(4096, None)
+    assert [row["status"] for row in rows if row["policy"] == "refuse"] == [400]
