@@ -75,18 +75,17 @@ def _all(group: Group, outputs: GroupOutputs) -> Iterator[Verdict]:
 
 
 def _cables(group: Group, outputs: GroupOutputs) -> Iterator[Verdict]:
-    """From the subnet manager's view where there is one, else from what each host hears."""
+    """As the subnet manager sees them, or as each host hears its switches."""
     if not group.cables:
         return
     links: list[Link] = []
-    for command, parse in ((LINKINFO, parse_linkinfo), (PORTS, parse_ports)):
-        if command in outputs.commands:
-            yield from _run("cabling", group.name, command, outputs.commands[command], _collect(parse, links))
-            break
-    else:
-        for host in sorted({cable.host for cable in group.cables}):
-            judge = _collect(partial(parse_lldp, host=host), links)
-            yield from _run("cabling", f"{group.name}.{host}", LLDP, outputs.lldp.get(host), judge)
+    if group.subnet_manager:
+        ports = PORTS in outputs.commands
+        command, parse = (PORTS, parse_ports) if ports else (LINKINFO, parse_linkinfo)
+        yield from _run("cabling", group.name, command, outputs.commands.get(command), _collect(parse, links))
+    for host in () if group.subnet_manager else sorted({cable.host for cable in group.cables}):
+        judge = _collect(partial(parse_lldp, host=host), links)
+        yield from _run("cabling", f"{group.name}.{host}", LLDP, outputs.lldp.get(host), judge)
     yield from judge_cables(group, links)
 
 

@@ -75,6 +75,8 @@ class Group:
     accelerator: str | None
     topology: Topology
     cables: tuple[Cable, ...] = ()
+    subnet_manager: bool = False
+    """Whether a subnet manager sees the cables; else each host hears its own switches."""
     pairs: tuple[Pair, ...] = field(default=())
 
 

@@ -57,10 +57,25 @@ def sign(evidence: Evidence, private_key: bytes) -> str:
         "tools": dict(evidence.tools),
         "madeAt": evidence.made_at.astimezone(UTC).isoformat(),
         "expiresAt": evidence.expires_at.astimezone(UTC).isoformat(),
-        "verdicts": [asdict(verdict) for verdict in evidence.verdicts],
+        **_recorded(evidence.verdicts),
     }
     signature = base64.b64encode(key.sign(_CONTEXT + _canonical(body))).decode()
     return json.dumps({**body, "signature": signature}, sort_keys=True, indent=1, ensure_ascii=False)
+
+
+def _recorded(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """Verdicts with their sources listed once, and what to do only where a check failed: racks have thousands."""
+    sources = sorted({verdict.source for verdict in verdicts})
+    rows = [{**asdict(verdict), "source": sources.index(verdict.source)} for verdict in verdicts]
+    kept = [{key: value for key, value in row.items() if key != "fix" or row["state"] == "failed"} for row in rows]
+    return {"sources": sources, "verdicts": kept}
+
+
+def verdicts_of(body: Mapping[str, Any]) -> list[Verdict]:
+    """The verdicts of a signed body, whole again."""
+    sources = cast("list[str]", body["sources"])
+    rows = cast("list[dict[str, Any]]", body["verdicts"])
+    return [Verdict(**{"fix": "", **row, "source": sources[row["source"]]}) for row in rows]
 
 
 def problems(text: str, *, public_key: str, group: str, lock: Mapping[str, str], now: datetime) -> tuple[str, ...]:
@@ -70,12 +85,12 @@ def problems(text: str, *, public_key: str, group: str, lock: Mapping[str, str],
         return (body,)
     found = list(_stale(body, group, now))
     found += _drift(cast("dict[str, str]", body["lock"]), lock)
-    verdicts = cast("list[dict[str, str]]", body["verdicts"])
-    failed = [verdict for verdict in verdicts if verdict["state"] == "failed"]
+    verdicts = verdicts_of(body)
+    failed = [verdict for verdict in verdicts if verdict.state == "failed"]
     if not verdicts:
         found.append("the evidence holds no verdict; run the acceptance")
     if failed:
-        named = "; ".join(str(Verdict(**cast("Any", verdict))) for verdict in failed[:_FAILED])
+        named = "; ".join(str(verdict) for verdict in failed[:_FAILED])
         found.append(f"{len(failed)} of {len(verdicts)} checks failed: {named}")
     return tuple(found)
 

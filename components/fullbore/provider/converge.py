@@ -85,7 +85,12 @@ def _run(job: dict[str, Any], folder: Path, root: Path, cancelled: threading.Eve
 
 def _playbook(play: str, root: Path) -> Path:
     ansible = root / "ansible"
-    return {"converge": ansible / "site.yml", "facts": ansible / "facts.yml", "release": PLAYS / "release.yml"}[play]
+    return {
+        "converge": ansible / "site.yml",
+        "facts": ansible / "facts.yml",
+        "evidence": ansible / "evidence.yml",
+        "release": PLAYS / "release.yml",
+    }[play]
 
 
 def inventory(job: dict[str, Any]) -> dict[str, Any]:

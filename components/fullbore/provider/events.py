@@ -2,7 +2,7 @@
 
 An event here is a small map, cut down by `slim` from the ones that ansible-runner gives:
 
-    {event: "ok"|"failed"|"unreachable", host, role, task, changed, message?, facts?}
+    {event: "ok"|"failed"|"unreachable", host, role, task, changed, message?, facts?, checks?}
     {event: "start", task, role}                a task begins
     {event: "stats", failed: [host], unreachable: [host], changed: [host]}
     {event: "output", text}                     what Ansible said outside any task, e.g. why it did not start
@@ -20,6 +20,9 @@ from fullbore.provider.values import Map
 FACTS_MODULE: Final = "fullbore_facts"
 FACTS: Final = ("host", "reported_at", "settings", "signature")
 """What is kept of that module's result: what the host signed, and its signature."""
+EVIDENCE_MODULE: Final = "fullbore_evidence"
+CHECKS: Final = ("outputs", "missing")
+"""What is kept of that module's result: what each check printed, and why others did not run."""
 MAX_REASON: Final = 300
 """Characters of a failure's reason that are kept in state."""
 
@@ -36,6 +39,8 @@ class Outcome:
 
     facts: Map | None = None
     """What the facts module reported last; None where it never ran."""
+    checks: Map | None = None
+    """{outputs, missing} of the acceptance's checks; None where they never ran."""
     failed: str | None = None
     """Why the host failed, on one line; None where it did not."""
     changed: bool = False
@@ -74,6 +79,8 @@ def _slim_host(kind: str, data: Map) -> Map | None:
         slimmed["message"] = _message(result)
     if str(data.get("task_action", "")).endswith(FACTS_MODULE) and "settings" in result:
         slimmed["facts"] = {key: result.get(key) for key in FACTS}
+    if str(data.get("task_action", "")).endswith(EVIDENCE_MODULE) and "outputs" in result:
+        slimmed["checks"] = {key: result.get(key) or {} for key in CHECKS}
     return slimmed
 
 
@@ -98,6 +105,7 @@ class Fold:
     """Adds events up. `feed` them all, then ask for `outcomes`."""
 
     _facts: dict[str, Map] = field(default_factory=dict[str, Map])
+    _checks: dict[str, Map] = field(default_factory=dict[str, Map])
     _errors: dict[str, str] = field(default_factory=dict[str, str])
     _changed: set[str] = field(default_factory=set[str])
     _lost: set[str] | None = None
@@ -108,6 +116,8 @@ class Fold:
         kind, host = event["event"], event.get("host", "")
         if "facts" in event:
             self._keep(host, event["facts"])
+        if "checks" in event:
+            self._checks[host] = event["checks"]
         if kind == "failed":
             where = ": ".join(part for part in (event["role"], event["task"]) if part)
             self._errors[host] = _one_line(f"{where}: {event['message']}")
@@ -130,7 +140,12 @@ class Fold:
     def outcomes(self, hosts: Iterable[str]) -> dict[str, Outcome]:
         """Each host's outcome. Without Ansible's closing statistics, no host counts as finished."""
         return {
-            host: Outcome(facts=self._facts.get(host), failed=self._failure(host), changed=host in self._changed)
+            host: Outcome(
+                facts=self._facts.get(host),
+                checks=self._checks.get(host),
+                failed=self._failure(host),
+                changed=host in self._changed,
+            )
             for host in hosts
         }
 

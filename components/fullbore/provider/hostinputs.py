@@ -2,60 +2,46 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final, cast
 
 from fullbore.provider.base import Failure, Map
+from fullbore.provider.inputrules import (
+    BOOL,
+    COUNT,
+    HOST_NAME,
+    HOSTS,
+    KEY,
+    MAP,
+    NAMES,
+    PORT,
+    TEXT,
+    TEXTS,
+    Rule,
+    brief,
+    check_map,
+)
 from fullbore.provider.values import UNKNOWN, Secret, has_unknown, join_path, plain
 
-MAX_HOSTS: Final = 32
-"""Machines of one resource: more make one diff unreadable and one run too long."""
-
-_HOST_KEY: Final = re.compile(r"ssh-ed25519 [A-Za-z0-9+/]+={0,2}")
-_HOST_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-
-Rule = tuple[Callable[[Any], bool], str]
-"""(accepts a value, what is allowed)"""
-
-_TEXT: Final[Rule] = (lambda v: isinstance(v, str) and v != "", "a text that is not empty")
-_MAP: Final[Rule] = (lambda v: isinstance(v, dict), "a map")
-_BOOL: Final[Rule] = (lambda v: isinstance(v, bool), "true or false")
-_COUNT: Final[Rule] = (lambda v: type(v) is int and v >= 0, "a whole number from 0")
-_PORT: Final[Rule] = (lambda v: type(v) is int and 1 <= v <= 65535, "a whole number from 1 to 65535")
-_NAMES: Final[Rule] = (
-    lambda v: isinstance(v, list) and all(isinstance(item, str) for item in cast("list[Any]", v)),
-    "a list of names",
-)
-_KEY: Final[Rule] = (lambda v: isinstance(v, str) and bool(_HOST_KEY.fullmatch(v)), "'ssh-ed25519 AAAA...'")
-_HOSTS: Final[Rule] = (
-    lambda v: isinstance(v, dict) and 1 <= len(cast("Map", v)) <= MAX_HOSTS,
-    f"a map of 1 to {MAX_HOSTS} hosts; split a larger group by rack",
-)
-_SETTINGS: Final[Rule] = (
-    lambda v: isinstance(v, dict) and all(isinstance(item, str) for item in cast("Map", v).values()),
-    "a map of texts",
-)
-
 GROUP: Final[dict[str, Rule]] = {
-    "group": _TEXT,
-    "rack": _TEXT,
-    "roles": _NAMES,
-    "hosts": _HOSTS,
-    "ssh": _MAP,
-    "maxFailures": _COUNT,
-    "content": _TEXT,
-    "wipe": _BOOL,
+    "group": TEXT,
+    "rack": TEXT,
+    "roles": NAMES,
+    "hosts": HOSTS,
+    "ssh": MAP,
+    "maxFailures": COUNT,
+    "content": TEXT,
+    "wipe": BOOL,
 }
 HOST: Final[dict[str, Rule]] = {
-    "address": _TEXT,
-    "port": _PORT,
-    "hostKey": _KEY,
-    "serial": _TEXT,
-    "settings": _SETTINGS,
-    "vars": _MAP,
+    "address": TEXT,
+    "port": PORT,
+    "hostKey": KEY,
+    "serial": TEXT,
+    "settings": TEXTS,
+    "vars": MAP,
 }
-SSH: Final[dict[str, Rule]] = {"user": _TEXT, "privateKeyFile": _TEXT}
+SSH: Final[dict[str, Rule]] = {"user": TEXT, "privateKeyFile": TEXT}
 
 
 def check_inputs(inputs: Map) -> list[Failure]:
@@ -66,9 +52,9 @@ def check_inputs(inputs: Map) -> list[Failure]:
     if whole:
         return whole
     bare: Map = plain(inputs)
-    failures = list(_check_map("", bare, GROUP))
+    failures = list(check_map("", bare, GROUP))
     if isinstance(bare.get("ssh"), dict):
-        failures += _check_map("ssh", bare["ssh"], SSH)
+        failures += check_map("ssh", bare["ssh"], SSH)
     if isinstance(bare.get("hosts"), dict):
         for name, spec in cast("Map", bare["hosts"]).items():
             failures += _check_host(name, spec)
@@ -87,30 +73,17 @@ def _secret_whole(hosts: Map) -> Iterator[Failure]:
                     yield Failure(join_path(path, key), "is secret as a whole; mark only the values that are")
 
 
-def _check_map(prefix: str, values: Map, rules: dict[str, Rule]) -> Iterator[Failure]:
-    for key, (accepts, allowed) in rules.items():
-        path = join_path(prefix, key)
-        value = values.get(key)
-        if value is None:
-            yield Failure(path, f"is missing; give {allowed}")
-        elif not _unknown_inside(value) and not accepts(value):
-            yield Failure(path, f"got {_brief(value)}, but it must be {allowed}")
-    for key in values:
-        if key not in rules:
-            yield Failure(join_path(prefix, key), f"is not known here; allowed are {', '.join(sorted(rules))}")
-
-
 def _check_host(name: str, spec: Any) -> Iterator[Failure]:
     path = join_path("hosts", name)
-    if not _HOST_NAME.fullmatch(name):
+    if not HOST_NAME.fullmatch(name):
         yield Failure(path, "is no host name; use a-z, 0-9 and hyphens")
     if spec is UNKNOWN:
         return
     if not isinstance(spec, dict):
-        yield Failure(path, f"got {_brief(spec)}, but it must be a map of {', '.join(sorted(HOST))}")
+        yield Failure(path, f"got {brief(spec)}, but it must be a map of {', '.join(sorted(HOST))}")
         return
     host = cast("Map", spec)
-    yield from _check_map(path, host, HOST)
+    yield from check_map(path, host, HOST)
     yield from _check_variables(path, host)
 
 
@@ -128,21 +101,6 @@ def _check_variables(path: str, host: Map) -> Iterator[Failure]:
         yield Failure(
             join_path(path, "vars", "fullbore_settings"), "does not say the same as settings; give both alike"
         )
-
-
-def _unknown_inside(value: Any) -> bool:
-    """True where a rule cannot be applied yet: the value, or a direct part of it, is not known."""
-    parts: list[Any] = [value]
-    if isinstance(value, dict):
-        parts = list(cast("Map", value).values())
-    elif isinstance(value, list):
-        parts = cast("list[Any]", value)
-    return any(part is UNKNOWN for part in parts)
-
-
-def _brief(value: Any) -> str:
-    text = repr(value) if isinstance(value, str | int | float | bool) else type(value).__name__
-    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def host_variables(inputs: Map, host: str, force: bool) -> Map:

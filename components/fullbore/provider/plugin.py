@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from fullbore.provider.base import Check, Created, Diff, Map, Provider, ProviderError, Read, Request
+from fullbore.provider.evidence import Evidences
 from fullbore.provider.hostgroup import HostGroups
 from fullbore.provider.image import Images
 from fullbore.provider.runner import AnsibleRunner, Runner
 from fullbore.provider.schema import SCHEMA, VERSION
 
 HOST_GROUP: Final = "fullbore:metal:HostGroup"
+EVIDENCE: Final = "fullbore:metal:Evidence"
 IMAGE: Final = "fullbore:image:Image"
 
 
@@ -32,8 +34,10 @@ class Fullbore(Provider):
 
     def __init__(self, runner: Runner | None = None, images: Images | None = None) -> None:
         super().__init__()
+        runner = runner or AnsibleRunner()
         self._types: dict[str, Operations] = {
-            HOST_GROUP: HostGroups(runner or AnsibleRunner()),
+            HOST_GROUP: HostGroups(runner),
+            EVIDENCE: Evidences(runner),
             IMAGE: images or Images(),
         }
 

@@ -9,7 +9,7 @@ import pulumi
 
 from fullbore.provider.schema import VERSION
 
-__all__ = ["Host", "HostGroup", "Image", "Ssh"]
+__all__ = ["Cable", "Evidence", "Host", "HostGroup", "Image", "Reached", "Ssh"]
 
 
 class Host(TypedDict):
@@ -23,6 +23,25 @@ class Host(TypedDict):
     """{setting id: wanted value}"""
     vars: pulumi.Input[Mapping[str, Any]]
     """Variables of the roles; `fullbore_settings` must say the same as `settings`."""
+
+
+class Reached(TypedDict):
+    """One machine: how it is reached."""
+
+    address: pulumi.Input[str]
+    port: pulumi.Input[int]
+    hostKey: pulumi.Input[str]
+    serial: pulumi.Input[str]
+
+
+class Cable(TypedDict):
+    """One cable: the host's end and the switch's."""
+
+    host: pulumi.Input[str]
+    port: pulumi.Input[str]
+    """RDMA device on InfiniBand, interface elsewhere."""
+    peer: pulumi.Input[str]
+    peerPort: pulumi.Input[str]
 
 
 class Ssh(TypedDict):
@@ -79,6 +98,70 @@ class HostGroup(pulumi.CustomResource):
         # Each look at the hosts signs its facts anew; what differs in them shows under `hosts`.
         options = _options(opts, hidden=["facts"])
         super().__init__("fullbore:metal:HostGroup", name, {**inputs, **outputs}, options)
+
+
+class Evidence(pulumi.CustomResource):
+    """Acceptance of a group's machines as a signed result.
+
+    The checks run where the inputs change, where the lock is another than the evidence's, where it expired, and where
+    it was not accepted; a host on whose GPUs something runs is refused. A `strict` one fails the update where a check
+    fails, so that what depends on it is not placed; what runs already is not touched.
+    """
+
+    evidence: pulumi.Output[str]
+    """Verdicts, versions and expiry under a signature, as JSON."""
+    problems: pulumi.Output[list[str]]
+    """Why the evidence does not let the group serve; empty where it does."""
+    accepted: pulumi.Output[bool]
+    expires: pulumi.Output[str]
+    """UTC, ISO 8601."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        group: pulumi.Input[str],
+        rack: pulumi.Input[str],
+        hosts: pulumi.Input[Mapping[str, Reached]],
+        ssh: pulumi.Input[Ssh],
+        lock: pulumi.Input[Mapping[str, pulumi.Input[str]]],
+        signing_key_file: pulumi.Input[str],
+        public_key: pulumi.Input[str],
+        content: pulumi.Input[str],
+        accelerator: pulumi.Input[str] = "",
+        gpus: pulumi.Input[int] = 0,
+        nvls: pulumi.Input[bool] = False,
+        dcgm_level: pulumi.Input[int] = 3,
+        drives: pulumi.Input[Sequence[pulumi.Input[str]]] = (),
+        fabric: pulumi.Input[str] = "",
+        link_gbps: pulumi.Input[float] = 0,
+        cables: pulumi.Input[Sequence[Cable]] = (),
+        valid_days: pulumi.Input[int] = 30,
+        strict: pulumi.Input[bool] = True,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        inputs = {
+            "group": group,
+            "rack": rack,
+            "hosts": hosts,
+            "ssh": ssh,
+            "lock": lock,
+            "signingKeyFile": signing_key_file,
+            "publicKey": public_key,
+            "content": content,
+            "accelerator": accelerator,
+            "gpus": gpus,
+            "nvls": nvls,
+            "dcgmLevel": dcgm_level,
+            "drives": drives,
+            "fabric": fabric,
+            "linkGbps": link_gbps,
+            "cables": cables,
+            "validDays": valid_days,
+            "strict": strict,
+        }
+        outputs = {"evidence": None, "problems": None, "accepted": None, "expires": None}
+        super().__init__("fullbore:metal:Evidence", name, {**inputs, **outputs}, _options(opts))
 
 
 class Image(pulumi.CustomResource):

@@ -47,6 +47,28 @@ _TYPES: Final[dict[str, Any]] = {
         },
         "required": ["user", "privateKeyFile"],
     },
+    "fullbore:metal:Reached": {
+        "type": "object",
+        "description": "One machine: how it is reached.",
+        "properties": {
+            "address": _said("Management address that SSH reaches.", _TEXT),
+            "port": _said("SSH port.", {"type": "integer"}),
+            "hostKey": _said("Public SSH host key, 'ssh-ed25519 AAAA...'; another key is refused.", _TEXT),
+            "serial": _said("Serial number of the chassis.", _TEXT),
+        },
+        "required": ["address", "port", "hostKey", "serial"],
+    },
+    "fullbore:metal:Cable": {
+        "type": "object",
+        "description": "One cable: the host's end and the switch's.",
+        "properties": {
+            "host": _said("Host name.", _TEXT),
+            "port": _said("RDMA device on InfiniBand, interface elsewhere.", _TEXT),
+            "peer": _said("Name of the switch.", _TEXT),
+            "peerPort": _said("The switch's port, as it names it.", _TEXT),
+        },
+        "required": ["host", "port", "peer", "peerPort"],
+    },
     "fullbore:metal:Facts": {
         "type": "object",
         "description": "What a host reported, signed with its SSH host key.",
@@ -75,6 +97,47 @@ _GROUP_OUTPUTS: Final[dict[str, Any]] = {
     "failed": _said("Hosts that the last run did not finish, and why.", _TEXTS),
 }
 _GROUP_OPTIONAL: Final = ("maxFailures", "wipe")
+
+_EVIDENCE_INPUTS: Final[dict[str, Any]] = {
+    "group": _said("Name of the host group.", _TEXT),
+    "rack": _said("Rack that holds the machines.", _TEXT),
+    "hosts": _said("Machines by host name, at most 32.", _map_of(_ref("Reached"))),
+    "ssh": _said("How the hosts are reached.", _ref("Ssh")),
+    "accelerator": _said("GPU model as the catalog names it; empty for none.", {**_TEXT, "default": ""}),
+    "gpus": _said("GPUs of each machine.", {"type": "integer", "default": 0}),
+    "nvls": _said("Whether NCCL uses NVLink SHARP.", {**_FLAG, "default": False}),
+    "dcgmLevel": _said("Run level of dcgmi diag, 1 to 3.", {"type": "integer", "default": 3}),
+    "drives": _said("NVMe drives that fio reads, e.g. nvme0n1.", {"type": "array", "items": _TEXT}),
+    "fabric": _said("Kind of the fabric: on infiniband the subnet manager is asked, else LLDP.", _TEXT),
+    "linkGbps": _said("Rate of one port, Gbit/s.", {"type": "number", "default": 0}),
+    "cables": _said(
+        "Planned cables; none are checked where there are none.", {"type": "array", "items": _ref("Cable")}
+    ),
+    "lock": _said("Locked versions by part; evidence ends when they change.", _TEXTS),
+    "signingKeyFile": _said("Path of the OpenSSH Ed25519 key that signs; never its content.", _TEXT),
+    "publicKey": _said("The key that evidence is checked with, 'ssh-ed25519 AAAA...'.", _TEXT),
+    "validDays": _said("Days until the evidence expires.", {"type": "integer", "default": 30}),
+    "strict": _said("Whether a failed check fails the update; else it warns.", {**_FLAG, "default": True}),
+    "content": _said("Digest of the agent; another one is run again.", _TEXT),
+}
+_EVIDENCE_OUTPUTS: Final[dict[str, Any]] = {
+    "evidence": _said("Verdicts, versions and expiry under a signature, as JSON.", _TEXT),
+    "problems": _said("Why the evidence does not let the group serve.", {"type": "array", "items": _TEXT}),
+    "accepted": _said("Whether there is no problem.", _FLAG),
+    "expires": _said("When it ends, UTC, ISO 8601.", _TEXT),
+}
+_EVIDENCE_OPTIONAL: Final = (
+    "accelerator",
+    "gpus",
+    "nvls",
+    "dcgmLevel",
+    "drives",
+    "fabric",
+    "linkGbps",
+    "cables",
+    "validDays",
+    "strict",
+)
 
 _IMAGE_INPUTS: Final[dict[str, Any]] = {
     "context": _said("Folder that is built, relative to the repository.", _TEXT),
@@ -124,6 +187,13 @@ SCHEMA: Final[dict[str, Any]] = {
             _GROUP_OUTPUTS,
             _GROUP_OPTIONAL,
             ("maxFailures", "wipe", "facts", "failed"),
+        ),
+        "fullbore:metal:Evidence": _resource(
+            "Acceptance of a group's machines as a signed result. Machines that hold a workload are refused.",
+            _EVIDENCE_INPUTS,
+            _EVIDENCE_OUTPUTS,
+            _EVIDENCE_OPTIONAL,
+            (*_EVIDENCE_OPTIONAL, *_EVIDENCE_OUTPUTS),
         ),
         "fullbore:image:Image": _resource(
             "A container image, built from a folder and pushed, or pinned by its digest.",

@@ -53,24 +53,41 @@ class System:
         self.forget()
         self._call(argv)
 
+    def capture(self, *argv: str, timeout_s: float) -> str:
+        """What a tool that measures prints, errors and all, whatever its exit status; asked anew each time."""
+        try:
+            done = self._execute(argv, timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise ToolError(f"{argv[0]}: no answer in {timeout_s:g} s") from error
+        return done.stdout if done.stdout.strip() else done.stderr
+
     def forget(self) -> None:
         self._outputs.clear()
 
     def _call(self, argv: tuple[str, ...]) -> str:
+        try:
+            done = self._execute(argv, TOOL_TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            raise ToolError(f"{argv[0]}: no answer in {TOOL_TIMEOUT_S} s") from error
+        if done.returncode:
+            lines = (done.stderr or done.stdout or "").strip().splitlines() or [f"exit status {done.returncode}"]
+            raise ToolError(f"{argv[0]}: {lines[-1][:200]}")
+        return done.stdout
+
+    def _execute(self, argv: tuple[str, ...], timeout_s: float) -> subprocess.CompletedProcess[str]:
         # The double's tools answer in place of the real ones.
         standard = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         path = f"{self.sysroot}/usr/bin:{standard}" if self.sysroot else standard
         env = {**os.environ, "PATH": path, "LC_ALL": "C"}
-        try:
-            done = subprocess.run(
-                _found(argv, path), env=env, capture_output=True, text=True, timeout=TOOL_TIMEOUT_S, check=True
-            )
-        except subprocess.CalledProcessError as error:
-            lines = (error.stderr or error.stdout or "").strip().splitlines() or [f"exit status {error.returncode}"]
-            raise ToolError(f"{argv[0]}: {lines[-1][:200]}") from error
-        except subprocess.TimeoutExpired as error:
-            raise ToolError(f"{argv[0]}: no answer in {TOOL_TIMEOUT_S} s") from error
-        return done.stdout
+        return subprocess.run(
+            _found(argv, path),
+            env=env,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            check=False,
+        )
 
 
 def _found(argv: tuple[str, ...], path: str) -> list[str]:

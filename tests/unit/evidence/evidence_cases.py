@@ -176,8 +176,12 @@ SUBJECTS = {
         ),
         Subject("bandwidth", read("ib_write_bw.oci-a100.txt"), _bandwidth),
         Subject("latency", read("ib_write_lat.spark.txt"), _latency),
-        Subject("linkinfo", read("iblinkinfo.rails.txt"), _of_group(LINKINFO, FABRIC, cables=CABLES)),
-        Subject("ports", read("ibnetdiscover-p.rails.txt"), _of_group(PORTS, FABRIC, cables=CABLES)),
+        Subject(
+            "linkinfo", read("iblinkinfo.rails.txt"), _of_group(LINKINFO, FABRIC, cables=CABLES, subnet_manager=True)
+        ),
+        Subject(
+            "ports", read("ibnetdiscover-p.rails.txt"), _of_group(PORTS, FABRIC, cables=CABLES, subnet_manager=True)
+        ),
         Subject("lldp", healthy_lldp(HOSTS[1]), _lldp),
         Subject("clock", read("chronyc-tracking.pps.txt"), _of_host(CLOCK, gpus=0, accelerator=None)),
         Subject(

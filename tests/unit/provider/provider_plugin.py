@@ -21,6 +21,9 @@ from fullbore.provider.events import slim
 from fullbore.provider.runner import Job
 from fullbore.provider.values import Map, decode, encode
 
+METADATA = [(f"grpc.{limit}_metadata_size", 16 << 20) for limit in ("max", "absolute_max")]
+"""As the engine takes them (grpc-go, defaultClientMaxHeaderListSize): the state that a resource keeps when it fails
+travels in the status, and Python's limit of 16 KiB would lose it."""
 RECORDED = Path(__file__).parent / "recorded"
 
 
@@ -118,7 +121,7 @@ def running(provider: Provider, type: str) -> Iterator[Plugin]:
     port = engine.add_insecure_port("127.0.0.1:0")
     engine.start()
     server, plugin_port = _process.start(provider, f"127.0.0.1:{port}")
-    channel = grpc.insecure_channel(f"127.0.0.1:{plugin_port}")
+    channel = grpc.insecure_channel(f"127.0.0.1:{plugin_port}", options=METADATA)
     try:
         yield Plugin(provider_pb2_grpc.ResourceProviderStub(channel), log, type, f"127.0.0.1:{port}")
     finally:

@@ -1,0 +1,304 @@
+"""Evidence over a real channel: outputs of tools in place of Ansible, a clock of its own, and real keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from provider_plugin import RECORDED, Plugin, refused, running
+
+from fullbore.provider.evidence import Evidences
+from fullbore.provider.plugin import EVIDENCE, Fullbore
+from fullbore.provider.runner import Job
+from fullbore.provider.values import UNKNOWN, Map
+
+KEYS: dict[str, str] = json.loads((RECORDED / "host_keys.json").read_text())
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "evidence"
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+LOCK = {"gpu_driver": "580.159.04", "nccl": "2.31.2"}
+FILES = {
+    "chronyc tracking": "chronyc-tracking.pps.txt",
+    "nvidia-smi -q": "nvidia-smi-q.h200.txt",
+    "dcgmi diag -j": "dcgmi-diag-r2.gb10.json",
+}
+
+
+def healthy() -> Map:
+    """What a host with two GPUs prints; of DCGM a level 1 in which both passed."""
+    texts = {name: (FIXTURES / file).read_text() for name, file in FILES.items()}
+    results = [{"entity_group": "GPU", "entity_id": gpu, "status": "Pass"} for gpu in (0, 1)]
+    category = {"category": "Deployment", "tests": [{"name": "software", "results": results}]}
+    dcgm = {"DCGM Diagnostic": {"test_categories": [category]}, "metadata": {"version": "4.5.2"}}
+    return {**texts, "dcgmi diag -j": json.dumps(dcgm)}
+
+
+@dataclass
+class Hosts:
+    """Stands in for Ansible: each host answers with what its tools print, or fails."""
+
+    outputs: dict[str, Map] = field(default_factory=lambda: {host: healthy() for host in KEYS})
+    failed: dict[str, str] = field(default_factory=dict)
+    missing: dict[str, Map] = field(default_factory=dict)
+    jobs: list[Job] = field(default_factory=list)
+
+    def run(self, job: Job, on_event: Callable[[Map], None]) -> None:
+        self.jobs.append(job)
+        for host in job.hosts:
+            about = {"host": host, "role": "", "task": "Run the checks", "changed": False}
+            if host in self.failed:
+                on_event({**about, "event": "failed", "message": self.failed[host]})
+            else:
+                checks = {"outputs": self.outputs[host], "missing": self.missing.get(host, {})}
+                on_event({**about, "event": "ok", "checks": checks})
+        on_event({"event": "stats", "failed": sorted(self.failed), "unreachable": [], "changed": []})
+        on_event({"event": "end", "status": "successful", "rc": 0})
+
+    def stop(self) -> None:
+        raise AssertionError("nothing stops here")
+
+
+@dataclass
+class Clock:
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def signing(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """(file of the private key, public key), as ssh-keygen makes them."""
+    key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    file = tmp_path_factory.mktemp("keys") / "evidence"
+    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    return str(file), key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+@pytest.fixture
+def inputs(signing: tuple[str, str]) -> Map:
+    spec = {"address": "198.51.100.11", "port": 22, "serial": "S1"}
+    return {
+        "group": "gpu",
+        "rack": "r01",
+        "hosts": {host: {**spec, "hostKey": key} for host, key in KEYS.items()},
+        "ssh": {"user": "root", "privateKeyFile": "/keys/id"},
+        "accelerator": "t4",
+        "gpus": 2,
+        "dcgmLevel": 1,
+        "lock": LOCK,
+        "signingKeyFile": signing[0],
+        "publicKey": signing[1],
+        "content": "sha256:1",
+    }
+
+
+Start = Callable[..., Plugin]
+
+
+@pytest.fixture
+def start(inputs: Map) -> Iterator[Start]:
+    """Starts a plugin over some hosts and a clock."""
+    with ExitStack() as stack:
+
+        def begin(hosts: Hosts, clock: Clock | None = None) -> Plugin:
+            provider = Fullbore(runner=hosts)
+            provider._types[EVIDENCE] = Evidences(hosts, clock or Clock())
+            return stack.enter_context(running(provider, EVIDENCE))
+
+        yield begin
+
+
+def complete(plugin: Plugin, inputs: Map) -> Map:
+    checked, failures = plugin.check(inputs)
+    assert failures == []
+    return checked
+
+
+def test_healthy_hosts_are_accepted_under_a_signature(start: Start, inputs: Map) -> None:
+    hosts = Hosts()
+    plugin = start(hosts)
+    news = complete(plugin, inputs)
+    id, outputs = plugin.create(news)
+    assert (id, outputs["accepted"], outputs["problems"]) == ("r01/gpu", True, [])
+    assert outputs["expires"] == (NOW + timedelta(days=30)).isoformat()
+    body = json.loads(outputs["evidence"])
+    assert body["tools"] == {"dcgm": "4.5.2", "nvidia-smi": "580.159.04"}
+    assert {verdict["state"] for verdict in body["verdicts"]} == {"passed"}
+    assert plugin.diff(news, outputs, news) == {}
+    assert [job.play for job in hosts.jobs] == ["evidence"]
+
+
+def test_each_host_is_told_what_to_run(start: Start, inputs: Map) -> None:
+    hosts = Hosts()
+    plugin = start(hosts)
+    plugin.create(complete(plugin, inputs))
+    told = hosts.jobs[0].hosts["gpu-01"]
+    assert [check["name"] for check in told["fullbore_checks"]] == list(FILES)
+    assert told["fullbore_checks"][-1]["argv"] == ("dcgmi", "diag", "-r", "1", "-j")
+    assert told["fullbore_gpus"] is True
+    assert KEYS["gpu-01"] in told["ansible_ssh_common_args"]
+
+
+def test_a_preview_runs_nothing(start: Start, inputs: Map) -> None:
+    hosts = Hosts()
+    plugin = start(hosts)
+    id, outputs = plugin.create(complete(plugin, inputs), preview=True)
+    assert (id, outputs["evidence"], outputs["accepted"], hosts.jobs) == ("", UNKNOWN, UNKNOWN, [])
+
+
+def one_bad_gpu() -> Hosts:
+    hosts = Hosts()
+    text = hosts.outputs["gpu-02"]["nvidia-smi -q"]
+    hosts.outputs["gpu-02"]["nvidia-smi -q"] = text.replace(
+        "Unrepairable Memory                            : No", "Unrepairable Memory : Yes", 1
+    )
+    return hosts
+
+
+def test_a_strict_one_fails_and_names_the_gpu_but_keeps_its_state(start: Start, inputs: Map) -> None:
+    plugin = start(one_bad_gpu())
+    error = refused(lambda: plugin.create(complete(plugin, inputs)))
+    assert "gpu-02.gpu0.repair: a repair is needed (Yes), but must be not needed; take the host out of service" in str(
+        error.details()
+    )
+    assert "gpu-01" not in str(error.details())
+
+
+def test_an_advisory_one_warns_and_is_tried_again_with_the_next_update(start: Start, inputs: Map) -> None:
+    hosts = one_bad_gpu()
+    plugin = start(hosts)
+    news = complete(plugin, {**inputs, "strict": False})
+    _, outputs = plugin.create(news)
+    assert (outputs["accepted"], len(outputs["problems"])) == (False, 1)
+    assert any("gpu-02.gpu0.repair" in line for line in plugin.log.said("warning"))
+    assert plugin.diff(news, outputs, news) == {"evidence": "UPDATE"}
+    hosts.outputs["gpu-02"] = healthy()
+    assert plugin.update(news, outputs, news)["accepted"] is True
+
+
+@pytest.mark.parametrize(
+    ("later", "lock", "said"),
+    [
+        pytest.param(timedelta(days=29), LOCK, None, id="nothing changed"),
+        pytest.param(timedelta(days=30), LOCK, "expired", id="expired"),
+        pytest.param(timedelta(), {**LOCK, "nccl": "2.29.3"}, "versions.nccl", id="drift of the lock"),
+    ],
+)
+def test_evidence_ends_with_its_time_and_with_its_lock(
+    start: Start, inputs: Map, later: timedelta, lock: Map, said: str | None
+) -> None:
+    clock = Clock()
+    plugin = start(Hosts(), clock)
+    news = complete(plugin, inputs)
+    _, outputs = plugin.create(news)
+    clock.now += later
+    changes = plugin.diff(news, outputs, {**news, "lock": lock})
+    assert ("evidence" in changes) == (said is not None)
+    assert said is None or any(said in line for line in plugin.log.said("info"))
+    _, _, seen = plugin.read({**news, "lock": lock}, outputs)
+    assert seen["accepted"] == (said is None)
+
+
+def test_evidence_that_was_changed_in_state_is_not_believed(start: Start, inputs: Map) -> None:
+    plugin = start(one_bad_gpu())
+    news = complete(plugin, {**inputs, "strict": False})
+    _, outputs = plugin.create(news)
+    forged = {
+        **outputs,
+        "evidence": outputs["evidence"].replace('"failed"', '"passed"'),
+        "accepted": True,
+        "problems": [],
+    }
+    assert plugin.diff(news, forged, news) == {"evidence": "UPDATE"}
+    assert any("signature is not of this key" in line for line in plugin.log.said("info"))
+
+
+def test_a_host_that_is_busy_or_away_is_named_and_the_others_are_judged(start: Start, inputs: Map) -> None:
+    hosts = Hosts(failed={"gpu-02": "1 processes run on the GPUs: 4711, python; drain the host"})
+    plugin = start(hosts)
+    news = complete(plugin, {**inputs, "strict": False})
+    _, outputs = plugin.create(news)
+    assert "gpu-02: the run is Run the checks: 1 processes run on the GPUs: 4711, python" in outputs["problems"][0]
+    verdicts = json.loads(outputs["evidence"])["verdicts"]
+    assert [v["path"] for v in verdicts if v["state"] == "failed"] == ["gpu-02"]
+    assert any(v["path"].startswith("gpu-01.gpu1") for v in verdicts)
+
+
+def test_a_tool_that_is_missing_is_no_acceptance(start: Start, inputs: Map) -> None:
+    hosts = Hosts()
+    del hosts.outputs["gpu-01"]["dcgmi diag -j"]
+    hosts.missing["gpu-01"] = {"dcgmi diag -j": "dcgmi: not installed"}
+    plugin = start(hosts)
+    _, outputs = plugin.create(complete(plugin, {**inputs, "strict": False}))
+    assert "gpu-01: the output of dcgmi diag -j is missing" in outputs["problems"][0]
+    assert "gpu-01: dcgmi diag -j did not run: dcgmi: not installed" in plugin.log.said("warning")
+
+
+def test_two_swapped_cables_are_named_from_what_the_subnet_manager_sees(start: Start, inputs: Map) -> None:
+    hosts = Hosts()
+    hosts.outputs = {host: {"chronyc tracking": healthy()["chronyc tracking"]} for host in ("gpu-01", "gpu-03")}
+    hosts.outputs["gpu-01"]["iblinkinfo"] = (FIXTURES / "iblinkinfo.swapped.txt").read_text()
+    spec = next(iter(inputs["hosts"].values()))
+    cables = [
+        {"host": "gpu-01", "port": "mlx5_0", "peer": "leaf-0", "peerPort": "1"},
+        {"host": "gpu-03", "port": "mlx5_2", "peer": "leaf-2", "peerPort": "3"},
+        {"host": "gpu-03", "port": "mlx5_3", "peer": "leaf-3", "peerPort": "3"},
+    ]
+    changes = {"gpus": 0, "accelerator": "", "fabric": "infiniband", "linkGbps": 100, "cables": cables, "strict": False}
+    plugin = start(hosts)
+    news = complete(plugin, {**inputs, **changes, "hosts": {"gpu-01": spec, "gpu-03": spec}})
+    _, outputs = plugin.create(news)
+    told = {host: [check["name"] for check in spec["fullbore_checks"]] for host, spec in hosts.jobs[0].hosts.items()}
+    assert told == {"gpu-01": ["chronyc tracking", "iblinkinfo"], "gpu-03": ["chronyc tracking"]}
+    (problem,) = outputs["problems"]
+    assert "gpu.gpu-01.mlx5_0: the other end of the cable is leaf-2 port 3, but gpu-01 mlx5_0 must be on " in problem
+    assert "it is swapped with gpu-03 mlx5_2: change the two over" in problem
+    assert problem.startswith("2 of 10 checks failed")
+
+
+def test_a_key_that_is_not_there_is_said_before_the_hosts_are_loaded(start: Start, inputs: Map) -> None:
+    hosts = Hosts()
+    plugin = start(hosts)
+    error = refused(lambda: plugin.create(complete(plugin, {**inputs, "signingKeyFile": "/nowhere/key"})))
+    assert "signingKeyFile: /nowhere/key: No such file or directory; make one with ssh-keygen" in error.details()
+    assert hosts.jobs == []
+
+
+def test_a_key_that_does_not_fit_the_public_one_accepts_nothing(start: Start, inputs: Map) -> None:
+    plugin = start(Hosts())
+    _, outputs = plugin.create(complete(plugin, {**inputs, "publicKey": KEYS["gpu-01"], "strict": False}))
+    assert outputs["problems"] == ["the signature is not of this key; run the acceptance again, or correct the key"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"dcgmLevel": 4}, "got 4, but it must be 1, 2 or 3"),
+        ({"validDays": 0}, "got 0, but it must be a whole number from 1 to 365"),
+        ({"publicKey": "ssh-rsa AAAA"}, "it must be 'ssh-ed25519 AAAA...'"),
+        ({"hosts": {}}, "a map of 1 to 32 hosts"),
+        ({"cables": [{"host": "gpu-09", "port": "mlx5_0", "peer": "a", "peerPort": "1"}]}, "must be one of the hosts"),
+        ({"cables": [{"host": "gpu-01"}]}, "is missing"),
+        ({"wipe": True}, "is not known here"),
+    ],
+)
+def test_wrong_inputs_are_refused_by_name(start: Start, inputs: Map, changes: dict[str, Any], why: str) -> None:
+    _, failures = start(Hosts()).check({**inputs, **changes})
+    assert any(why in failure for failure in failures)
+
+
+def test_what_is_not_known_yet_passes_and_changes(start: Start, inputs: Map) -> None:
+    plugin = start(Hosts())
+    news = complete(plugin, inputs)
+    _, outputs = plugin.create(news)
+    later = {**news, "lock": UNKNOWN}
+    assert plugin.check(later)[1] == []
+    assert plugin.diff(news, outputs, later) == {"lock": "UPDATE"}
