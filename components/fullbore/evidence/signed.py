@@ -75,7 +75,7 @@ def verdicts_of(body: Mapping[str, Any]) -> list[Verdict]:
     """The verdicts of a signed body, whole again."""
     sources = cast("list[str]", body["sources"])
     rows = cast("list[dict[str, Any]]", body["verdicts"])
-    return [Verdict(**{"fix": "", **row, "source": sources[row["source"]]}) for row in rows]
+    return [Verdict(**cast("Any", {"fix": "", **row, "source": sources[row["source"]]})) for row in rows]
 
 
 def problems(text: str, *, public_key: str, group: str, lock: Mapping[str, str], now: datetime) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from fullbore.config.models import Environment
 from fullbore.provider.base import Request
+from fullbore.provider.evidence import Evidences
 from fullbore.provider.facts import trusted
 from fullbore.provider.hostgroup import HostGroups
 from fullbore.provider.runner import AnsibleRunner
@@ -19,6 +21,7 @@ from fullbore_sandbox import hosts, rootfs
 from fullbore_sandbox.podman import ensure_network, podman, remove_all
 from fullbore_sandbox.state import State
 
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "evidence"
 ECN = "sysctl.net.ipv4.tcp_ecn"
 ENVIRONMENT: Map = {
     "name": "test",
@@ -115,6 +118,41 @@ def test_a_real_host_is_converged_drifts_and_is_repaired(machine: tuple[State, M
     assert repaired["hosts"]["nvme-01"]["settings"][ECN] == "1"
     assert podman(state, "exec", container, "sysctl", "-n", "net.ipv4.tcp_ecn").strip() == "1"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_real_host_is_accepted_by_what_its_tools_print(machine: tuple[State, Map], tmp_path: Path) -> None:
+    state, endpoint = machine
+    container = f"{state.network}-host-nvme-01"
+    key, run = tmp_path / "key", tmp_path / "run"
+    run.mkdir()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    known = group(state, endpoint)
+    host = {name: known["hosts"]["nvme-01"][name] for name in ("address", "port", "hostKey", "serial")}
+    evidences, desk = Evidences(AnsibleRunner(str(run))), Desk()
+    public = " ".join(key.with_suffix(".pub").read_text().split()[:2])
+    given = {"group": "storage", "rack": "r01", "hosts": {"nvme-01": host}, "ssh": known["ssh"], "content": "sha256:1"}
+    checked = evidences.check(
+        desk.ask(
+            news={**given, "lock": {"kernel": "6.8"}, "signingKeyFile": str(key), "publicKey": public, "strict": False}
+        )
+    )
+    assert checked.failures == []
+
+    without = evidences.create(desk.ask(news=checked.inputs)).outputs
+    assert without["accepted"] is False
+    assert "nvme-01: the output of chronyc tracking is missing" in without["problems"][0]
+    assert "nvme-01: chronyc tracking did not run: chronyc: not installed" in desk.said
+
+    text = (FIXTURES / "chronyc-tracking.pps.txt").read_text()
+    script = "cat > /usr/local/bin/chronyc && chmod 755 /usr/local/bin/chronyc"
+    podman(state, "exec", "-i", container, "sh", "-c", script, stdin=f"#!/bin/sh\ncat <<'END'\n{text}END\n")
+    accepted = evidences.update(desk.ask(id="i", old_inputs=checked.inputs, olds=without, news=checked.inputs))
+    assert (accepted["accepted"], accepted["problems"]) == (True, [])
+    assert evidences.diff(desk.ask(old_inputs=checked.inputs, olds=accepted, news=checked.inputs)).changes == {}
+    drifted = {**checked.inputs, "lock": {"kernel": "6.11"}}
+    changes = evidences.diff(desk.ask(old_inputs=checked.inputs, olds=accepted, news=drifted)).changes
+    assert changes == {"lock.kernel": "update", "evidence": "update"}
+    assert list(run.iterdir()) == []
 
 
 def test_a_host_with_another_key_is_refused(machine: tuple[State, Map], tmp_path: Path) -> None:

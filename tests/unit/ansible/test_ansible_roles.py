@@ -65,8 +65,19 @@ def test_what_goes_to_bare_hosts_needs_the_standard_library_alone() -> None:
         assert not re.search(r"^(from|import) (prometheus|pynvml|yaml|pydantic)", path.read_text(), re.MULTILINE)
 
 
+def test_what_modules_import_of_the_agent_goes_with_them() -> None:
+    """Ansible sends what `module_utils` holds, and a missing file shows on the first host only."""
+    sources = [path.read_text() for path in (ANSIBLE / "library").glob("*.py")]
+    named = {name for text in sources for name in re.findall(r"module_utils\.fullbore_agent\.(\w+)", text)}
+    assert named
+    assert [name for name in named if not (ANSIBLE / "module_utils" / "fullbore_agent" / f"{name}.py").exists()] == []
+
+
+PLAYS = ("ansible/site.yml", "ansible/facts.yml", "ansible/evidence.yml")
+
+
 def test_the_plays_parse() -> None:
-    argv = ["ansible-playbook", "--syntax-check", "-i", "localhost,", "ansible/site.yml", "ansible/facts.yml"]
+    argv = ["ansible-playbook", "--syntax-check", "-i", "localhost,", *PLAYS]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(argv, cwd=ANSIBLE.parent, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
