@@ -23,7 +23,7 @@ COUNTS = {
         "data_parallel",
         "concurrency",
     ),
-    *("sockets", "cores_per_socket", "threads_per_core", "hugepages_2mib", "expert_hosts", "qps_per_connection"),
+    *("sockets", "cores_per_socket", "threads_per_core", "hugepages_2mib", "qps_per_connection"),
     *("nodes", "gpu_nodes", "standby_nodes", "files", "rpo_s", "rto_s"),
 }
 """Numbers that count things which their description names; the last two say their unit in their name."""

@@ -22,7 +22,10 @@ class Cost(Strict):
     """Prices and use. Without it, the catalog's assumptions hold."""
 
     amortisation_years: Number | None = Field(
-        default=None, gt=0, le=20, description="years over which machines are written off; the catalog's if left out"
+        default=None,
+        gt=0,
+        le=20,
+        description="years over which machines are written off; refresh_years, else the catalog's, if left out",
     )
     refresh_years: Whole | None = Field(
         default=None, ge=1, le=20, description="years after `bought` that machines are replaced"

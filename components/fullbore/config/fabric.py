@@ -110,9 +110,3 @@ class Load(Strict):
         description="prompt tokens a second whose KV cache comes from other hosts (prefill apart from decode); "
         "0 where a replica reads its prompts itself",
     )
-    expert_hosts: Whole = Field(
-        default=1,
-        ge=1,
-        le=1024,
-        description="hosts that share a mixture's experts; 1 where a replica has them all",
-    )

@@ -70,10 +70,11 @@ def _metal(cost: Cost, name: str, group: HostGroup) -> MetalCost:
     building = power * (cost.power_usage_effectiveness or POWER_USAGE_EFFECTIVENESS)
     per_kwh = USD_PER_KWH if cost.usd_per_kwh is None else cost.usd_per_kwh
     hosts = len(group.hosts)
+    years = cost.amortisation_years or cost.refresh_years or AMORTISATION_YEARS
     return MetalCost(
         path=f"site.groups.{name}",
         hosts=hosts,
-        amortised=hosts * price / ((cost.amortisation_years or AMORTISATION_YEARS) * HOURS_PER_YEAR),
+        amortised=hosts * price / (years * HOURS_PER_YEAR),
         power=hosts * building * per_kwh,
         end_of_life=_years_after(group.bought, cost.refresh_years) if group.bought and cost.refresh_years else "",
     )

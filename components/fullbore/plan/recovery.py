@@ -28,6 +28,8 @@ from fullbore.plan.pools import layout_of, model_of
 from fullbore.plan.schedule import ScheduleError, longest_gap_s
 
 MIB = 1024 * 1024
+STEADY = ("block-sync", "continuous")
+"""Methods that copy all the time over the link from the site; s3-rtc goes from S3 to S3."""
 
 
 def recovery_plan(env: Environment) -> RecoveryPlan | None:
@@ -84,9 +86,16 @@ def _loss(env: Environment, given: Recovery, name: str, data: DataSet, gap: floa
     return (
         between,
         _given("listing", "recovery.prepare_s", given.prepare_s),
-        _moved("transfer", _needs_size(data, name), changed_gib(env, name, data, gap), link_mib_s(env)),
-        _moved("verification", "recovery.verify_mib_s", changed_gib(env, name, data, gap), given.verify_mib_s),
+        _moved("transfer", _needs_size(data, name), _run_gib(env, name, data, gap), link_mib_s(env)),
+        _moved("verification", "recovery.verify_mib_s", _run_gib(env, name, data, gap), given.verify_mib_s),
     )
+
+
+def _run_gib(env: Environment, name: str, data: DataSet, gap_s: float) -> float | None:
+    """What one run of the DataSync task copies, GiB: this class and those that go with it; None without its size."""
+    others = ((other, one) for other, one in copied_data(env).items() if one.method == "datasync" and other != name)
+    own = changed_gib(env, name, data, gap_s)
+    return None if own is None else own + sum(changed_gib(env, other, one, gap_s) or 0.0 for other, one in others)
 
 
 def _needs_size(data: DataSet, name: str) -> str:
@@ -129,14 +138,27 @@ def weights_gib(env: Environment) -> float | None:
 
 
 def link_mib_s(env: Environment, *, limited: bool = True) -> float | None:
-    """What a copy may move, MiB/s: the link, and where `limited`, what a DataSync task and its own limit allow."""
+    """What a copy may move, MiB/s: what steady copies leave of the link, and where `limited`, what a DataSync task and
+    its own limit allow. Where they leave nothing, which is an error of its own, the link.
+    """
     link = env.recovery.link_gbps if env.recovery else None
-    rates = [link] if link else []
+    steady = steady_gbps(env.recovery, STEADY) if env.recovery else 0.0
+    rates = [link - steady if link > steady else link] if link else []
     if limited and link:
         rates.append(DATASYNC_TASK_GBPS)
     given = env.replication if limited else None
     limit = slowest(given.bandwidth_mib_s, *(each.mib_s for each in given.limits)) if given else None
     return min([*(gbps * 1e9 / 8 / MIB for gbps in rates), *([limit] if limit else [])], default=None)
+
+
+def change_gbps(data: DataSet) -> float:
+    """What a class of data changes by, Gbit/s; 0 where nothing says it."""
+    return (data.change_gib_per_hour or 0.0) * GIB * 8 / 3600 / 1e9
+
+
+def steady_gbps(given: Recovery, methods: tuple[str, ...]) -> float:
+    """What the copies of these methods move all the time, Gbit/s."""
+    return sum(change_gbps(data) for data in given.data.values() if data.method in methods)
 
 
 def gap_s(env: Environment, data: DataSet) -> float:
@@ -180,7 +202,7 @@ def _start(env: Environment, standby: Standby, given: Recovery) -> tuple[Term, .
     if start is None:
         return (Term(name=f"start of {needed - standby.replicas} replicas", missing="recovery.start"),)
     weights = weights_gib(env)
-    nodes = () if _held(env, needed) else (_given("node provisioning", "recovery.start", start.provision_s),)
+    nodes = () if held_replicas(env) >= needed else (_given("node provisioning", "recovery.start", start.provision_s),)
     return (
         *nodes,
         _moved("image pull", "recovery.start", start.image_gib, start.image_mib_s),
@@ -190,11 +212,10 @@ def _start(env: Environment, standby: Standby, given: Recovery) -> tuple[Term, .
     )
 
 
-def _held(env: Environment, replicas: int) -> bool:
-    """True where the cloud keeps enough nodes for so many replicas at all times."""
+def held_replicas(env: Environment) -> int:
+    """Replicas that the nodes which the cloud keeps at all times hold."""
     groups = env.cloud.node_groups.values() if env.cloud else ()
-    room = sum(group.min_nodes * pods_per_node(env, group.instance_type) for group in groups)
-    return room >= replicas
+    return sum(group.min_nodes * pods_per_node(env, group.instance_type) for group in groups)
 
 
 def pods_per_node(env: Environment, instance_type: str) -> int:

@@ -76,7 +76,7 @@ def wrapped(text: str, width: int) -> list[str]:
     for piece in _pieces(text):
         while len(found[-1]) + len(piece.rstrip()) > width:
             room = width - len(found[-1])
-            if len(piece.rstrip()) <= width or not room:
+            if len(piece.rstrip()) <= width or room <= 0:
                 found.append("")
                 continue
             found[-1] += piece[:room]

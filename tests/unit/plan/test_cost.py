@@ -38,6 +38,15 @@ def test_metal_is_written_off_in_a_straight_line_and_pays_for_its_cooling() -> N
 
 
 @pytest.mark.parametrize(
+    ("cost", "years"),
+    [({}, 5), ({"refresh_years": 3}, 3), ({"refresh_years": 3, "amortisation_years": 2}, 2)],
+)
+def test_machines_are_written_off_while_they_are_kept(cost: dict[str, Any], years: int) -> None:
+    metal = cost_plan(environment(cost, group={"usd_per_host": 300_000})).metal[0]
+    assert metal.amortised == pytest.approx(300_000 / (years * HOURS_PER_YEAR))
+
+
+@pytest.mark.parametrize(
     ("bought", "years", "end"),
     [("2026-03-31", 3, "2029-03-31"), ("2024-02-29", 3, "2027-03-01"), ("9999-01-01", 3, "")],
 )

@@ -19,11 +19,13 @@ from fullbore.plan.fit import (
     changes,
     fit,
     illegal,
+    most_tokens_per_s,
     parameters,
     ranked,
     runs,
     speed,
 )
+from fullbore.plan.fit.latency import HBM_SHARE
 from fullbore.plan.fit.memory import kv_bytes_per_token, weight_bytes
 from fullbore.plan.fit.parts import held_by_rank, stage_layers
 from fullbore.plan.fit.search import legal_layouts
@@ -204,6 +206,13 @@ def test_data_parallelism_scales_throughput(
     assert shared.step_s <= (alone.step_s + shared.links_s) * (1 + 1e-9)
     assert shared.tokens_per_s == pytest.approx(ranks * batch / shared.step_s)
     assert fit(model, gpu, many).kv_tokens % ranks == 0
+
+
+@given(CASES)
+def test_no_estimate_is_beyond_what_the_memory_feeds(case: Case) -> None:
+    model, gpu, asked = case
+    most, estimate = most_tokens_per_s(model, gpu, asked), speed(model, gpu, asked).tokens_per_s
+    assert 0 < estimate <= most * HBM_SHARE * (1 + 1e-9)
 
 
 def enough_tried(

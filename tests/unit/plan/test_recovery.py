@@ -52,6 +52,22 @@ def test_one_task_fills_ten_gigabits_and_no_more() -> None:
     assert link_mib_s(environment({"link_gbps": 10}, replication={"bandwidth_mib_s": 100})) == 100
 
 
+def test_steady_copies_take_their_share_of_the_link_first() -> None:
+    """2,000 GiB an hour are 4.77 of 10 Gbit/s; the scheduled copy has the rest, and S3's own copies take none."""
+    steady = {"size_gib": 5000, "change_gib_per_hour": 2000}
+    left = link_mib_s(environment({"data": {"state": {**steady, "method": "continuous"}}}), limited=False)
+    assert left == pytest.approx((10e9 / 8 - 2000 * 1024**3 / 3600) / 1024**2)
+    from_s3 = link_mib_s(environment({"data": {"state": {**steady, "method": "s3-rtc"}}}), limited=False)
+    assert from_s3 == pytest.approx(10e9 / 8 / 1024**2)
+
+
+def test_classes_of_one_task_are_copied_in_one_run() -> None:
+    one = {"size_gib": 500, "change_gib_per_hour": 100}
+    alone = plan_of({"data": {"checkpoints": one}}).copies[0]
+    both = plan_of({"data": {"checkpoints": one, "logs": one}}).copies[0]
+    assert both.run_s - 60 == pytest.approx(2 * (alone.run_s - 60))  # but for listing
+
+
 def test_a_mirror_over_100_km_loses_nothing_and_delays_each_write_by_a_millisecond() -> None:
     data = {"state": {"size_gib": 10, "method": "block-sync"}}
     copy = plan_of({"distance_km": 100, "data": data}).copies[0]

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fullbore.config import load_file
@@ -97,6 +97,7 @@ def test_long_names_break_after_dots_and_slashes_and_lists_after_commas() -> Non
     st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"], include_characters=" "), max_size=200),
     st.integers(1, 60),
 )
+@example("0 00", 1)  # the blank after the first word overflows the line
 def test_wrapping_loses_nothing_but_blanks(text: str, width: int) -> None:
     found = wrapped(text, width)
     assert all(len(line) <= width for line in found)

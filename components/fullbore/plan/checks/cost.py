@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fullbore.catalog.accelerators import ACCELERATORS
+from fullbore.catalog.architecture import ModelRow
 from fullbore.catalog.instances import INSTANCES
 from fullbore.config.paths import dotted
 from fullbore.plan.change import Change, remove
-from fullbore.plan.checks.base import Finding, Rule, Subject
+from fullbore.plan.checks.base import Finding, Rule, Subject, counted
 from fullbore.plan.cost import price_of, purchase_of
+from fullbore.plan.fit import Layout, illegal, most_tokens_per_s, speed
+from fullbore.plan.pools import layout_of, model_of, serving_pools, site_pools
 
 
 def _unknown(subject: Subject) -> Iterable[Finding]:
@@ -79,6 +83,43 @@ def _refresh(subject: Subject) -> Iterable[Finding]:
             yield Finding(f"site.groups.{name}.bought", f"{message}; add cost.refresh_years")
 
 
+def _written_off(subject: Subject) -> Iterable[Finding]:
+    cost = subject.env.cost
+    if cost and cost.amortisation_years and cost.refresh_years and cost.amortisation_years > cost.refresh_years:
+        message = (
+            f"got {cost.amortisation_years:g}, but machines are replaced after {cost.refresh_years}, so that the "
+            "estimate leaves out what is not written off by then; take as many years, or leave it out"
+        )
+        yield Finding("cost.amortisation_years", message, (remove("cost.amortisation_years"),))
+
+
+def _beyond_bandwidth(subject: Subject) -> Iterable[Finding]:
+    """A planned rate that the memory of the GPUs cannot give: each step reads the weights once."""
+    env, model, layout = subject.env, model_of(subject.env.serving), layout_of(subject.env)
+    if model is None or layout is None or illegal(model, layout):
+        return
+    load = env.site.load.tokens_per_s if env.site else None
+    planned = (
+        ("cost.tokens_per_s", env.cost.tokens_per_s if env.cost else None, serving_pools(env)),
+        ("site.load.tokens_per_s", load, site_pools(env)),
+    )
+    for path, rate, pools in planned:
+        names = {pool.accelerator.name: most_tokens_per_s(model, pool.accelerator, layout) for pool in pools}
+        best = max(names, key=lambda name: names[name], default="")
+        if rate and names and rate > names[best]:
+            message = (
+                f"got {rate:g}, but {counted(layout.gpus, 'GPU')} of {best} read the weights often enough for "
+                f"{names[best]:.0f} at concurrency {layout.concurrency}, were nothing else to do; plan with less (the "
+                f"estimate is {_estimate(model, best, layout):.0f}), raise concurrency, or ignore this where tokens "
+                "are guessed ahead"
+            )
+            yield Finding(path, message, (remove(path),))
+
+
+def _estimate(model: ModelRow, accelerator: str, layout: Layout) -> float:
+    return speed(model, ACCELERATORS[accelerator], layout).tokens_per_s
+
+
 RULES = (
     Rule(id="price-unknown", severity="info", summary="an instance type has no known price", find=_unknown),
     Rule(id="price-unused", severity="warning", summary="a price of an instance type that nothing uses", find=_unused),
@@ -94,5 +135,17 @@ RULES = (
         severity="warning",
         summary="an end of life needs both the day of purchase and the years until replacement",
         find=_refresh,
+    ),
+    Rule(
+        id="amortised-too-long",
+        severity="warning",
+        summary="machines are written off over more years than they are kept",
+        find=_written_off,
+    ),
+    Rule(
+        id="rate-beyond-bandwidth",
+        severity="warning",
+        summary="a replica is planned to write more tokens a second than the GPUs' memory can feed",
+        find=_beyond_bandwidth,
     ),
 )

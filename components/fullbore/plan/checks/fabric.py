@@ -13,7 +13,7 @@ from fullbore.plan.change import Change, apply, put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject, counted
 from fullbore.plan.fabric import HostQueues, SwitchQueues, fabric_plan, host_queues, landings, links, narrowest_group
 from fullbore.plan.fabric import switch_queues as described_switch
-from fullbore.plan.fabric.need import EXPERTS, PREFILL
+from fullbore.plan.fabric.need import PREFILL
 from fullbore.plan.fabric.queues import ECN_CAPABLE
 from fullbore.plan.model import LandingPlan
 
@@ -368,7 +368,6 @@ def _load_unused(subject: Subject) -> Iterable[Finding]:
     used = {
         "tokens_per_s": bool(sent - prefill),
         "prompt_tokens_per_s": bool(prefill),
-        "expert_hosts": EXPERTS in sent,
     }
     for field, by_default in Load():
         if getattr(site.load, field) != by_default and not used[field]:

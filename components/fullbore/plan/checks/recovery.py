@@ -14,12 +14,19 @@ from fullbore.catalog.replication import (
     DATASYNC_TASK_GBPS,
     RTC_MOST_GBPS,
 )
-from fullbore.config.models import Environment
+from fullbore.config.models import Cloud, Environment
 from fullbore.plan.change import Change, put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject, counted
-from fullbore.plan.fit import GIB
 from fullbore.plan.model import CopyPlan, RecoveryPlan, Term
-from fullbore.plan.recovery import copied_data, recovery_plan
+from fullbore.plan.recovery import (
+    STEADY,
+    change_gbps,
+    copied_data,
+    held_replicas,
+    pods_per_node,
+    recovery_plan,
+    steady_gbps,
+)
 from fullbore.plan.schedule import ScheduleError, shortest_gap_s
 from fullbore.plan.sovereignty import inside_site
 
@@ -115,6 +122,32 @@ def _rto(subject: Subject) -> Iterable[Finding]:
         yield Finding("standby.rto_s", f"{message}, or shorten the {slowest.name}{_hint(plan)}", (reached,))
 
 
+def _cold(subject: Subject) -> Iterable[Finding]:
+    """Warm replicas need nodes that are there; a sandbox keeps simulated ones."""
+    env = subject.env
+    if env.standby is None or env.cloud is None or env.sandbox:
+        return
+    held, steps = held_replicas(env), _kept_nodes(env, env.cloud, env.standby.replicas)
+    if held < env.standby.replicas and steps:
+        message = (
+            f"got {env.standby.replicas}, which the RTO takes for running, but the nodes that are always there "
+            f"(min_nodes) hold {held}; {' and '.join(map(str, steps))}, or lower replicas"
+        )
+        yield Finding("standby.replicas", message, steps)
+
+
+def _kept_nodes(env: Environment, cloud: Cloud, replicas: int) -> tuple[Change, ...]:
+    """The min_nodes that hold so many replicas, the first groups filled first; none where all groups cannot."""
+    missing, steps = replicas, list[Change]()
+    for name, group in sorted(cloud.node_groups.items()):
+        pods = pods_per_node(env, group.instance_type)
+        nodes = min(group.max_nodes, ceil(missing / pods)) if pods else 0
+        missing -= nodes * pods
+        if nodes > group.min_nodes:
+            steps.append(put(f"cloud.node_groups.{name}.min_nodes", nodes))
+    return tuple(steps) if missing <= 0 else ()
+
+
 def _hint(plan: RecoveryPlan) -> str:
     cold = any(term.name == "weights load" for term in plan.start)
     return ", or keep as many warm replicas as must serve" if cold else ""
@@ -176,7 +209,7 @@ def _unused_figure(subject: Subject) -> Iterable[Finding]:
     if given is None or env.standby is None:
         return
     methods = {data.method for data in copied_data(env).values()}
-    steady = [data for data in given.data.values() if data.method in ("block-sync", "continuous")]
+    steady = [data for data in given.data.values() if data.method in STEADY]
     moving = bool(methods & {"datasync", "backup"}) or any(data.change_gib_per_hour for data in steady)
     cold = (given.replicas or env.standby.replicas) > env.standby.replicas
     needs = {
@@ -195,15 +228,23 @@ def _unused_figure(subject: Subject) -> Iterable[Finding]:
 
 
 def _rate(subject: Subject) -> Iterable[Finding]:
-    """A copy without a schedule must keep up with the changes."""
+    """Copies without a schedule must keep up with the changes, all that share a way together."""
     given = subject.env.recovery
-    for name, data in given.data.items() if given else ():
-        gbps = (data.change_gib_per_hour or 0) * GIB * 8 / 3600 / 1e9
-        most = RTC_MOST_GBPS if data.method == "s3-rtc" else given.link_gbps if given else None
-        if data.method not in ("datasync", "backup") and most is not None and gbps > most:
-            what = "S3 Replication Time Control promises" if data.method == "s3-rtc" else "recovery.link_gbps carries"
-            message = f"got {data.change_gib_per_hour:g} GiB an hour ({gbps:.3f} Gbit/s), but {what} {most:g} Gbit/s"
-            yield Finding(f"recovery.data.{name}.change_gib_per_hour", f"{message}; copy less or another way")
+    if given is None:
+        return
+    ways = (
+        ("S3 Replication Time Control promises", RTC_MOST_GBPS, ("s3-rtc",)),
+        ("recovery.link_gbps carries", given.link_gbps, STEADY),
+    )
+    for what, most, methods in ways:
+        together = steady_gbps(given, methods)
+        for name, data in given.data.items() if most is not None and together > most else ():
+            gbps = change_gbps(data)
+            if data.method in methods and gbps:
+                own = f"got {data.change_gib_per_hour:g} GiB an hour ({gbps:.3f} Gbit/s)"
+                shared = f", {together:.3f} with what goes the same way" if together > gbps else ""
+                message = f"{own}{shared}, but {what} {most:g} Gbit/s; copy less or another way"
+                yield Finding(f"recovery.data.{name}.change_gib_per_hour", message)
 
 
 def _method(subject: Subject) -> Iterable[Finding]:
@@ -297,6 +338,12 @@ RULES = (
     ),
     Rule(id="rpo-unreachable", severity="error", summary="replication cannot meet the RPO", find=_rpo),
     Rule(id="rto-unreachable", severity="error", summary="the standby does not serve within the RTO", find=_rto),
+    Rule(
+        id="standby-not-warm",
+        severity="error",
+        summary="the cloud does not keep the nodes of the warm replicas at all times",
+        find=_cold,
+    ),
     Rule(
         id="recovery-figure-missing",
         severity="info",

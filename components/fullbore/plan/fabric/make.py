@@ -147,7 +147,7 @@ def _flows(env: Environment, site: Site) -> Iterator[FlowPlan]:
         return
     load = site.load
     replicas = max(1, group.gpus_per_host // layout.gpus)
-    found = tuple(flows(model, layout, gpus_per_host=group.gpus_per_host, expert_hosts=load.expert_hosts))
+    found = tuple(flows(model, layout, gpus_per_host=group.gpus_per_host))
     planned = load.tokens_per_s or (env.cost.tokens_per_s if env.cost else None)
     if found and (planned or group.accelerator):
         rate = planned or speed(model, ACCELERATORS[group.accelerator or ""], layout).tokens_per_s

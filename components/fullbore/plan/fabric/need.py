@@ -68,17 +68,13 @@ def kv_transfer_bytes(model: ModelRow, layout: Layout) -> float:
     return kv_bytes_per_token(model, replace(layout, tensor_parallel=1), model.layers)
 
 
-def flows(model: ModelRow, layout: Layout, *, gpus_per_host: int, expert_hosts: int) -> Iterator[Flow]:
-    """What a replica sends between hosts for each token that it writes; nothing where it lies within one host.
-
-    `expert_hosts` share a mixture's experts, at least as many as the layout's own expert ranks need.
-    """
+def flows(model: ModelRow, layout: Layout, *, gpus_per_host: int) -> Iterator[Flow]:
+    """What a replica sends between hosts for each token that it writes; nothing where it lies within one host."""
     if layout.tensor_parallel > gpus_per_host:
         yield Flow(what="all-reduce of tensor ranks", bytes_per_token=all_reduce_bytes(model, layout.tensor_parallel))
     if layout.pipeline_parallel > 1 and layout.gpus > gpus_per_host:
         yield Flow(what="hand-over of pipeline stages", bytes_per_token=hand_over_bytes(model))
-    own = ceil(layout.expert_ranks / gpus_per_host) if layout.expert_parallel else 1
-    experts = expert_bytes(model, max(own, expert_hosts))
+    experts = expert_bytes(model, ceil(layout.expert_ranks / gpus_per_host)) if layout.expert_parallel else 0.0
     if experts:
         yield Flow(what=EXPERTS, bytes_per_token=experts)
 

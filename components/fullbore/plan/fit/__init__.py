@@ -1,6 +1,6 @@
 """Does the model fit, how is it split best, how fast is it then, and what would make a misfit fit."""
 
-from fullbore.plan.fit.latency import Speed, link_rate, speed
+from fullbore.plan.fit.latency import Speed, link_rate, most_tokens_per_s, speed
 from fullbore.plan.fit.layout import Illegal, Layout, illegal
 from fullbore.plan.fit.memory import GIB, Engine, Fit, RankMemory, fit
 from fullbore.plan.fit.parts import active_parameters, parameters
@@ -24,6 +24,7 @@ __all__ = [
     "fit",
     "illegal",
     "link_rate",
+    "most_tokens_per_s",
     "parameters",
     "ranked",
     "runs",

@@ -6,7 +6,7 @@ takes the longer of moving its bytes and doing its arithmetic, and then what the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fullbore.catalog.accelerators import PCIE_GBPS, AcceleratorRow
 from fullbore.catalog.architecture import ModelRow
@@ -75,6 +75,19 @@ def speed(model: ModelRow, accelerator: AcceleratorRow, layout: Layout, sequence
         tokens_per_s=in_rank * layout.data_parallel / cycle,
         gpus=layout.gpus,
     )
+
+
+def most_tokens_per_s(model: ModelRow, accelerator: AcceleratorRow, layout: Layout) -> float:
+    """Tokens a second that no replica can exceed: each step reads the weights once, at the data sheet's bandwidth.
+
+    No cache, no arithmetic and no links. Only guessing several tokens a step (speculative decoding) gives more.
+    """
+    in_rank = -(-layout.concurrency // layout.data_parallel)
+    micro = -(-in_rank // layout.pipeline_parallel)
+    empty = replace(layout, context_tokens=0)
+    stages = [_stage(model, accelerator, empty, stage, micro)[0] for stage in range(layout.pipeline_parallel)]
+    cycle = max(sum(stages), max(stages) * -(-in_rank // micro)) * HBM_SHARE
+    return in_rank * layout.data_parallel / cycle
 
 
 def _stage(
