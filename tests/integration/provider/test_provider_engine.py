@@ -221,5 +221,9 @@ def test_the_engine_accepts_the_plugin_s_schema(engine: Engine, tmp_path: Path) 
     (tmp_path / "project").mkdir()
     plugin = ROOT / "components" / "fullbore" / "provider" / "bin" / "pulumi-resource-fullbore"
     schema = json.loads(project.pulumi("package", "get-schema", str(plugin)))
-    assert sorted(schema["resources"]) == ["fullbore:image:Image", "fullbore:metal:HostGroup"]
+    assert sorted(schema["resources"]) == [
+        "fullbore:image:Image",
+        "fullbore:metal:Evidence",
+        "fullbore:metal:HostGroup",
+    ]
     assert schema["types"]["fullbore:metal:Host"]["properties"]["port"]["type"] == "integer"
