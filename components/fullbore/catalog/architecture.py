@@ -32,6 +32,17 @@ class Moe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Quantised:
+    """How a checkpoint is quantised: a precision of the catalog, and the neighbouring weights, of so many rows, that
+    share a scale; `group` is None where a whole channel or matrix does.
+    """
+
+    precision: str
+    group: int | None
+    rows: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelRow:
     """One decoder-only transformer; the names are those of a Hugging Face configuration, shortened."""
 
@@ -51,6 +62,8 @@ class ModelRow:
     tied_embeddings: bool = False
     mla: Mla | None = None
     moe: Moe | None = None
+    quantised: Quantised | None = None
+    """What the checkpoint says of itself; None where it says nothing, and holds what its `torch_dtype` says."""
 
     @property
     def attention(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import cast
 
-from fullbore.catalog.architecture import Mla, ModelRow, Moe
+from fullbore.catalog.architecture import Mla, ModelRow, Moe, Quantised
 
 Config = Mapping[str, object]
 
@@ -41,6 +41,16 @@ class _Fields:
     def from_zero(self, name: str) -> int:
         """A whole number of at least 0; 0 where it is not given."""
         return 0 if self.config.get(name) in (None, 0) else self.count(name)
+
+    def section(self, *names: str) -> Config | None:
+        """The first of these mappings that the file has; None where it has none."""
+        for name in names:
+            value = self.config.get(name)
+            if isinstance(value, Mapping):
+                return cast("Config", value)
+            if value is not None:
+                self.reasons.append(f"{name}: got {str(value)[:40]!r}, allowed a mapping")
+        return None
 
     def flag(self, name: str, default: bool = False) -> bool:
         value = self.config.get(name, default)
@@ -163,14 +173,110 @@ def _row(
         kv_heads=fields.count("num_key_value_heads", heads),
         head_dim=head_dim or (fields.count("head_dim") if given else max(1, hidden // heads)),
         vocab=fields.count("vocab_size"),
-        max_context_tokens=fields.count("max_position_embeddings"),
+        max_context_tokens=_context(fields),
         qkv_bias=qkv_bias,
         output_bias=output_bias,
         qk_norm=qk_norm,
         tied_embeddings=fields.flag("tie_word_embeddings"),
         mla=mla,
         moe=moe,
+        quantised=_quantised(fields),
     )
+
+
+UNSCALED = ("su", "longrope", "llama3", "default", "mrope")
+"""Kinds of rotary scaling that `max_position_embeddings` counts already."""
+
+
+def _context(fields: _Fields) -> int:
+    """Tokens that positions reach: the file's times the factor of its rotary scaling; YaRN's counts from the original.
+
+    So does vLLM (vllm/config, _get_and_verify_max_len).
+    """
+    written = fields.count("max_position_embeddings")
+    scaling = fields.section("rope_scaling", "rope_parameters") or {}
+    kind = scaling.get("rope_type", scaling.get("type", "default"))
+    factor = scaling.get("factor", 1.0)
+    if kind in UNSCALED or factor is None:
+        return written
+    if not isinstance(factor, int | float) or isinstance(factor, bool) or not 1 <= factor <= MOST_FACTOR:
+        fields.reasons.append(
+            f"rope_scaling.factor: got {str(factor)[:40]!r}, allowed a number from 1 to {MOST_FACTOR}"
+        )
+        return written
+    original = scaling.get("original_max_position_embeddings") if kind == "yarn" else None
+    start = original if isinstance(original, int) and 0 < original < written else written
+    return int(start * factor)
+
+
+MOST_FACTOR = 1024
+"""No model is stretched as far."""
+
+
+def _quantised(fields: _Fields) -> Quantised | None:
+    """What `quantization_config` says of the weights (docs of transformers, Quantization: AWQ, GPTQ, fine-grained FP8,
+    compressed-tensors)."""
+    config = fields.section("quantization_config")
+    if config is None:
+        return None
+    method = config.get("quant_method")
+    if method in ("awq", "gptq"):
+        return _grouped(fields, config.get("bits"), "int", config.get("group_size", DEFAULT_GROUP))
+    if method == "fp8":
+        return _blocks(fields, config.get("weight_block_size"))
+    if method == "compressed-tensors":
+        return _compressed(fields, config)
+    known = "awq, gptq, fp8, compressed-tensors"
+    fields.reasons.append(f"quantization_config.quant_method: got {str(method)[:40]!r}, known here {known}")
+    return None
+
+
+def _blocks(fields: _Fields, block: object) -> Quantised | None:
+    """fp8 with a scale for each block of rows x weights; for each matrix or channel without blocks."""
+    if block is None:
+        return Quantised(precision="fp8", group=None)
+    sides = cast("list[object]", block) if isinstance(block, list | tuple) else []
+    counts = [int(str(side)) for side in sides if _is_count(side)]
+    if len(sides) != 2 or len(counts) != 2:
+        fields.reasons.append(f"weight_block_size: got {str(sides or '')[:40]!r}, allowed two whole numbers")
+        return None
+    return Quantised(precision="fp8", rows=counts[0], group=counts[1])
+
+
+DEFAULT_GROUP = 128
+"""Of AWQ and GPTQ, where the file leaves it out (transformers, AwqConfig and GPTQConfig)."""
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**20
+
+
+def _compressed(fields: _Fields, config: Config) -> Quantised | None:
+    """The weights of the first group of compressed-tensors: bits, kind and strategy (group, channel, tensor, block)."""
+    groups = config.get("config_groups")
+    first = next(iter(cast("Config", groups).values()), None) if isinstance(groups, Mapping) else None
+    weights = cast("Config", first).get("weights") if isinstance(first, Mapping) else None
+    if not isinstance(weights, Mapping):
+        fields.reasons.append("quantization_config.config_groups: weights of the first group are missing")
+        return None
+    given = cast("Config", weights)
+    return _grouped(fields, given.get("num_bits"), str(given.get("type", "int")), given.get("group_size"))
+
+
+_PRECISIONS = {(4, "int"): "int4", (8, "int"): "int8", (8, "float"): "fp8"}
+
+
+def _grouped(fields: _Fields, bits: object, kind: str, group: object) -> Quantised | None:
+    """A precision of the catalog by its bits; a group of -1 or none is a whole channel."""
+    precision = _PRECISIONS.get((bits, kind)) if isinstance(bits, int) else None
+    if precision is None:
+        got = f"got {str(bits)[:20]} bits of {kind[:20]!r}"
+        fields.reasons.append(f"quantization_config: {got}, known here 4 and 8 of int, 8 of float")
+        return None
+    if group not in (None, -1) and not _is_count(group):
+        fields.reasons.append(f"group_size: got {str(group)[:40]!r}, allowed -1 or a whole number of at least 1")
+        return None
+    return Quantised(precision=precision, group=None if group in (None, -1) else cast("int", group))
 
 
 _ARCHITECTURES = cast(

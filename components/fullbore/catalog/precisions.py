@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from fullbore.catalog.architecture import Quantised
 
 _HARDWARE = "docs.vllm.ai, features/quantization: supported hardware"
 
@@ -87,6 +89,20 @@ PRECISIONS = {
         ),
     )
 }
+
+CHANNEL = 4096
+"""Weights that stand for the usual channel, where each has one scale."""
+
+
+def stored(precision: str, quantised: Quantised | None = None) -> PrecisionRow:
+    """The precision as a checkpoint stores it: with scales for its own groups, where it says which and is of it."""
+    row = PRECISIONS[precision]
+    if quantised is None or quantised.precision != precision:
+        return row
+    together = (quantised.group or CHANNEL) * quantised.rows
+    bits, scales = (0.5, 2 + 0.5) if precision == "int4" else (1.0, 4.0)
+    return replace(row, group=quantised.group or 1, bytes_per_weight=bits + scales / together)
+
 
 BYTES_UNQUANTISED = 2.0
 """Embeddings, the output head, norms and routers stay in 16 bits in the fp8, int8 and int4 checkpoints."""

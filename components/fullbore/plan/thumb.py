@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from fullbore.catalog.accelerators import ACCELERATORS
 from fullbore.catalog.architecture import ModelRow
 from fullbore.catalog.models import MODELS
-from fullbore.catalog.precisions import PRECISIONS
+from fullbore.catalog.precisions import PRECISIONS, stored
 from fullbore.config.models import Environment, HostGroup
 from fullbore.plan.checks.base import counted
 from fullbore.plan.fit import GIB, Layout, fit, illegal, parameters, speed
@@ -97,7 +97,7 @@ def _a100_80(layout: Layout) -> Iterator[Thumb]:
 
 def _memory(env: Environment, model: ModelRow, layout: Layout) -> Iterator[Thumb]:
     """Memory at least 3 x the model: for the GPUs that hold a replica, and for the host that loads it."""
-    size = parameters(model) * PRECISIONS[layout.precision].bytes_per_weight / GIB
+    size = parameters(model) * stored(layout.precision, model.quantised).bytes_per_weight / GIB
     for pool, result in fits(env):
         rank = result.fullest
         cache = layout.context_tokens * layout.sequences * rank.kv_bytes_per_token / GIB

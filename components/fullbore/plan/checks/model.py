@@ -95,6 +95,28 @@ def precision(subject: Subject) -> Iterable[Finding]:
             yield Finding("serving.kv_precision", message, (remove("serving.kv_precision"),))
 
 
+def _checkpoint(subject: Subject) -> Iterable[Finding]:
+    """A quantised checkpoint is served as it is stored; one that is not cannot be served in 4 or 8 whole bits."""
+    known = _known(subject)
+    if known is None or known[0].hub_config is None:
+        return
+    serving, stored = known[0], known[1].quantised
+    path = serving.hub_config.path[:60] if serving.hub_config else ""
+    if stored and stored.precision != serving.precision:
+        message = f"got {serving.precision}, but {path} says that the weights are stored in {stored.precision}"
+        step = put("serving.precision", stored.precision)
+        yield Finding("serving.precision", f"{message}; take that, or name the config.json of other weights", (step,))
+    if stored is None and serving.precision in STORED_ONLY:
+        message = f"got {serving.precision}, but {path} has no quantization_config: its weights are not stored so"
+        fix = "take bf16, or the config.json of the quantised weights"
+        yield Finding("serving.precision", f"{message}; {fix}", (put("serving.precision", "bf16"),))
+
+
+STORED_ONLY = ("int8", "int4")
+"""Precisions that engines do not make from 16-bit weights when they load them, as they do fp8 (docs.vllm.ai,
+features/quantization: FP8, online dynamic quantization)."""
+
+
 def _runnable(subject: Subject) -> Iterator[Change]:
     """The first precision of no more bits that every GPU runs, where there is one."""
     serving, pools = subject.env.serving, serving_pools(subject.env)
@@ -150,6 +172,12 @@ RULES = (
         severity="error",
         summary="the GPU runs no kernels of this precision",
         find=precision,
+    ),
+    Rule(
+        id="precision-differs",
+        severity="error",
+        summary="the weights are stored in another precision than they are planned in",
+        find=_checkpoint,
     ),
     Rule(
         id="optimise-unused",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from fullbore.catalog.accelerators import PCIE_GBPS, AcceleratorRow
 from fullbore.catalog.architecture import ModelRow
-from fullbore.catalog.precisions import PRECISIONS, arithmetic, compute_bytes
+from fullbore.catalog.precisions import arithmetic, compute_bytes, stored
 from fullbore.plan.fit.layout import Layout
 from fullbore.plan.fit.memory import kv_bytes_per_token, weight_bytes
 from fullbore.plan.fit.parts import active_parameters, stage_layers
@@ -113,7 +113,7 @@ def _read_bytes(model: ModelRow, layout: Layout, stage: int, batch: int) -> floa
     """
     sizes = weight_bytes(model, layout, stage)
     if stage == 0 and (layout.pipeline_parallel > 1 or not model.tied_embeddings):
-        own = model.vocab * model.hidden / layout.tensor_parallel * max(2.0, _each(layout))
+        own = model.vocab * model.hidden / layout.tensor_parallel * max(2.0, _each(model, layout))
         sizes["embeddings"] = sizes.get("embeddings", 0.0) - own
     if model.moe and "experts" in sizes:
         tokens = batch * layout.data_parallel
@@ -121,8 +121,8 @@ def _read_bytes(model: ModelRow, layout: Layout, stage: int, batch: int) -> floa
     return sum(sizes.values())
 
 
-def _each(layout: Layout) -> float:
-    return PRECISIONS[layout.precision].bytes_per_weight
+def _each(model: ModelRow, layout: Layout) -> float:
+    return stored(layout.precision, model.quantised).bytes_per_weight
 
 
 def _links_s(model: ModelRow, accelerator: AcceleratorRow, layout: Layout, layers: int, batch: int) -> float:

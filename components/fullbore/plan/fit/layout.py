@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from fullbore.catalog.architecture import ModelRow
-from fullbore.catalog.precisions import PRECISIONS, compute_bytes
+from fullbore.catalog.precisions import compute_bytes, stored
 
 VOCAB_PADDING = 64
 """vLLM pads the vocabulary to a multiple of this before it cuts it (layers/vocab_parallel_embedding.py)."""
@@ -113,7 +113,7 @@ def _experts(model: ModelRow, layout: Layout) -> Iterator[Illegal]:
 
 def _groups(model: ModelRow, layout: Layout) -> Iterator[Illegal]:
     """Scales of a group or block must not be cut: vLLM refuses such a share (layers/quantization/fp8.py, gptq)."""
-    group = PRECISIONS[layout.precision].group
+    group = stored(layout.precision, model.quantised).group
     tp = layout.tensor_parallel
     width = (model.mla.v_head_dim if model.mla else model.head_dim) * model.heads
     shares = {"attention output": (width, tp)}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from fullbore.catalog.accelerators import AcceleratorRow
 from fullbore.catalog.architecture import ModelRow
-from fullbore.catalog.precisions import BYTES_UNQUANTISED, PRECISIONS, compute_bytes
+from fullbore.catalog.precisions import BYTES_UNQUANTISED, compute_bytes, stored
 from fullbore.plan.fit.layout import Layout
 from fullbore.plan.fit.parts import held_by_rank, stage_layers
 
@@ -159,10 +159,11 @@ def _rank(model: ModelRow, accelerator: AcceleratorRow, layout: Layout, stage: i
 
 def weight_bytes(model: ModelRow, layout: Layout, stage: int) -> dict[str, float]:
     """Bytes of parameters on one rank of a stage, by kind."""
-    small = max(PRECISIONS[layout.precision].bytes_per_weight, BYTES_UNQUANTISED)
+    quantised = stored(layout.precision, model.quantised).bytes_per_weight
+    small = max(quantised, BYTES_UNQUANTISED)
     sizes = dict[str, float]()
     for part, share, _ in held_by_rank(model, layout, stage):
-        each = PRECISIONS[layout.precision].bytes_per_weight if part.quantised else small
+        each = quantised if part.quantised else small
         sizes[part.kind] = sizes.get(part.kind, 0.0) + part.parameters * float(share) * each
     return sizes
 

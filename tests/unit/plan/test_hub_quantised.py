@@ -1,0 +1,121 @@
+"""What a `config.json` says of its quantisation and of how far its positions are stretched."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fullbore.catalog.architecture import ModelRow, Quantised
+from fullbore.catalog.hub import HubConfigError, model_row
+from fullbore.catalog.models import MODELS
+from fullbore.catalog.precisions import PRECISIONS, stored
+from fullbore.plan.fit import Layout, illegal
+from fullbore.plan.fit.memory import weight_bytes
+
+SHAPES = {
+    "model_type": "mistral",
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "vocab_size": 32000,
+    "max_position_embeddings": 8192,
+}
+
+
+def row(**fields: Any) -> ModelRow:
+    return model_row("house", "config.json", {**SHAPES, **fields})
+
+
+def compressed(**weights: Any) -> dict[str, Any]:
+    return {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": weights}}}
+
+
+@pytest.mark.parametrize(
+    ("config", "means"),
+    [
+        ({"quant_method": "awq", "bits": 4, "group_size": 64}, Quantised(precision="int4", group=64)),
+        ({"quant_method": "gptq", "bits": 4}, Quantised(precision="int4", group=128)),
+        ({"quant_method": "gptq", "bits": 8, "group_size": -1}, Quantised(precision="int8", group=None)),
+        ({"quant_method": "fp8"}, Quantised(precision="fp8", group=None)),
+        ({"quant_method": "fp8", "weight_block_size": [64, 32]}, Quantised(precision="fp8", group=32, rows=64)),
+        (compressed(num_bits=8, type="float", strategy="channel"), Quantised(precision="fp8", group=None)),
+        (compressed(num_bits=4, type="int", group_size=32), Quantised(precision="int4", group=32)),
+    ],
+)
+def test_each_way_to_quantise_is_a_precision_and_a_group(config: dict[str, Any], means: Quantised) -> None:
+    assert row(quantization_config=config).quantised == means
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"quant_method": "bitsandbytes"},
+        {"quant_method": "awq", "bits": [4]},
+        {"quant_method": "awq", "bits": 3},
+        {"quant_method": "gptq", "bits": 4, "group_size": 0},
+        {"quant_method": "fp8", "weight_block_size": 128},
+        {"quant_method": "compressed-tensors", "config_groups": []},
+        compressed(num_bits=4, type="float"),
+        "awq",
+    ],
+)
+def test_what_is_not_known_is_refused(config: object) -> None:
+    with pytest.raises(HubConfigError):
+        row(quantization_config=config)
+
+
+def test_a_config_without_it_says_nothing() -> None:
+    assert row().quantised is None
+    assert {model.quantised for model in MODELS.values()} == {None}
+
+
+@pytest.mark.parametrize(
+    ("scaling", "tokens"),
+    [
+        (None, 8192),
+        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 8192}, 32768),
+        ({"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 2048}, 8192),
+        ({"type": "yarn", "factor": 4}, 32768),
+        ({"type": "linear", "factor": 2.0}, 16384),
+        ({"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 1024}, 8192),
+        ({"rope_type": "default"}, 8192),
+    ],
+)
+def test_positions_reach_as_far_as_they_are_stretched(scaling: object, tokens: int) -> None:
+    assert row(rope_scaling=scaling).max_context_tokens == tokens
+
+
+@given(st.one_of(st.none(), st.booleans(), st.floats(), st.text(), st.lists(st.integers()), st.integers()))
+def test_any_factor_makes_a_row_or_a_reason(factor: object) -> None:
+    scaling = {"type": "yarn", "factor": factor}
+    if factor is None or (isinstance(factor, int | float) and not isinstance(factor, bool) and 1 <= factor <= 1024):
+        assert row(rope_scaling=scaling).max_context_tokens >= 8192
+    else:
+        with pytest.raises(HubConfigError, match=r"rope_scaling\.factor: got"):
+            row(rope_scaling=scaling)
+
+
+def test_scales_of_smaller_groups_take_more_memory_and_allow_finer_cuts() -> None:
+    layout = Layout(precision="int4", tensor_parallel=2, context_tokens=4096, concurrency=1)
+    fine, coarse = (row(quantization_config={"quant_method": "awq", "bits": 4, "group_size": n}) for n in (32, 128))
+    small, large = weight_bytes(coarse, layout, 0)["feed-forward"], weight_bytes(fine, layout, 0)["feed-forward"]
+    assert large / small == pytest.approx((0.5 + 2.5 / 32) / (0.5 + 2.5 / 128))
+    cut = Layout(precision="int4", tensor_parallel=32, context_tokens=4096, concurrency=1)
+    assert any("feed-forward" in wrong.reason for wrong in illegal(coarse, cut))
+    assert not any("feed-forward" in wrong.reason for wrong in illegal(fine, cut))
+
+
+@pytest.mark.parametrize("name", sorted(PRECISIONS))
+def test_a_checkpoint_of_another_precision_changes_nothing(name: str) -> None:
+    assert stored(name, None) == PRECISIONS[name]
+    other = "fp8" if name == "int4" else "int4"
+    assert stored(name, Quantised(precision=other, group=7)) == PRECISIONS[name]
+
+
+@pytest.mark.parametrize(("name", "group", "rows"), [("fp8", 128, 128), ("int8", None, 1), ("int4", 128, 1)])
+def test_the_catalog_s_rows_are_the_usual_groups(name: str, group: int | None, rows: int) -> None:
+    assert stored(name, Quantised(precision=name, group=group, rows=rows)) == PRECISIONS[name]
