@@ -1,5 +1,7 @@
 """What a `config.json` says of its quantisation and of how far its positions are stretched."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +12,14 @@ from fullbore.catalog.architecture import ModelRow, Quantised
 from fullbore.catalog.hub import HubConfigError, model_row
 from fullbore.catalog.models import MODELS
 from fullbore.catalog.precisions import PRECISIONS, stored
+from fullbore.config import parse
+from fullbore.config.yaml_text import read_mapping
+from fullbore.plan.change import apply, put
+from fullbore.plan.checks import check
 from fullbore.plan.fit import Layout, illegal
 from fullbore.plan.fit.memory import weight_bytes
 
+FIXTURES = Path(__file__).parents[2] / "fixtures/plan"
 SHAPES = {
     "model_type": "mistral",
     "hidden_size": 4096,
@@ -119,3 +126,17 @@ def test_a_checkpoint_of_another_precision_changes_nothing(name: str) -> None:
 @pytest.mark.parametrize(("name", "group", "rows"), [("fp8", 128, 128), ("int8", None, 1), ("int4", 128, 1)])
 def test_the_catalog_s_rows_are_the_usual_groups(name: str, group: int | None, rows: int) -> None:
     assert stored(name, Quantised(precision=name, group=group, rows=rows)) == PRECISIONS[name]
+
+
+@pytest.mark.parametrize("stored_in", [None, {"quant_method": "fp8"}])
+def test_no_precision_is_proposed_that_the_checkpoint_has_not(stored_in: dict[str, Any] | None, tmp_path: Path) -> None:
+    """A model of 141 GB in fp8 on one H100, which 4 bits would mend if there were such weights."""
+    large = {**SHAPES, "hidden_size": 8192, "intermediate_size": 28672, "num_hidden_layers": 160}
+    content = large if stored_in is None else {**large, "quantization_config": stored_in}
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    values = read_mapping(FIXTURES / "precision-differs.at-load/in.yaml")
+    changed = apply(values, put("site.groups.gpu.accelerator", "h100"), put("serving.tensor_parallel", 1))
+    problems = check(parse(changed, tmp_path))
+    [misfit] = [problem for problem in problems if problem.rule == "model-does-not-fit"]
+    assert "set tensor_parallel" in misfit.message
+    assert "set precision" not in misfit.message

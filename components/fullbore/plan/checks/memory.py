@@ -117,6 +117,7 @@ _HARD = (
     model.split,
     model.context,
     model.precision,
+    model.checkpoint,
     serving.span,
     serving.enough,
     serving.standby_room,

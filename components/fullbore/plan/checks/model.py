@@ -95,7 +95,7 @@ def precision(subject: Subject) -> Iterable[Finding]:
             yield Finding("serving.kv_precision", message, (remove("serving.kv_precision"),))
 
 
-def _checkpoint(subject: Subject) -> Iterable[Finding]:
+def checkpoint(subject: Subject) -> Iterable[Finding]:
     """A quantised checkpoint is served as it is stored; one that is not cannot be served in 4 or 8 whole bits."""
     known = _known(subject)
     if known is None or known[0].hub_config is None:
@@ -177,7 +177,7 @@ RULES = (
         id="precision-differs",
         severity="error",
         summary="the weights are stored in another precision than they are planned in",
-        find=_checkpoint,
+        find=checkpoint,
     ),
     Rule(
         id="optimise-unused",

@@ -93,9 +93,8 @@ def _differences(old: Layout, new: Layout) -> tuple[tuple[str, object], ...]:
 
 
 def _lower(model: ModelRow, accelerator: AcceleratorRow, layout: Layout, gpus: int, enough: Enough) -> Iterator[Change]:
-    """The next precision that is enough; none for a checkpoint that is quantised, and served as it is stored."""
     precision = layout.precision
-    while model.quantised is None and (lower := LOWER.get(precision)) is not None:
+    while (lower := LOWER.get(precision)) is not None:
         precision = lower
         if runs(precision, accelerator) and _tried(model, accelerator, replace(layout, precision=precision), enough):
             yield Change(values=(("precision", precision),))
