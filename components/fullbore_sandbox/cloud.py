@@ -14,6 +14,10 @@ from fullbore_sandbox.process import Daemon
 from fullbore_sandbox.state import State
 
 NAME = "aws"
+SHARES = "FULLBORE_SHARES"
+"""Names the folder to the emulator (`fullbore_sandbox.emulator.executions`), which this process does not load."""
+SHARES_FOLDER = "shares"
+"""Below the emulator's own: HOST/FOLDER is the share of a DataSync location."""
 HEALTH = "/moto-api/"
 """A page of the emulator that needs no service of it."""
 
@@ -36,6 +40,6 @@ def _daemon(state: State) -> Daemon:
         state,
         NAME,
         [sys.executable, "-m", "fullbore_sandbox.emulator", str(port)],
-        env={"PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+        env={"PYTHONPATH": str(Path(__file__).resolve().parents[1]), SHARES: str(state.data(NAME) / SHARES_FOLDER)},
         ready=lambda: http_status(f"http://127.0.0.1:{port}{HEALTH}") == 200,
     )

@@ -31,6 +31,7 @@ for _module in pkgutil.walk_packages(fullbore.__path__, "fullbore."):
 COMPONENTS = sorted(Component.__subclasses__(), key=lambda each: each.__name__)
 UNTAGGED = {
     "aws:ec2/routeTableAssociation:RouteTableAssociation",
+    "aws:ec2/vpnGatewayRoutePropagation:VpnGatewayRoutePropagation",
     "aws:iam/rolePolicy:RolePolicy",
     "aws:kms/alias:Alias",
     "aws:scheduler/schedule:Schedule",

@@ -13,10 +13,13 @@ COUNTED = {
     "aws:cloudwatch/eventRule:EventRule": "event_rules",
     "aws:cloudwatch/logGroup:LogGroup": "log_groups",
     "aws:cloudwatch/metricAlarm:MetricAlarm": "alarms",
+    "aws:datasync/locationHdfs:LocationHdfs": "locations",
+    "aws:datasync/locationObjectStorage:LocationObjectStorage": "locations",
     "aws:datasync/locationSmb:LocationSmb": "locations",
     "aws:datasync/nfsLocation:NfsLocation": "locations",
     "aws:datasync/s3Location:S3Location": "locations",
     "aws:datasync/task:Task": "tasks",
+    "aws:ec2/customerGateway:CustomerGateway": "customer_gateways",
     "aws:ec2/flowLog:FlowLog": "flow_logs",
     "aws:ec2/launchTemplate:LaunchTemplate": "launch_templates",
     "aws:ec2/placementGroup:PlacementGroup": "placement_groups",
@@ -26,6 +29,9 @@ COUNTED = {
     "aws:ec2/subnet:Subnet": "subnets",
     "aws:ec2/vpc:Vpc": "vpcs",
     "aws:ec2/vpcEndpoint:VpcEndpoint": "vpc_endpoints",
+    "aws:ec2/vpnConnection:VpnConnection": "vpn_connections",
+    "aws:ec2/vpnGateway:VpnGateway": "vpn_gateways",
+    "aws:ec2/vpnGatewayRoutePropagation:VpnGatewayRoutePropagation": "route_propagations",
     "aws:eks/addon:Addon": "addons",
     "aws:eks/cluster:Cluster": "clusters",
     "aws:eks/nodeGroup:NodeGroup": "node_groups",
@@ -67,8 +73,17 @@ def _network(ec2: Any) -> dict[str, int]:
         "vpc_endpoints": sum(each["State"].lower() != "deleted" for each in endpoints),
         "launch_templates": len(_all(ec2, "describe_launch_templates")),
         "flow_logs": len(_all(ec2, "describe_flow_logs")),
+        "customer_gateways": _there(ec2.describe_customer_gateways()["CustomerGateways"]),
+        "vpn_gateways": _there(ec2.describe_vpn_gateways()["VpnGateways"]),
+        "vpn_connections": _there(ec2.describe_vpn_connections()["VpnConnections"]),
+        "route_propagations": sum(len(table.get("PropagatingVgws", [])) for table in tables),
         "placement_groups": len(ec2.describe_placement_groups()["PlacementGroups"]),
     }
+
+
+def _there(listed: list[Any]) -> int:
+    """How many of what is listed for a while after it was deleted are not."""
+    return sum(each["State"] != "deleted" for each in listed)
 
 
 def _identity(iam: Any) -> dict[str, int]:

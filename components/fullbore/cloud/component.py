@@ -14,6 +14,7 @@ from fullbore.cloud.flow_logs import FlowLogParts, create_flow_logs
 from fullbore.cloud.identity import IdentityParts, create_identity
 from fullbore.cloud.network import NetworkParts, create_network
 from fullbore.cloud.nodes import NodeParts, create_nodes
+from fullbore.cloud.vpn import VpnParts, create_vpn
 from fullbore.plan.model import CloudPlan
 
 
@@ -22,6 +23,7 @@ class CloudResources:
     """What a `Cloud` made, for whoever builds on it."""
 
     network: NetworkParts
+    vpn: VpnParts | None
     flow_logs: FlowLogParts | None
     cluster: ClusterParts
     identity: IdentityParts
@@ -46,6 +48,7 @@ class Cloud(Component):
         identity = create_identity(scope, plan, cluster)
         self.resources = CloudResources(
             network=network,
+            vpn=create_vpn(scope, plan.vpn, network) if plan.vpn else None,
             flow_logs=create_flow_logs(scope, network, plan.flow_logs_days) if plan.flow_logs_days else None,
             cluster=cluster,
             identity=identity,

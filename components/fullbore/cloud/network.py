@@ -11,6 +11,12 @@ from fullbore import policies
 from fullbore._aws import Scope
 from fullbore.plan.model import CloudPlan
 
+Ports = tuple[int, int]
+HTTPS: Ports = (443, 443)
+AGENT_CONTROL: Ports = (1024, 1064)
+"""Ports on which an agent of DataSync speaks with its endpoint, besides HTTPS (DataSync user guide, "AWS DataSync
+network requirements"; aws/modern-data-architecture-accelerator, VpcProps of its DataSync construct)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkParts:
@@ -132,6 +138,7 @@ def _create_endpoints(
 
 
 def _create_endpoint_group(scope: Scope, plan: CloudPlan, vpc: aws.ec2.Vpc) -> aws.ec2.SecurityGroup:
+    """Reached by HTTPS from the VPC, and over a VPN from the site, whose agents of DataSync speak on more ports."""
     group = aws.ec2.SecurityGroup(
         scope.part("endpoints"),
         name=scope.physical("endpoints"),
@@ -140,15 +147,22 @@ def _create_endpoint_group(scope: Scope, plan: CloudPlan, vpc: aws.ec2.Vpc) -> a
         tags=scope.tags,
         opts=scope.child(),
     )
-    aws.vpc.SecurityGroupIngressRule(
-        scope.part("endpoints-in"),
-        security_group_id=group.id,
-        cidr_ipv4=plan.cidr,
-        ip_protocol="tcp",
-        from_port=443,
-        to_port=443,
-        description="HTTPS from the VPC",
-        tags=scope.tags,
-        opts=scope.child(),
-    )
+    ways = {"endpoints-in": (plan.cidr, HTTPS, "HTTPS from the VPC")}
+    site = plan.vpn.site_cidr if plan.vpn else None
+    if site:
+        ways["endpoints-from-site"] = (site, HTTPS, "HTTPS from the site")
+    if site and "datasync" in plan.private_services:
+        ways["endpoints-from-agents"] = (site, AGENT_CONTROL, "control of DataSync agents")
+    for part, (cidr, (first, last), description) in ways.items():
+        aws.vpc.SecurityGroupIngressRule(
+            scope.part(part),
+            security_group_id=group.id,
+            cidr_ipv4=cidr,
+            ip_protocol="tcp",
+            from_port=first,
+            to_port=last,
+            description=description,
+            tags=scope.tags,
+            opts=scope.child(),
+        )
     return group

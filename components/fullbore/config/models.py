@@ -195,6 +195,25 @@ class Quotas(Strict):
     g_spot: Whole | None = Field(default=None, ge=0, description="All G and VT Spot Instance Requests, vCPUs")
 
 
+class Vpn(Strict):
+    """A site-to-site VPN with BGP; agents of DataSync and the gateway reach the VPC through it.
+
+    A customer gateway takes numbers of its router below 2^31 in one property, and larger ones, which are not supported
+    here, in another (EC2 API reference, CreateCustomerGateway, BgpAsn and BgpAsnExtended).
+    """
+
+    address: Address = Field(description="public address of the site's router")
+    asn: Whole = Field(
+        ge=1, le=2_147_483_647, description="autonomous system number of the site, a private one or the site's own"
+    )
+    cloud_asn: Whole = Field(
+        default=64512,
+        ge=64512,
+        le=4_294_967_294,
+        description="autonomous system number of the VPC's side, a private one",
+    )
+
+
 class Cloud(Strict):
     """The AWS side."""
 
@@ -211,6 +230,7 @@ class Cloud(Strict):
         default="secondary",
         description="how the VPC network plugin gives addresses to pods: one by one, or in blocks of 16 (/28 prefixes)",
     )
+    vpn: Vpn | None = Field(default=None, description="VPN to the site; none is made if left out")
     flow_logs_days: LogDays | None = Field(
         default=None, description="days that the VPC's flow logs are kept; none are written if left out"
     )
@@ -298,11 +318,26 @@ class Alarm(Strict):
 class Replication(Strict):
     """Copying weights from the site's store to the cloud with DataSync."""
 
-    source: Literal["smb", "nfs", "s3"] = Field(description="kind of the on-premises store")
-    server: Server = Field(description="host name or address of the store; the bucket's name where source is s3")
+    source: Literal["smb", "nfs", "s3", "object-store", "hdfs"] = Field(
+        description="kind of the on-premises store; object-store speaks S3"
+    )
+    server: Server = Field(
+        description="host name or address of the store, of HDFS' NameNode; the bucket's name where source is s3"
+    )
+    port: Port | None = Field(
+        default=None, description="port of an object store, 443 if left out, or of the NameNode, 8020 if left out"
+    )
+    bucket: Bucket | None = Field(default=None, description="bucket of an object store")
     path: Text = Field(default="/weights", description="share or prefix to copy")
-    user: Text | None = Field(default=None, description="user of the SMB share")
-    password: Text | None = Field(default=None, repr=False, description="password of the SMB share, a Pulumi secret")
+    user: Text | None = Field(
+        default=None, description="user of the SMB share or of HDFS, access key of the object store"
+    )
+    password: Text | None = Field(
+        default=None, repr=False, description="password of the SMB share, or the access key's secret; a Pulumi secret"
+    )
+    failback: bool = Field(
+        default=False, strict=True, description="whether there is a task back to the store, which somebody starts"
+    )
     schedule: Text = Field(default="cron(0 * * * ? *)", description="when it runs; DataSync runs hourly at most")
     bandwidth_mib_s: Whole | None = Field(
         default=None, ge=1, description="most that a copy may take of the link, MiB/s; all of it if left out"

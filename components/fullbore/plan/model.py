@@ -243,6 +243,17 @@ class NodeGroupPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VpnPlan:
+    """The ends of a site-to-site VPN."""
+
+    site_address: str
+    site_asn: int
+    cloud_asn: int
+    site_cidr: str | None
+    """What may use the VPC's endpoints from the site; None where the environment has no site."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobPlan:
     """Pods of one service account, and the only role that they can take."""
 
@@ -268,6 +279,7 @@ class CloudPlan:
     """Where AWS is emulated; None for AWS itself."""
     pod_addresses: Literal["secondary", "prefix"] = "secondary"
     """How the VPC network plugin gives addresses to pods: one by one, or in blocks of 16."""
+    vpn: VpnPlan | None = None
     flow_logs_days: int | None = None
     """Days that flow logs are kept; None where none are written."""
     own_key: bool = False
@@ -329,11 +341,16 @@ class AlarmPlan:
 @dataclass(frozen=True, kw_only=True)
 class ReplicationPlan:
     environment: str
-    source: Literal["smb", "nfs", "s3"]
+    source: Literal["smb", "nfs", "s3", "object-store", "hdfs"]
     server: str
     path: str
     user: str | None
     password: str | None = field(default=None, repr=False)
+    bucket: str | None = None
+    port: int | None = None
+    """Of an object store or NameNode; None for the usual one."""
+    failback: bool = False
+    """True where there is a task back to the store."""
     schedule: str
     agent_arns: tuple[str, ...]
     bandwidth_mib_s: int | None = None

@@ -29,6 +29,7 @@ from fullbore.plan.model import (
     StoragePlan,
     SubnetPlan,
     VersionsPlan,
+    VpnPlan,
 )
 from fullbore.plan.network import private_services, zone_subnet
 from fullbore.plan.numa import PodShape, kubelet_plan, planned_pod, standby_pod
@@ -72,11 +73,24 @@ def cloud_plan(env: Environment, cloud: Cloud, versions: VersionsPlan, endpoints
         endpoint_url=endpoints.aws.endpoint_url if endpoints and endpoints.aws else None,
         pod_addresses=cloud.pod_addresses,
         private_services=private_services(cloud),
+        vpn=_vpn(env, cloud),
         flow_logs_days=cloud.flow_logs_days,
         own_key=cloud.own_key,
         pod_identity=cloud.pod_identity,
         jobs=pod_jobs(env, cloud),
         own_buckets=own_buckets(env),
+    )
+
+
+def _vpn(env: Environment, cloud: Cloud) -> VpnPlan | None:
+    given = cloud.vpn
+    if given is None:
+        return None
+    return VpnPlan(
+        site_address=str(given.address),
+        site_asn=given.asn,
+        cloud_asn=given.cloud_asn,
+        site_cidr=str(env.site.cidr) if env.site else None,
     )
 
 
@@ -138,6 +152,9 @@ def replication_plan(env: Environment) -> ReplicationPlan | None:
         path=given.path,
         user=given.user,
         password=given.password,
+        bucket=given.bucket,
+        port=given.port,
+        failback=given.failback,
         schedule=given.schedule,
         agent_arns=given.agent_arns,
         bandwidth_mib_s=given.bandwidth_mib_s,

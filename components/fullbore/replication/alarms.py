@@ -1,8 +1,8 @@
 """Who is told when a run fails, or when none has succeeded for too long.
 
-DataSync says the end of each run to EventBridge; a rule counts the failed and one the successful ones, and an alarm
-watches each count (DataSync user guide, "Monitoring events by using Amazon EventBridge"; EventBridge user guide,
-"Monitoring Amazon EventBridge", metric TriggeredRules).
+DataSync says the end of each run to EventBridge, as a best effort; a rule counts the failed and one the successful
+ones, and an alarm watches each count (EventBridge events reference, "AWS DataSync events"; EventBridge user guide,
+"Monitoring Amazon EventBridge", metric TriggeredRules). A failure whose event is lost shows as a lag.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from fullbore.plan.model import ReplicationPlan
 from fullbore.replication.alarms import AlarmParts, create_alarms
 from fullbore.replication.limits import create_limits
 from fullbore.replication.locations import Location, create_s3, create_source
-from fullbore.replication.task import create_task
+from fullbore.replication.task import create_failback, create_task
 from fullbore.storage import Storage
 
 DESTINATION = "/weights"
@@ -23,12 +23,14 @@ DESTINATION = "/weights"
 
 @dataclass(frozen=True, kw_only=True)
 class ReplicationResources:
-    """What a `Replication` made. `limits` are by the hour at which they begin; `alarms` where the plan has them."""
+    """What a `Replication` made. `limits` are by the hour at which they begin; `failback` and `alarms` where the plan
+    has them."""
 
     role: Role
     source: Location
     destination: aws.datasync.S3Location
     task: aws.datasync.Task
+    failback: aws.datasync.Task | None
     limits: Mapping[int, aws.scheduler.Schedule]
     alarms: AlarmParts | None
 
@@ -57,6 +59,7 @@ class Replication(Component):
             source=source,
             destination=destination,
             task=task,
+            failback=create_failback(scope, plan, source, destination) if plan.failback else None,
             limits=create_limits(scope, plan, task),
             alarms=create_alarms(scope, plan.alarm, task) if plan.alarm else None,
         )

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import pulumi
 import pulumi_aws as aws
 
 from fullbore._aws import Role, Scope
 from fullbore.plan.model import ReplicationPlan
 
-Location = aws.datasync.LocationSmb | aws.datasync.NfsLocation | aws.datasync.S3Location
+Location = (
+    aws.datasync.LocationHdfs
+    | aws.datasync.LocationObjectStorage
+    | aws.datasync.LocationSmb
+    | aws.datasync.NfsLocation
+    | aws.datasync.S3Location
+)
+
+NAME_NODE_PORT = 8020
+"""Where a NameNode listens by default (DataSync user guide, "AWS DataSync network requirements")."""
 
 
 def create_source(scope: Scope, plan: ReplicationPlan, role: Role) -> Location:
-    if plan.source == "smb":
-        return _create_smb(scope, plan)
-    if plan.source == "nfs":
-        return _create_nfs(scope, plan)
-    return create_s3(scope, "source", f"arn:aws:s3:::{plan.server}", plan.path, role)
+    makers: Mapping[str, Callable[[Scope, ReplicationPlan], Location]] = {
+        "smb": _create_smb,
+        "nfs": _create_nfs,
+        "object-store": _create_object_store,
+        "hdfs": _create_hdfs,
+    }
+    if plan.source == "s3":
+        return create_s3(scope, "source", f"arn:aws:s3:::{plan.server}", plan.path, role)
+    return makers[plan.source](scope, plan)
 
 
 def _create_smb(scope: Scope, plan: ReplicationPlan) -> aws.datasync.LocationSmb:
@@ -38,6 +53,38 @@ def _create_nfs(scope: Scope, plan: ReplicationPlan) -> aws.datasync.NfsLocation
         server_hostname=plan.server,
         subdirectory=plan.path,
         on_prem_config=aws.datasync.NfsLocationOnPremConfigArgs(agent_arns=list(plan.agent_arns)),
+        tags=scope.tags,
+        opts=scope.child(),
+    )
+
+
+def _create_object_store(scope: Scope, plan: ReplicationPlan) -> aws.datasync.LocationObjectStorage:
+    """Over TLS, on its usual port where the plan names none."""
+    return aws.datasync.LocationObjectStorage(
+        scope.part("source"),
+        server_hostname=plan.server,
+        server_protocol="HTTPS",
+        server_port=plan.port,
+        bucket_name=plan.bucket or "",
+        subdirectory=plan.path,
+        access_key=plan.user,
+        secret_key=pulumi.Output.secret(plan.password),
+        agent_arns=list(plan.agent_arns),
+        tags=scope.tags,
+        opts=scope.child(),
+    )
+
+
+def _create_hdfs(scope: Scope, plan: ReplicationPlan) -> aws.datasync.LocationHdfs:
+    """By the name of a user; a cluster with Kerberos is not supported."""
+    node = aws.datasync.LocationHdfsNameNodeArgs(hostname=plan.server, port=plan.port or NAME_NODE_PORT)
+    return aws.datasync.LocationHdfs(
+        scope.part("source"),
+        name_nodes=[node],
+        authentication_type="SIMPLE",
+        simple_user=plan.user,
+        subdirectory=plan.path,
+        agent_arns=list(plan.agent_arns),
         tags=scope.tags,
         opts=scope.child(),
     )

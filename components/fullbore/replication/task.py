@@ -42,6 +42,23 @@ def create_task(
     )
 
 
+def create_failback(
+    scope: Scope, plan: ReplicationPlan, source: Location, destination: aws.datasync.S3Location
+) -> aws.datasync.Task:
+    """The way back, for a site that was lost and stands again: nothing starts it by itself."""
+    return aws.datasync.Task(
+        scope.part("failback"),
+        name=scope.physical("failback"),
+        source_location_arn=destination.arn,
+        destination_location_arn=source.arn,
+        includes=_filter(aws.datasync.TaskIncludesArgs, plan.include),
+        excludes=_filter(aws.datasync.TaskExcludesArgs, plan.exclude),
+        options=_options(plan),
+        tags=scope.tags,
+        opts=scope.child(),
+    )
+
+
 def options(plan: ReplicationPlan, limit_mib_s: int | None) -> dict[str, str | int]:
     """The task's options by the names that they have in the API, but for the first letter."""
     return {

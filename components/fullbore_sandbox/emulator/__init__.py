@@ -2,10 +2,12 @@
 
 moto keeps everything in memory: a server that is started again is an empty account. Added here, in moto's own terms:
 
-- `ec2`: placement groups; security group rules that refer to a group
+- `ec2`: placement groups; routes that a VPN gateway brings; security group rules that refer to a group
 - `eks`: the cluster security group and the VPC that AWS fills in, and updates that keep them
 - `eks_parts`: add-ons, Pod Identity associations, new versions of node groups, and tags of what is in a cluster
-- `datasync`: tags, the schedule and every other value that was given, and updates of locations
+- `datasync`: tags, the schedule and every other value that was given, updates of locations, and executions that
+  move bytes (`executions`)
+- `locations`: DataSync locations on NFS, in object stores and on HDFS
 
     python -m fullbore_sandbox.emulator PORT
 """
@@ -17,7 +19,7 @@ import functools
 from moto import backends
 from moto.core import config, responses, utils
 
-from fullbore_sandbox.emulator import datasync, ec2, eks, eks_parts
+from fullbore_sandbox.emulator import datasync, ec2, eks, eks_parts, locations
 
 
 @functools.cache
@@ -26,7 +28,7 @@ def install() -> None:
     # The policies that AWS maintains exist in every account. Not by moto's environment variable, which the programs
     # that this process starts would inherit.
     config.default_user_config["iam"] = {"load_aws_managed_policies": True}
-    for part in (ec2, eks, eks_parts, datasync):
+    for part in (ec2, eks, eks_parts, datasync, locations):
         part.install()
     _look_up_once()
 

@@ -1,4 +1,5 @@
-"""DataSync: what was given is remembered by ARN and answered again; tags; updates of locations; locations on NFS."""
+"""DataSync: what was given is remembered by ARN and answered again; tags; updates of locations; and executions
+that copy."""
 
 from __future__ import annotations
 
@@ -8,9 +9,14 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+from moto.cloudwatch.models import cloudwatch_backends
 from moto.datasync.exceptions import InvalidRequestException
 from moto.datasync.models import DataSyncBackend
 from moto.datasync.responses import DataSyncResponse
+from moto.events.models import events_backends
+from moto.s3.models import s3_backends
+
+from fullbore_sandbox.emulator import executions
 
 Json = dict[str, Any]
 
@@ -25,7 +31,7 @@ def install() -> None:
     DataSyncBackend.__init__ = _unique_arns(DataSyncBackend.__init__)
 
 
-def _remembered(self: DataSyncResponse) -> dict[str, Json]:
+def remembered(self: DataSyncResponse) -> dict[str, Json]:
     backend: Any = self.datasync_backend
     if not hasattr(backend, "given"):
         backend.given = {}
@@ -37,7 +43,7 @@ def _remembering(arn_key: str) -> Callable[[Callable[..., str]], Callable[..., s
         @functools.wraps(create)
         def wrapper(self: DataSyncResponse) -> str:
             answer = create(self)
-            _remembered(self)[json.loads(answer)[arn_key]] = dict(json.loads(self.body))
+            remembered(self)[json.loads(answer)[arn_key]] = dict(json.loads(self.body))
             return answer
 
         return wrapper
@@ -55,7 +61,7 @@ def _answering(describe: Callable[..., str]) -> Callable[..., str]:
     @functools.wraps(describe)
     def wrapper(self: DataSyncResponse) -> str:
         answer = json.loads(describe(self))
-        given = _remembered(self).get(answer.get("TaskArn") or answer["LocationArn"], {})
+        given = remembered(self).get(answer.get("TaskArn") or answer["LocationArn"], {})
         answer |= {name: given[name] for name in _SHOWN if given.get(name) is not None}
         return json.dumps({k: v for k, v in answer.items() if v is not None})
 
@@ -70,7 +76,7 @@ def _merging(update: Callable[..., str]) -> Callable[..., str]:
         changes = json.loads(self.body)
         arn = changes.pop("TaskArn")
         task = self.datasync_backend._get_task(arn)
-        merged = _remembered(self).setdefault(arn, {})
+        merged = remembered(self).setdefault(arn, {})
         merged |= changes
         metadata = {**task.metadata, **{k: v for k, v in changes.items() if k in task.metadata}}
         self.datasync_backend.update_task(arn, name=changes.get("Name", task.name), metadata=metadata)
@@ -93,7 +99,7 @@ _REMEMBERED = {
 def _update_location_smb(self: DataSyncResponse) -> str:
     changes = json.loads(self.body)
     location = self._get_location(changes.pop("LocationArn"), typ="SMB")
-    given = _remembered(self).setdefault(location.arn, {})
+    given = remembered(self).setdefault(location.arn, {})
     given |= changes
     location.metadata |= {k: v for k, v in changes.items() if k in location.metadata}
     if "Subdirectory" in changes:
@@ -107,7 +113,7 @@ def _tags(self: DataSyncResponse) -> dict[str, str]:
     backend = self.datasync_backend
     if arn not in backend.locations:
         backend._get_task(arn)  # raises where there is no such task either
-    given = _remembered(self).setdefault(arn, {})
+    given = remembered(self).setdefault(arn, {})
     if isinstance(given.get("Tags"), list):
         given["Tags"] = {tag["Key"]: tag["Value"] for tag in given["Tags"]}
     return given.setdefault("Tags", {})
@@ -129,34 +135,68 @@ def _untag(self: DataSyncResponse) -> str:
     return json.dumps({})
 
 
-def _create_location_nfs(self: DataSyncResponse) -> str:
-    given = json.loads(self.body)
-    uri = "/".join(["nfs:/", given["ServerHostname"], given["Subdirectory"].strip("/"), ""])
-    arn = self.datasync_backend.create_location(uri, metadata={}, typ="NFS")
-    _remembered(self)[arn] = given
-    return json.dumps({"LocationArn": arn})
+def _start(self: DataSyncResponse) -> str:
+    """The run is over when the call returns; two of one task at a time, which AWS refuses, cannot be."""
+    backend = self.datasync_backend
+    arn = backend.start_task_execution(self._get_param("TaskArn"))
+    task: Any = backend.tasks[self._get_param("TaskArn")]
+    outcome = _outcome(self, task, arn)
+    backend.task_executions[arn].status = outcome.status
+    task.status, task.current_task_execution_arn = "AVAILABLE", None
+    remembered(self)[arn] = {"outcome": outcome}
+    _tell(self, executions.event(outcome, arn, self.current_account, self.region))
+    return json.dumps({"TaskExecutionArn": arn})
 
 
-def _describe_location_nfs(self: DataSyncResponse) -> str:
-    location = self._get_location(self._get_param("LocationArn"), typ="NFS")
-    given = _remembered(self)[location.arn]
-    shown = {k: given[k] for k in ("OnPremConfig", "MountOptions") if given.get(k) is not None}
-    return json.dumps({"LocationArn": location.arn, "LocationUri": location.uri, **shown})
+def _outcome(self: DataSyncResponse, task: Any, arn: str) -> executions.Outcome:
+    locations = self.datasync_backend.locations
+    ends = (locations[task.source_location_arn].uri, locations[task.destination_location_arn].uri)
+    s3: Any = s3_backends[self.current_account]["aws"]
+    given = remembered(self).get(task.arn, {})
+    try:
+        source, destination = (executions.store_of(uri, s3) for uri in ends)
+    except executions.Unreachable as error:
+        return executions.Outcome(error="LocationUnreachable", detail=str(error))
+    outcome = executions.execute(source, destination, given)
+    if given.get("TaskReportConfig"):
+        executions.write_report(s3, given["TaskReportConfig"], outcome, arn)
+    return outcome
 
 
-def _update_location_nfs(self: DataSyncResponse) -> str:
-    changes = json.loads(self.body)
-    location = self._get_location(changes.pop("LocationArn"), typ="NFS")
-    given = _remembered(self)[location.arn]
-    given |= changes
-    location.uri = "/".join(["nfs:/", given["ServerHostname"], given["Subdirectory"].strip("/"), ""])
-    return json.dumps({})
+def _tell(self: DataSyncResponse, event: Json) -> None:
+    """Each rule that matches counts one (EventBridge user guide, metric TriggeredRules)."""
+    events: Any = events_backends[self.current_account][self.region]
+    matching = [rule.name for rule in events.list_rules()[0] if rule.event_pattern.matches_event(event)]
+    metrics = [
+        {"MetricName": "TriggeredRules", "Value": 1, "Dimensions": [{"Name": "RuleName", "Value": name}]}
+        for name in matching
+    ]
+    cloudwatch: Any = cloudwatch_backends[self.current_account][self.region]
+    if metrics:
+        cloudwatch.put_metric_data("AWS/Events", metrics)
+
+
+def _describe_execution(self: DataSyncResponse) -> str:
+    execution: Any = self.datasync_backend._get_task_execution(self._get_param("TaskExecutionArn"))
+    outcome = remembered(self)[execution.arn]["outcome"]
+    failed = {"ErrorCode": outcome.error, "ErrorDetail": outcome.detail} if outcome.error else {}
+    return json.dumps(
+        {
+            "TaskExecutionArn": execution.arn,
+            "Status": execution.status,
+            "FilesTransferred": len(outcome.copied),
+            "FilesSkipped": len(outcome.skipped),
+            "FilesVerified": outcome.verified,
+            "BytesTransferred": outcome.bytes_copied,
+            "BytesWritten": outcome.bytes_copied,
+            "Result": {"TransferStatus": outcome.status, "VerifyStatus": outcome.status, **failed},
+        }
+    )
 
 
 _DATASYNC = {
-    "create_location_nfs": _create_location_nfs,
-    "describe_location_nfs": _describe_location_nfs,
-    "update_location_nfs": _update_location_nfs,
+    "start_task_execution": _start,
+    "describe_task_execution": _describe_execution,
     "update_location_smb": _update_location_smb,
     "list_tags_for_resource": _list_tags,
     "tag_resource": _tag,

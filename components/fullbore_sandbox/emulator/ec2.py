@@ -1,4 +1,5 @@
-"""EC2: placement groups, security group rules that refer to a group, and live tags of launch templates."""
+"""EC2: placement groups, routes that a VPN gateway brings, security group rules that refer to a group, and live tags of
+launch templates."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.launch_templates import LaunchTemplate
+from moto.ec2.models.route_tables import RouteTable
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.responses import EC2Response
 from moto.ec2.utils import EC2_RESOURCE_TO_PREFIX
@@ -20,8 +22,10 @@ Json = dict[str, Any]
 
 
 def install() -> None:
-    for name, method in _PLACEMENT.items():
+    for name, method in {**_PLACEMENT, **_PROPAGATION}.items():
         setattr(EC2Response, name, method)
+    # The tables' own answer has no place for it.
+    setattr(RouteTable, "propagating_vgws", property(_propagating))  # noqa: B010
     EC2_RESOURCE_TO_PREFIX["placement-group"] = "pg"
     # moto answers with the tags that a template was made with, whatever became of them.
     setattr(LaunchTemplate, "tags", property(lambda self: self.get_tags(), lambda self, value: None))  # noqa: B010
@@ -88,6 +92,39 @@ _PLACEMENT = {
     "create_placement_group": _create_placement_group,
     "describe_placement_groups": _describe_placement_groups,
     "delete_placement_group": _delete_placement_group,
+}
+
+
+def _propagating(self: RouteTable) -> list[Json]:
+    return [{"GatewayId": gateway} for gateway in getattr(self, "gateways_that_propagate", [])]
+
+
+def _propagation(self: EC2Response) -> tuple[list[str], str]:
+    """The gateways that propagate into the table of the request, and the one that it names."""
+    gateway = self._get_param("GatewayId")
+    self.ec2_backend.get_vpn_gateway(gateway)
+    table: Any = self.ec2_backend.get_route_table(self._get_param("RouteTableId"))
+    if not hasattr(table, "gateways_that_propagate"):
+        table.gateways_that_propagate = []
+    return table.gateways_that_propagate, gateway
+
+
+def _enable_propagation(self: EC2Response) -> EmptyResult:
+    held, gateway = _propagation(self)
+    if gateway not in held:
+        held.append(gateway)
+    return EmptyResult()
+
+
+def _disable_propagation(self: EC2Response) -> EmptyResult:
+    held, gateway = _propagation(self)
+    held[:] = [each for each in held if each != gateway]
+    return EmptyResult()
+
+
+_PROPAGATION = {
+    "enable_vgw_route_propagation": _enable_propagation,
+    "disable_vgw_route_propagation": _disable_propagation,
 }
 
 # moto keeps the description of a rule that names an address range, and loses that of one that names a group

@@ -71,6 +71,13 @@ class World:
         )
         return name
 
+    def vpn_gateway(self) -> str:
+        return self.client("ec2").create_vpn_gateway(Type="ipsec.1")["VpnGateway"]["VpnGatewayId"]
+
+    def customer_gateway(self) -> str:
+        made = self.client("ec2").create_customer_gateway(BgpAsn=65010, IpAddress="203.0.113.1", Type="ipsec.1")
+        return made["CustomerGateway"]["CustomerGatewayId"]
+
     def key(self) -> str:
         return self.client("kms").create_key(Description="k")["KeyMetadata"]["KeyId"]
 
@@ -613,6 +620,39 @@ CASES = (
         replace=lambda w: {"serverHostname": "other.example"},
     ),
     Case(
+        type="aws:datasync/locationObjectStorage:LocationObjectStorage",
+        inputs=lambda w: {
+            "serverHostname": "store.example",
+            "serverProtocol": "HTTPS",
+            "serverPort": 9000,
+            "bucketName": "weights",
+            "subdirectory": "/r1",
+            "accessKey": "k",
+            "secretKey": "s",
+            "agentArns": [AGENT],
+            "tags": {"team": "a"},
+        },
+        drift=lambda c, o: c("datasync").update_location_object_storage(LocationArn=o.id, AccessKey="mallory"),
+        drifted="accessKey update",
+        change={"subdirectory": "/other", "secretKey": "t", "serverPort": 443},
+        replace=lambda w: {"bucketName": "other"},
+        unreadable=frozenset({"secretKey"}),
+    ),
+    Case(
+        type="aws:datasync/locationHdfs:LocationHdfs",
+        inputs=lambda w: {
+            "nameNodes": [{"hostname": "node.example", "port": 8020}],
+            "authenticationType": "SIMPLE",
+            "simpleUser": "u",
+            "subdirectory": "/weights",
+            "agentArns": [AGENT],
+            "tags": {"team": "a"},
+        },
+        drift=lambda c, o: c("datasync").update_location_hdfs(LocationArn=o.id, SimpleUser="mallory"),
+        drifted="simpleUser update",
+        change={"nameNodes": [{"hostname": "other.example", "port": 8020}], "tags": {"team": "b"}},
+    ),
+    Case(
         type="aws:datasync/s3Location:S3Location",
         inputs=lambda w: {
             "s3BucketArn": f"arn:aws:s3:::{w.bucket()}",
@@ -712,6 +752,51 @@ CASES = (
         drifted="tags.team add",
         change={"tags": {"team": "b"}},
         replace=lambda w: {"trafficType": "REJECT"},
+    ),
+    Case(
+        type="aws:ec2/customerGateway:CustomerGateway",
+        inputs=lambda w: {
+            "bgpAsn": "65010",
+            "ipAddress": "203.0.113.1",
+            "type": "ipsec.1",
+            "tags": {"team": "a"},
+        },
+        drift=_untag,
+        drifted="tags.team add",
+        change={"tags": {"team": "b"}},
+        replace=lambda w: {"ipAddress": "203.0.113.2"},
+    ),
+    Case(
+        type="aws:ec2/vpnGateway:VpnGateway",
+        inputs=lambda w: {"vpcId": w.vpc(), "amazonSideAsn": "64512", "tags": {"team": "a"}},
+        drift=lambda c, o: c("ec2").detach_vpn_gateway(VpnGatewayId=o.id, VpcId=o.inputs["vpcId"]),
+        drifted="vpcId add",
+        change=lambda w: {"vpcId": w.vpc(), "tags": {"team": "b"}},
+        replace=lambda w: {"amazonSideAsn": "64513"},
+    ),
+    Case(
+        type="aws:ec2/vpnGatewayRoutePropagation:VpnGatewayRoutePropagation",
+        inputs=lambda w: {"vpnGatewayId": w.vpn_gateway(), "routeTableId": w.route_table(w.vpc())},
+        drift=lambda c, o: c("ec2").disable_vgw_route_propagation(
+            GatewayId=o.inputs["vpnGatewayId"], RouteTableId=o.inputs["routeTableId"]
+        ),
+        drifted="",
+        replace=lambda w: {"routeTableId": w.route_table(w.vpc())},
+    ),
+    Case(
+        type="aws:ec2/vpnConnection:VpnConnection",
+        inputs=lambda w: {
+            "customerGatewayId": w.customer_gateway(),
+            "vpnGatewayId": w.vpn_gateway(),
+            "type": "ipsec.1",
+            "staticRoutesOnly": False,
+            "tags": {"team": "a"},
+        },
+        drift=_untag,
+        drifted="tags.team add",
+        change={"tags": {"team": "b"}},
+        replace=lambda w: {"vpnGatewayId": w.vpn_gateway()},
+        unreadable=frozenset({"staticRoutesOnly"}),
     ),
     Case(
         type="aws:cloudwatch/eventRule:EventRule",

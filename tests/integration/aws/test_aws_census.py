@@ -90,6 +90,12 @@ def make_one_of_each(aws: Any) -> dict[str, str]:
     flow = ec2.create_flow_logs(
         ResourceIds=[vpc], ResourceType="VPC", TrafficType="ALL", LogGroupName="one", **role_arn
     )["FlowLogIds"][0]
+    site = ec2.create_customer_gateway(BgpAsn=65010, IpAddress="203.0.113.1", Type="ipsec.1")["CustomerGateway"]
+    vpn = ec2.create_vpn_gateway(Type="ipsec.1")["VpnGateway"]["VpnGatewayId"]
+    tunnels = ec2.create_vpn_connection(CustomerGatewayId=site["CustomerGatewayId"], VpnGatewayId=vpn, Type="ipsec.1")[
+        "VpnConnection"
+    ]["VpnConnectionId"]
+    ec2.enable_vgw_route_propagation(GatewayId=vpn, RouteTableId=table)
     eks.create_addon(clusterName="one", addonName="one")
     pods = eks.create_pod_identity_association(clusterName="one", namespace="one", serviceAccount="one", roleArn=role)[
         "association"
@@ -119,6 +125,9 @@ def make_one_of_each(aws: Any) -> dict[str, str]:
         "location": location,
         "task": task,
         "flow": flow,
+        "site": site["CustomerGatewayId"],
+        "vpn": vpn,
+        "tunnels": tunnels,
         "pods": pods,
         "key": key,
     }
@@ -134,6 +143,10 @@ def remove(aws: Any, made: dict[str, str]) -> None:
     aws("events").delete_rule(Name="one")
     aws("kms").delete_alias(AliasName="alias/one")
     aws("kms").schedule_key_deletion(KeyId=made["key"])
+    ec2.disable_vgw_route_propagation(GatewayId=made["vpn"], RouteTableId=made["table"])
+    ec2.delete_vpn_connection(VpnConnectionId=made["tunnels"])
+    ec2.delete_vpn_gateway(VpnGatewayId=made["vpn"])
+    ec2.delete_customer_gateway(CustomerGatewayId=made["site"])
     ec2.delete_flow_logs(FlowLogIds=[made["flow"]])
     aws("logs").delete_log_group(logGroupName="one")
     eks.delete_pod_identity_association(clusterName="one", associationId=made["pods"])

@@ -10,6 +10,14 @@ from aws_program import ACCOUNT, Made, environment, made
 
 SOVEREIGNTY = {"country": "DE", "classes": {"weights": {"regions": ["eu-central-1"]}}}
 STORAGE = {"bucket": "example-weights"}
+HOST = {"serial": "EX-0001", "address": "10.20.0.5", "host_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "B" * 43}
+SITE = {
+    "name": "hall",
+    "cidr": "10.20.0.0/16",
+    "fabric": "roce",
+    "ssh": {"private_key_file": "/etc/fullbore/ssh/key"},
+    "groups": {"store": {"kind": "storage", "rack": "r01", "hosts": {"store-01": HOST}}},
+}
 
 
 def services(found: Made) -> dict[str, dict[str, Any]]:
@@ -60,6 +68,35 @@ def test_the_fabric_group_lets_all_through_within_itself_and_nothing_else() -> N
         assert rule["referencedSecurityGroupId"] == "cloud-fabric-id"
         assert rule["ipProtocol"] == "-1"
         assert "cidrIpv4" not in rule
+
+
+def test_a_vpn_learns_the_sites_routes_by_bgp() -> None:
+    found = made(environment({"vpn": {"address": "203.0.113.1", "asn": 65010}}))
+    customer, gateway = found.one("CustomerGateway"), found.one("VpnGateway")
+    assert (customer["bgpAsn"], customer["ipAddress"]) == ("65010", "203.0.113.1")
+    assert (gateway["amazonSideAsn"], gateway["vpcId"]) == ("64512", "cloud-vpc-id")
+    connection = found.one("VpnConnection")
+    assert connection["staticRoutesOnly"] is False
+    assert (connection["customerGatewayId"], connection["vpnGatewayId"]) == ("cloud-site-id", "cloud-vpn-id")
+    propagation = found.one("VpnGatewayRoutePropagation")
+    assert (propagation["routeTableId"], propagation["vpnGatewayId"]) == ("cloud-private-id", "cloud-vpn-id")
+    assert made(environment()).of("VpnGateway") == {}
+
+
+def site_ports(found: Made, cidr: str) -> set[tuple[int, int]]:
+    """Ports of the endpoints that are open to a range."""
+    rules = found.of("SecurityGroupIngressRule").values()
+    return {(rule["fromPort"], rule["toPort"]) for rule in rules if rule.get("cidrIpv4") == cidr}
+
+
+@pytest.mark.parametrize(("datasync", "ports"), [(False, {(443, 443)}), (True, {(443, 443), (1024, 1064)})])
+def test_over_the_vpn_the_site_reaches_endpoints_and_its_agents_theirs(
+    datasync: bool, ports: set[tuple[int, int]]
+) -> None:
+    vpn = {"vpn": {"address": "203.0.113.1", "asn": 65010}, "datasync_endpoint": datasync}
+    found = made(environment(vpn, site=SITE))
+    assert site_ports(found, "10.20.0.0/16") == ports
+    assert site_ports(found, "10.64.0.0/16") == {(443, 443)}
 
 
 def test_flow_logs_are_kept_for_the_days_asked_for_and_written_by_a_role_of_their_own() -> None:

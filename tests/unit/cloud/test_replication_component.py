@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from aws_program import ACCOUNT, Made, environment, made
+from pulumi.runtime import rpc
 
 from fullbore.config import parse
 from fullbore.plan import make_plan
 from fullbore.plan.recovery import link_mib_s
 
+SECRET, SECRET_VALUE = rpc._special_sig_key, rpc._special_secret_sig
 AGENT = "arn:aws:datasync:eu-central-1:111122223333:agent/agent-0c0c0c0c0c0c0c0c0"
 TASK = "arn:aws:mock:::replication-task"
 
@@ -35,6 +37,8 @@ def task(**given: Any) -> dict[str, Any]:
         ({}, "NfsLocation"),
         ({"source": "smb", "user": "u", "password": "p"}, "LocationSmb"),
         ({"source": "s3", "server": "example-source", "agent_arns": []}, "S3Location"),
+        ({"source": "object-store", "bucket": "weights", "user": "k", "password": "s"}, "LocationObjectStorage"),
+        ({"source": "hdfs", "user": "u"}, "LocationHdfs"),
     ],
 )
 def test_the_source_is_of_its_kind_and_the_destination_a_bucket(given: dict[str, Any], kind: str) -> None:
@@ -55,6 +59,29 @@ def test_what_was_copied_is_checked_as_asked(asked: str, mode: str) -> None:
 
 def test_what_is_gone_at_the_site_stays_in_the_bucket() -> None:
     assert task()["options"]["preserveDeletedFiles"] == "PRESERVE"
+
+
+def test_an_object_store_is_reached_over_tls_and_keeps_its_secret() -> None:
+    given = {"source": "object-store", "bucket": "weights", "user": "k", "password": "s", "port": 9000}
+    store = replication(**given).one("LocationObjectStorage")
+    assert (store["serverProtocol"], store["serverPort"], store["bucketName"]) == ("HTTPS", 9000, "weights")
+    assert store["secretKey"] == {SECRET: SECRET_VALUE, "value": "s"}
+
+
+def test_a_name_node_listens_where_hadoop_has_it() -> None:
+    (node,) = replication(source="hdfs", user="u").one("LocationHdfs")["nameNodes"]
+    assert node == {"hostname": "192.0.2.1", "port": 8020}
+
+
+def test_the_way_back_is_a_task_that_nothing_starts() -> None:
+    found = replication(failback=True)
+    there, back = found.one("Task", "replication-task"), found.one("Task", "replication-failback")
+    assert (back["sourceLocationArn"], back["destinationLocationArn"]) == (
+        there["destinationLocationArn"],
+        there["sourceLocationArn"],
+    )
+    assert "schedule" not in back
+    assert replication().of("Task").keys() == {"replication-task"}
 
 
 def test_patterns_are_one_rule_each_way() -> None:

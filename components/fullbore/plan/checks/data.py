@@ -1,4 +1,4 @@
-"""Rules about where data is kept and what a copy of it may take."""
+"""Rules about where data is kept, how it gets there, and what a copy of it may take."""
 
 from __future__ import annotations
 
@@ -33,7 +33,28 @@ def _same_bucket(subject: Subject) -> Iterable[Finding]:
         yield Finding("storage.backups.bucket", f"{message} every version of a weight; name another")
 
 
+PRIVATE_ASNS = (range(64_512, 65_535), range(4_200_000_000, 4_294_967_295))
+"""What AWS takes for its own side: private numbers of 16 and of 32 bits (EC2 API reference, CreateVpnGateway)."""
+
+
+def _asns(subject: Subject) -> Iterable[Finding]:
+    """BGP between two systems of one number is internal, and a route comes back to where it began (RFC 4271)."""
+    vpn = subject.env.cloud.vpn if subject.env.cloud else None
+    if vpn is None:
+        return
+    free = next(number for number in PRIVATE_ASNS[0] if number != vpn.asn)
+    change = Change(path=("cloud", "vpn", "cloud_asn"), value=free)
+    if vpn.asn == vpn.cloud_asn:
+        message = f"got {vpn.asn}, which is the cloud's, too; choose another for one of them"
+        yield Finding("cloud.vpn.asn", message, (change,))
+    if not any(vpn.cloud_asn in numbers for numbers in PRIVATE_ASNS):
+        allowed = " or ".join(f"{numbers.start} to {numbers.stop - 1}" for numbers in PRIVATE_ASNS)
+        message = f"got {vpn.cloud_asn}, but AWS allows its side {allowed}; choose a private number"
+        yield Finding("cloud.vpn.cloud_asn", message, (change,))
+
+
 RULES = (
+    Rule(id="vpn-asn", severity="error", summary="BGP or AWS refuses the autonomous system numbers", find=_asns),
     Rule(
         id="replication-limits",
         severity="error",

@@ -52,6 +52,12 @@ REPLICATION_NEEDS = {
     "smb": {"user": "the user of the share", "password": "the user's password, as a Pulumi secret"},
     "nfs": {},
     "s3": {},
+    "object-store": {
+        "bucket": "its bucket",
+        "user": "an access key of the store",
+        "password": "the access key's secret, as a Pulumi secret",
+    },
+    "hdfs": {"user": "the user that reads"},
 }
 """Fields that a source cannot do without."""
 

@@ -13,14 +13,16 @@ from fullbore_sandbox.plugins.aws.rows import (
     events,
     iam,
     kms,
+    locations,
     logs,
     network,
     s3,
     security,
+    vpn,
 )
 
 ROWS: Mapping[str, Row] = {
     row.type: row
-    for module in (network, security, compute, eks, eks_access, iam, kms, logs, events, s3, datasync)
+    for module in (network, vpn, security, compute, eks, eks_access, iam, kms, logs, events, s3, locations, datasync)
     for row in module.ROWS
 }

@@ -1,0 +1,260 @@
+"""DataSync locations: shares, object stores, HDFS and buckets. Their id is their ARN."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from urllib.parse import urlsplit
+
+from fullbore_sandbox.plugins.aws.api import Api
+from fullbore_sandbox.plugins.aws.convert import camel, pascal, pick
+from fullbore_sandbox.plugins.aws.row import Map, Row, new_tags
+from fullbore_sandbox.plugins.aws.rows.datasync import TAGGING, by_tag, tags_of
+
+_find_location = by_tag("list_locations", "Locations", "LocationArn")
+
+
+def _delete_location(api: Api, ident: str, known: Map) -> None:
+    api.datasync.delete_location(LocationArn=ident)
+
+
+def _address(uri: str) -> tuple[str, str]:
+    """Host and folder of a location's URI; the folder as AWS stores it, with a slash at both ends."""
+    parts = urlsplit(uri)
+    folder = "/" + parts.path.strip("/")
+    return parts.netloc, folder if folder == "/" else f"{folder}/"
+
+
+def _folder(known: Map, live: str) -> str:
+    """AWS adds slashes to a folder: that is no drift."""
+    given = str(known.get("subdirectory", live.rstrip("/") or "/"))
+    return given if given.strip("/") == live.strip("/") else live
+
+
+_SMB = {"agentArns": "AgentArns", "user": "User", "domain": "Domain", "mountOptions": "MountOptions"}
+
+
+def _create_smb(api: Api, inputs: Map, token: str) -> str:
+    names = {**_SMB, "serverHostname": "ServerHostname", "subdirectory": "Subdirectory", "password": "Password"}
+    given = pick({**inputs, "mountOptions": pascal(inputs.get("mountOptions"))}, names)
+    return api.datasync.create_location_smb(**given, Tags=new_tags(inputs, token))["LocationArn"]
+
+
+def _read_smb(api: Api, ident: str, known: Map) -> Map | None:
+    found = api.datasync.describe_location_smb(LocationArn=ident)
+    host, folder = _address(found["LocationUri"])
+    return {
+        "arn": ident,
+        "uri": found["LocationUri"],
+        "serverHostname": host,
+        "subdirectory": _folder(known, folder),
+        "mountOptions": camel(found.get("MountOptions")),
+        "tags": tags_of(api, ident),
+        **pick(found, {"AgentArns": "agentArns", "User": "user", "Domain": "domain"}),
+    }
+
+
+def _update_smb(api: Api, ident: str, inputs: Map, changed: Set[str]) -> None:
+    names = {**_SMB, "subdirectory": "Subdirectory", "password": "Password"}
+    given = pick({**inputs, "mountOptions": pascal(inputs.get("mountOptions"))}, names)
+    api.datasync.update_location_smb(LocationArn=ident, **given)
+
+
+LOCATION_SMB = Row(
+    type="aws:datasync/locationSmb:LocationSmb",
+    inputs={"serverHostname", "subdirectory", "password", "tags", *_SMB},
+    create=_create_smb,
+    read=_read_smb,
+    update=_update_smb,
+    delete=_delete_location,
+    find=_find_location,
+    tagging=TAGGING,
+    replace={"serverHostname": "terraform-provider-aws: server_hostname of aws_datasync_location_smb forces a new one"},
+    unreadable={"password"},  # the API never gives it back
+    computed={"mountOptions", "domain"},
+    absent={"domain"},
+)
+
+
+def _create_nfs(api: Api, inputs: Map, token: str) -> str:
+    names = {"serverHostname": "ServerHostname", "subdirectory": "Subdirectory"}
+    answer = api.datasync.create_location_nfs(
+        **pick(inputs, names), **_nfs_config(inputs), Tags=new_tags(inputs, token)
+    )
+    return answer["LocationArn"]
+
+
+def _nfs_config(inputs: Map) -> Map:
+    names = {"onPremConfig": "OnPremConfig", "mountOptions": "MountOptions"}
+    return pick({name: pascal(inputs.get(name)) for name in names}, names)
+
+
+def _read_nfs(api: Api, ident: str, known: Map) -> Map | None:
+    found = api.datasync.describe_location_nfs(LocationArn=ident)
+    host, folder = _address(found["LocationUri"])
+    return {
+        "arn": ident,
+        "uri": found["LocationUri"],
+        "serverHostname": host,
+        "subdirectory": _folder(known, folder),
+        "tags": tags_of(api, ident),
+        **pick(camel(found), {"onPremConfig": "onPremConfig", "mountOptions": "mountOptions"}),
+    }
+
+
+def _update_nfs(api: Api, ident: str, inputs: Map, changed: Set[str]) -> None:
+    folder = pick(inputs, {"subdirectory": "Subdirectory"})
+    api.datasync.update_location_nfs(LocationArn=ident, **folder, **_nfs_config(inputs))
+
+
+NFS_LOCATION = Row(
+    type="aws:datasync/nfsLocation:NfsLocation",
+    inputs={"serverHostname", "subdirectory", "onPremConfig", "mountOptions", "tags"},
+    create=_create_nfs,
+    read=_read_nfs,
+    update=_update_nfs,
+    delete=_delete_location,
+    find=_find_location,
+    tagging=TAGGING,
+    replace={"serverHostname": "terraform-provider-aws: server_hostname of aws_datasync_location_nfs forces a new one"},
+    computed={"mountOptions"},
+)
+
+
+_STORE = {
+    "serverHostname": "ServerHostname",
+    "bucketName": "BucketName",
+    "serverPort": "ServerPort",
+    "serverProtocol": "ServerProtocol",
+    "subdirectory": "Subdirectory",
+    "accessKey": "AccessKey",
+    "agentArns": "AgentArns",
+}
+
+
+def _create_store(api: Api, inputs: Map, token: str) -> str:
+    given = pick(inputs, {**_STORE, "secretKey": "SecretKey"})
+    return api.datasync.create_location_object_storage(**given, Tags=new_tags(inputs, token))["LocationArn"]
+
+
+def _read_store(api: Api, ident: str, known: Map) -> Map | None:
+    """The URI is object-storage://HOST/BUCKET/FOLDER/."""
+    found = api.datasync.describe_location_object_storage(LocationArn=ident)
+    host, path = _address(found["LocationUri"])
+    bucket, _, folder = path.strip("/").partition("/")
+    back = {"AccessKey": "accessKey", "ServerPort": "serverPort", "ServerProtocol": "serverProtocol"}
+    return {
+        "arn": ident,
+        "uri": found["LocationUri"],
+        "serverHostname": host,
+        "bucketName": bucket,
+        "subdirectory": _folder(known, f"/{folder}/" if folder else "/"),
+        "tags": tags_of(api, ident),
+        **pick(found, {**back, "AgentArns": "agentArns"}),
+    }
+
+
+def _update_store(api: Api, ident: str, inputs: Map, changed: Set[str]) -> None:
+    names = {name: api_name for name, api_name in _STORE.items() if name not in ("serverHostname", "bucketName")}
+    api.datasync.update_location_object_storage(LocationArn=ident, **pick(inputs, {**names, "secretKey": "SecretKey"}))
+
+
+LOCATION_OBJECT_STORAGE = Row(
+    type="aws:datasync/locationObjectStorage:LocationObjectStorage",
+    inputs={"secretKey", "tags", *_STORE},
+    create=_create_store,
+    read=_read_store,
+    update=_update_store,
+    delete=_delete_location,
+    find=_find_location,
+    tagging=TAGGING,
+    replace=dict.fromkeys(
+        ("serverHostname", "bucketName"),
+        "terraform-provider-aws: forces a new aws_datasync_location_object_storage",
+    ),
+    unreadable={"secretKey"},  # the API never gives it back
+    computed={"serverPort", "serverProtocol"},
+)
+
+_HDFS = {
+    "agentArns": "AgentArns",
+    "authenticationType": "AuthenticationType",
+    "simpleUser": "SimpleUser",
+    "blockSize": "BlockSize",
+    "replicationFactor": "ReplicationFactor",
+}
+
+
+def _hdfs(inputs: Map) -> Map:
+    nodes = pascal(inputs["nameNodes"])
+    return {**pick(inputs, {**_HDFS, "subdirectory": "Subdirectory"}), "NameNodes": nodes}
+
+
+def _create_hdfs(api: Api, inputs: Map, token: str) -> str:
+    return api.datasync.create_location_hdfs(**_hdfs(inputs), Tags=new_tags(inputs, token))["LocationArn"]
+
+
+def _read_hdfs(api: Api, ident: str, known: Map) -> Map | None:
+    found = api.datasync.describe_location_hdfs(LocationArn=ident)
+    _, folder = _address(found["LocationUri"])
+    return {
+        "arn": ident,
+        "uri": found["LocationUri"],
+        "nameNodes": camel(found["NameNodes"]),
+        "subdirectory": _folder(known, folder),
+        "tags": tags_of(api, ident),
+        **pick(found, {api_name: name for name, api_name in _HDFS.items()}),
+    }
+
+
+LOCATION_HDFS = Row(
+    type="aws:datasync/locationHdfs:LocationHdfs",
+    inputs={"nameNodes", "subdirectory", "tags", *_HDFS},
+    create=_create_hdfs,
+    read=_read_hdfs,
+    update=lambda api, ident, inputs, changed: api.datasync.update_location_hdfs(LocationArn=ident, **_hdfs(inputs)),
+    delete=_delete_location,
+    find=_find_location,
+    tagging=TAGGING,
+    replace={},
+    computed={"blockSize", "replicationFactor", "authenticationType"},
+    absent={"qopConfiguration"},
+)
+
+
+def _create_s3(api: Api, inputs: Map, token: str) -> str:
+    names = {"s3BucketArn": "S3BucketArn", "subdirectory": "Subdirectory", "s3StorageClass": "S3StorageClass"}
+    config = pascal(inputs["s3Config"])
+    answer = api.datasync.create_location_s3(**pick(inputs, names), S3Config=config, Tags=new_tags(inputs, token))
+    return answer["LocationArn"]
+
+
+def _read_s3(api: Api, ident: str, known: Map) -> Map | None:
+    found = api.datasync.describe_location_s3(LocationArn=ident)
+    bucket, folder = _address(found["LocationUri"])
+    return {
+        "arn": ident,
+        "uri": found["LocationUri"],
+        "s3BucketArn": f"arn:aws:s3:::{bucket}",
+        "subdirectory": _folder(known, folder),
+        "s3Config": camel(found["S3Config"]),
+        "s3StorageClass": found.get("S3StorageClass", "STANDARD"),
+        "tags": tags_of(api, ident),
+    }
+
+
+S3_LOCATION = Row(
+    type="aws:datasync/s3Location:S3Location",
+    inputs={"s3BucketArn", "subdirectory", "s3Config", "s3StorageClass", "tags"},
+    create=_create_s3,
+    read=_read_s3,
+    delete=_delete_location,
+    find=_find_location,
+    tagging=TAGGING,
+    replace=dict.fromkeys(
+        ("s3BucketArn", "subdirectory", "s3Config", "s3StorageClass"),
+        "terraform-provider-aws: forces a new aws_datasync_location_s3",
+    ),
+    computed={"s3StorageClass"},
+)
+
+ROWS = (LOCATION_SMB, NFS_LOCATION, LOCATION_OBJECT_STORAGE, LOCATION_HDFS, S3_LOCATION)
