@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import inspect
 import pkgutil
@@ -11,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pulumi
 import pytest
+from mocked_engine import run_mocked
 from pulumi.runtime import mocks, settings
 
 import fullbore
@@ -94,18 +93,9 @@ Registered = tuple[list[str], list[mocks.MockResourceArgs]]
 
 def register(plan: Plan) -> Registered:
     """URNs, which spell out each resource's parent, and registrations of one whole environment."""
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
     recorded = Recorded()
-    mocks.set_mocks(recorded, project="fullbore", stack=plan.environment)
-
-    @pulumi.runtime.test
-    def provision() -> Any:
-        return HybridStack(plan.environment, plan).outputs
-
-    provision()
+    run_mocked(recorded, lambda: HybridStack(plan.environment, plan).outputs, stack=plan.environment)
     monitor: Any = settings.get_monitor()
-    loop.close()
     return list(monitor.resources), recorded.made
 
 

@@ -123,7 +123,14 @@ def slope(samples: Sequence[tuple[float, int]]) -> float:
     count = len(samples)
     if count < 3:
         return 0.0
-    mean_t = sum(at for at, _ in samples) / count
-    mean_u = sum(used for _, used in samples) / count
-    spread = sum((at - mean_t) ** 2 for at, _ in samples)
-    return sum((at - mean_t) * (used - mean_u) for at, used in samples) / spread if spread else 0.0
+    # From the first sample on, so that the sums keep their digits; one pass, for this is done at every reading.
+    first_at, first_used = samples[0]
+    t = u = tt = tu = 0.0
+    for at, used in samples:
+        x, y = at - first_at, used - first_used
+        t += x
+        u += y
+        tt += x * x
+        tu += x * y
+    spread = tt - t * t / count
+    return (tu - t * u / count) / spread if spread else 0.0

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pulumi
 import pytest
 from aws_engine import Engine, Object
+from mocked_engine import run_mocked
 from pulumi.runtime import mocks
 from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key
 
@@ -111,16 +110,7 @@ def made(request: pytest.FixtureRequest, engine: Engine) -> list[Object]:
     plan = make_plan(request.param())
     assert [p for p in plan.problems if p.severity == "error"] == []
     driven = Driven(engine)
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    mocks.set_mocks(driven, project="fullbore", stack=plan.environment)
-
-    @pulumi.runtime.test
-    def provision() -> Any:
-        return HybridStack(plan.environment, plan).outputs
-
-    provision()
-    loop.close()
+    run_mocked(driven, lambda: HybridStack(plan.environment, plan).outputs, stack=plan.environment)
     return driven.made
 
 

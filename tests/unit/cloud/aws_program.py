@@ -1,14 +1,13 @@
-"""What the AWS components of an environment register, with Pulumi's mocks and an event loop of its own each time."""
+"""What the AWS components of an environment register, with mocks in place of the engine."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-import pulumi
+from mocked_engine import run_mocked
 from pulumi.runtime import mocks
 
 from fullbore.config import parse
@@ -57,18 +56,9 @@ class Made:
 def program(env: Mapping[str, Any]) -> dict[tuple[str, str], Map]:
     """Run the program of an environment that has AWS parts only: {(type, name): inputs} of what it registered."""
     recorder = Recorder()
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    mocks.set_mocks(recorder, project="fullbore", stack="example")
     plan = make_plan(parse(dict(env)))
     assert [p for p in plan.problems if p.severity == "error"] == []
-
-    @pulumi.runtime.test
-    def provision() -> Any:
-        return HybridStack(plan.environment, plan).outputs
-
-    provision()
-    loop.close()
+    run_mocked(recorder, lambda: HybridStack(plan.environment, plan).outputs, stack="example")
     return recorder.made
 
 

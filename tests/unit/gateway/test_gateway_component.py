@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from base64 import b64decode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import pulumi
 import pytest
 import yaml
+from mocked_engine import run_mocked
 from pulumi.runtime import mocks, rpc
 
 from fullbore.cluster import Cluster
@@ -73,22 +72,11 @@ class Mocks(mocks.Mocks):
         raise AssertionError(f"{args.token}: no component calls a function")
 
 
-@pytest.fixture
-def made() -> Iterator[Callable[..., Made]]:
+def made(program: Callable[[], Any], hostname: str = "lb.test") -> Made:
     """Run a program; returns the inputs of everything that it registered, by name."""
-    loops: list[asyncio.AbstractEventLoop] = []
-
-    def run(program: Callable[[], Any], hostname: str = "lb.test") -> Made:
-        loops.append(asyncio.new_event_loop())
-        asyncio.set_event_loop(loops[-1])
-        recorder = Mocks(hostname)
-        mocks.set_mocks(recorder)
-        pulumi.runtime.test(program)()
-        return recorder.made
-
-    yield run
-    for loop in loops:
-        loop.close()
+    recorder = Mocks(hostname)
+    run_mocked(recorder, program)
+    return recorder.made
 
 
 def gateway(with_standby: bool = True) -> Callable[[], None]:
@@ -107,7 +95,7 @@ def pods(made: Made, name: str) -> Mapping[str, Any]:
     return made[name]["spec"]["template"]
 
 
-def test_the_gateway_holds_both_pools(made: Callable[..., Made]) -> None:
+def test_the_gateway_holds_both_pools() -> None:
     config = yaml.safe_load(made(gateway())["gateway-config"]["data"]["envoy.yaml"])
     model = config["static_resources"]["clusters"][0]["load_assignment"]["endpoints"]
     hosts = [pool["lb_endpoints"][0]["endpoint"]["address"]["socket_address"]["address"] for pool in model]
@@ -115,12 +103,12 @@ def test_the_gateway_holds_both_pools(made: Callable[..., Made]) -> None:
     assert [pool["priority"] for pool in model] == [0, 1]
 
 
-def test_without_a_standby_there_is_one_pool(made: Callable[..., Made]) -> None:
+def test_without_a_standby_there_is_one_pool() -> None:
     config = yaml.safe_load(made(gateway(with_standby=False))["gateway-config"]["data"]["envoy.yaml"])
     assert len(config["static_resources"]["clusters"][0]["load_assignment"]["endpoints"]) == 1
 
 
-def test_another_configuration_is_another_pod_and_the_same_one_is_not(made: Callable[..., Made]) -> None:
+def test_another_configuration_is_another_pod_and_the_same_one_is_not() -> None:
     hashes = [
         pods(made(gateway(), hostname), "gateway-deployment")["metadata"]["annotations"]["fullbore/config-sha256"]
         for hostname in ("lb.test", "lb.test", "other.test")
@@ -128,7 +116,7 @@ def test_another_configuration_is_another_pod_and_the_same_one_is_not(made: Call
     assert hashes[0] == hashes[1] != hashes[2]
 
 
-def test_each_program_is_on_the_port_that_the_plan_says(made: Callable[..., Made]) -> None:
+def test_each_program_is_on_the_port_that_the_plan_says() -> None:
     registered = made(gateway())
     ports = {
         name: pods(registered, f"{name}-deployment")["spec"]["containers"][0]["ports"][0]["hostPort"]
@@ -138,7 +126,7 @@ def test_each_program_is_on_the_port_that_the_plan_says(made: Callable[..., Made
 
 
 @pytest.mark.parametrize("name", ["gateway", "monitoring-prometheus", "monitoring-alertmanager"])
-def test_no_program_runs_as_root_or_floats_in_version(made: Callable[..., Made], name: str) -> None:
+def test_no_program_runs_as_root_or_floats_in_version(name: str) -> None:
     spec = pods(made(gateway()), f"{name}-deployment")["spec"]
     (container,) = spec["containers"]
     assert spec["securityContext"]["runAsNonRoot"] is True
@@ -148,7 +136,7 @@ def test_no_program_runs_as_root_or_floats_in_version(made: Callable[..., Made],
     assert container["image"].rpartition(":v")[2][0].isdigit()
 
 
-def test_prometheus_scrapes_what_is_deployed(made: Callable[..., Made]) -> None:
+def test_prometheus_scrapes_what_is_deployed() -> None:
     registered = made(gateway())
     config = yaml.safe_load(registered["monitoring-prometheus-config"]["data"]["prometheus.yml"])
     names = {job["job_name"]: job["dns_sd_configs"][0]["names"] for job in config["scrape_configs"][3:]}
@@ -158,7 +146,7 @@ def test_prometheus_scrapes_what_is_deployed(made: Callable[..., Made]) -> None:
     ]
 
 
-def test_the_address_that_alerts_go_to_is_in_a_secret_and_nowhere_else(made: Callable[..., Made]) -> None:
+def test_the_address_that_alerts_go_to_is_in_a_secret_and_nowhere_else() -> None:
     address = "https://hooks.example/T0/B0/token"
     plan = dataclasses.replace(MONITORING, webhook_url=address)
     registered = made(lambda: Monitoring("monitoring", plan, cluster=Cluster("cluster", CLUSTER)) and None)
@@ -170,7 +158,7 @@ def test_the_address_that_alerts_go_to_is_in_a_secret_and_nowhere_else(made: Cal
     assert address not in str(registered)
 
 
-def test_an_environment_s_own_images_are_used(made: Callable[..., Made], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_s_own_images_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     def image(name: str) -> str:
         return f"mirror.example/{name}@sha256:{'0' * 64}"
 
@@ -183,13 +171,13 @@ def test_an_environment_s_own_images_are_used(made: Callable[..., Made], monkeyp
         assert container["image"] == image(name.removeprefix("monitoring-"))
 
 
-def test_an_image_is_built_from_the_runtime_s_folder(made: Callable[..., Made]) -> None:
+def test_an_image_is_built_from_the_runtime_s_folder() -> None:
     image = made(lambda: RuntimeImage("runtime", IMAGE))["runtime-image"]
     assert (image["context"], image["buildArgs"], image["insecure"]) == ("images/runtime", {"BASE": IMAGE.base}, True)
     assert "digest" not in image
 
 
-def test_a_digest_that_ci_built_is_used_and_nothing_is_built(made: Callable[..., Made]) -> None:
+def test_a_digest_that_ci_built_is_used_and_nothing_is_built() -> None:
     pinned = dataclasses.replace(IMAGE, profile="cuda", digest="sha256:" + "c" * 64)
     image = made(lambda: RuntimeImage("runtime", pinned))["runtime-image"]
     assert image["digest"] == pinned.digest

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import pulumi
 import pytest
+from mocked_engine import run_mocked
 from pulumi.runtime import mocks
 
 from fullbore.cluster import Cluster
@@ -78,15 +77,8 @@ Deploy = Callable[[Callable[[], Any]], Mocks]
 
 
 @pytest.fixture
-def recorded() -> Iterator[Mocks]:
-    """Mocks in an event loop of their own: what one test leaves pending never reaches another."""
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    recording = Mocks()
-    mocks.set_mocks(recording, project="fullbore", stack="test")
-    yield recording
-    loop.close()
-    asyncio.set_event_loop(None)
+def recorded() -> Mocks:
+    return Mocks()
 
 
 @pytest.fixture
@@ -94,11 +86,7 @@ def deploy(recorded: Mocks) -> Deploy:
     """Runs a program to its end, with everything that it registers."""
 
     def run(program: Callable[[], Any]) -> Mocks:
-        @pulumi.runtime.test
-        def body() -> None:
-            program()
-
-        body()
+        run_mocked(recorded, program, project="fullbore", stack="test")
         return recorded
 
     return run
@@ -236,13 +224,9 @@ def digest_of(recording: Mocks) -> str:
 def test_a_changed_document_rolls_the_pods(concurrency: int, rolls: bool) -> None:
     digests: list[str] = []
     for document in (POOL.document, {**POOL.document, "concurrency": concurrency}):
-        loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(loop)
         recording = Mocks()
-        mocks.set_mocks(recording, project="fullbore", stack="test")
-        pulumi.runtime.test(serving(plan=dataclasses.replace(POOL, document=document)))()
-        loop.close()
-        asyncio.set_event_loop(None)
+        program = serving(plan=dataclasses.replace(POOL, document=document))
+        run_mocked(recording, program, project="fullbore", stack="test")
         digests.append(digest_of(recording))
 
     assert (digests[0] != digests[1]) is rolls

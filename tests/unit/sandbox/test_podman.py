@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
-from fullbore_sandbox import podman
+from fullbore_sandbox import podman, state
 from fullbore_sandbox.state import SandboxError, State
 
 
@@ -55,3 +56,18 @@ def test_credentials_of_the_caller_do_not_reach_it(
     assert found["PATH"] == str(programs)
     assert found["HTTPS_PROXY"] == "http://proxy.example:3128"
     assert "hunter2" not in found.values()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        '[{"subnets": [{"subnet": "10.200.7.0/24"}, {"subnet": "fd00::/64"}]}, {"name": "none"}]',
+        '[{"IPAM": {"Config": [{"Subnet": "10.200.7.0/24"}, {"Gateway": "10.200.7.1"}]}}, {"IPAM": {"Config": null}}]',
+    ],
+    ids=["podman", "docker"],
+)
+def test_networks_of_the_engine_are_in_use(programs: Path, told: str) -> None:
+    """By podman's way to tell of them and by Docker's; the sandbox has IPv4 only."""
+    engine = program(programs, "podman", 0)
+    engine.write_text(f'#!/bin/sh\n[ "$2" = ls ] && echo a b && exit\n[ "$3$4" = ab ] && echo \'{told}\'\n')
+    assert set(podman.networks_in_use()) - set(state.routed_networks()) == {IPv4Network("10.200.7.0/24")}
