@@ -9,23 +9,27 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from fullbore.config.models import Environment
 from fullbore_sandbox import cloud
+from fullbore_sandbox.kubelet.api import Api, ApiError, Unreachable, collection
 from fullbore_sandbox.probe import TIMEOUT_S, http_status
 from fullbore_sandbox.sandbox import endpoints_file
 from fullbore_sandbox.state import SandboxError, State
+
+POOLS = {"serving": "site", "standby": "cloud"}
+"""The cluster that each pool of replicas is in."""
 
 HEALTH = {"gateway": "/health", "prometheus": "/-/ready", "alertmanager": "/-/ready"}
 """Path that says whether a service of the stack is ready."""
 
 Found = tuple[bool | None, str]
 """Whether a part is well, and what was found; None where it is not and that is for the stack to judge."""
+Row = tuple[str, str, Callable[[], Found]]
+"""Part, what a person needs to reach it, and how to find out whether it is there."""
 COLOURS = {True: "green", None: "yellow", False: "red"}
 
 
@@ -33,7 +37,7 @@ def show(state: State, environment: Environment) -> int:
     """Print the table; 0 where every part is well, else 1. Raises SandboxError where nothing was started.
 
     A host that does not answer is shown, but how many may be lost is `max_failures` of the environment: by that the
-    stack judges it.
+    stack judges it. It waits for replicas too.
     """
     file = endpoints_file(state)
     if not file.exists():
@@ -42,7 +46,7 @@ def show(state: State, environment: Environment) -> int:
     table = Table(title=f"Fullbore {environment.name}, sandbox {state.id}", title_justify="left")
     for heading in ("part", "where", "state"):
         table.add_column(heading, no_wrap=heading != "where", overflow="fold")
-    rows = [(part, where, *ask()) for part, where, ask in _rows(endpoints, state)]
+    rows = [(part, where, *ask()) for part, where, ask in _rows(endpoints, environment, state)]
     for part, where, well, found in rows:
         table.add_row(part, where, f"[{COLOURS[well]}]{found}[/]")
     console = Console()
@@ -53,8 +57,7 @@ def show(state: State, environment: Environment) -> int:
     return 1 if any(well is False for _, _, well, _ in rows) else 0
 
 
-def _rows(endpoints: dict[str, Any], state: State) -> Iterator[tuple[str, str, Callable[[], Found]]]:
-    """Part, what a person needs to reach it, and how to find out whether it is there."""
+def _rows(endpoints: dict[str, Any], environment: Environment, state: State) -> Iterator[Row]:
     for name, path in HEALTH.items():
         url = f"http://{endpoints[name]['address']}:{endpoints[name]['port']}"
         yield name, url, partial(_got, url + path)
@@ -64,20 +67,16 @@ def _rows(endpoints: dict[str, Any], state: State) -> Iterator[tuple[str, str, C
             _login(endpoints["ssh"], name, host, state),
             partial(_greeted, host["address"], host["port"]),
         )
-    for name, cluster in endpoints["clusters"].items():
-        yield (
-            f"cluster {name}",
-            _short(cluster["kubeconfig"], state),
-            partial(_connected, *_server(cluster["kubeconfig"])),
-        )
+    clusters = {name: Path(cluster["kubeconfig"]) for name, cluster in endpoints["clusters"].items()}
+    for name, kubeconfig in clusters.items():
+        yield f"cluster {name}", _short(kubeconfig, state), partial(_nodes, kubeconfig)
+    for pool, cluster in POOLS.items():
+        if environment.cluster and getattr(environment, pool) and cluster in clusters:
+            path = f"{collection('apps/v1', 'deployments', environment.cluster.namespace)}/{pool}"
+            yield pool, f"cluster {cluster}", partial(_replicas, clusters[cluster], path)
     aws = endpoints["aws"]["endpoint_url"]
     yield "AWS (emulated)", aws, partial(_got, aws + cloud.HEALTH)
     yield "image registry", endpoints["registry"], partial(_got, f"http://{endpoints['registry']}/v2/")
-
-
-def _server(kubeconfig: str) -> tuple[str, int]:
-    server = urlsplit(yaml.safe_load(Path(kubeconfig).read_text())["clusters"][0]["cluster"]["server"])
-    return server.hostname or "", server.port or 443
 
 
 def _got(url: str) -> Found:
@@ -88,13 +87,28 @@ def _got(url: str) -> Found:
     return (True, "ready") if status == 200 else (False, f"HTTP {status}")
 
 
-def _connected(address: str, port: int) -> Found:
-    """By a connection, which says no more than that something listens."""
+def _nodes(kubeconfig: Path) -> Found:
+    """By what the control plane says of its nodes."""
     try:
-        with socket.create_connection((address, port), timeout=TIMEOUT_S):
-            return True, "port open"
-    except OSError:
-        return False, "silent"
+        nodes = Api(kubeconfig).get(collection("v1", "nodes"))["items"]
+    except (ApiError, Unreachable) as error:
+        return False, error.reason if isinstance(error, ApiError) else "silent"
+    ready = sum(_is_ready(node) for node in nodes)
+    return (True if ready == len(nodes) else None), f"{ready} of {len(nodes)} nodes ready"
+
+
+def _is_ready(node: dict[str, Any]) -> bool:
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"].get("conditions", []))
+
+
+def _replicas(kubeconfig: Path, deployment: str) -> Found:
+    """By what the control plane says of the pods of a deployment."""
+    try:
+        found = Api(kubeconfig).get(deployment)
+    except (ApiError, Unreachable) as error:
+        return None, error.reason if isinstance(error, ApiError) else "silent"
+    wanted, ready = found["spec"]["replicas"], found["status"].get("readyReplicas", 0)
+    return (True if ready >= wanted else None), f"{ready} of {wanted} replicas ready"
 
 
 def _login(ssh: dict[str, Any], name: str, host: dict[str, Any], state: State) -> str:

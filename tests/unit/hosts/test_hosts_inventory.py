@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,18 @@ def test_the_content_digest_follows_roles_and_agent_and_nothing_else(tmp_path: P
 
 def test_everything_that_the_digest_covers_is_there() -> None:
     assert [name for name in CONTENT if not (REPOSITORY / name).exists()] == []
+
+
+READS_ONLY = {"evidence.yml", "facts.yml"}
+"""Playbooks that leave a host's settings alone."""
+TOOLING = {"ansible.cfg", "inventory.py", "molecule", "ruff.toml"}
+
+
+def test_everything_beside_them_is_known_not_to_change_a_host() -> None:
+    tracked = subprocess.run(["git", "ls-files", "ansible"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    entries = {path.split("/")[1] for path in tracked.stdout.split()}
+    covered = {name.removeprefix("ansible/") for name in CONTENT if name.startswith("ansible/")}
+    assert entries == covered | READS_ONLY | TOOLING
 
 
 def test_a_file_that_a_role_copies_is_a_setting_of_the_hosts_that_have_its_unit() -> None:

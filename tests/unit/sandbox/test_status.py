@@ -3,16 +3,19 @@
 import json
 import socket
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from fullbore.config import load_file
 from fullbore_sandbox import status
+from fullbore_sandbox.kubelet.api import ApiError, Object, Unreachable
 from fullbore_sandbox.sandbox import endpoints_file
 from fullbore_sandbox.state import State, write_atomically
 
@@ -63,13 +66,48 @@ def host() -> Iterator[dict[str, Any]]:
         server.shutdown()
 
 
+def node(ready: str) -> Object:
+    return {"status": {"conditions": [{"type": "DiskPressure", "status": "False"}, {"type": "Ready", "status": ready}]}}
+
+
+def deployment(wanted: int, **status: int) -> Object:
+    return {"spec": {"replicas": wanted}, "status": status}
+
+
+class Clusters:
+    """What the control planes answer, by the cluster's name and the path; no answer where the path is not there."""
+
+    def __init__(self) -> None:
+        apps = "/apis/apps/v1/namespaces/fullbore/deployments"
+        self.answers: dict[tuple[str, str], Object | Exception] = {
+            ("site", "/api/v1/nodes"): {"items": [node("True"), node("True")]},
+            ("cloud", "/api/v1/nodes"): {"items": [node("True")]},
+            ("site", f"{apps}/serving"): deployment(2, readyReplicas=2),
+            ("cloud", f"{apps}/standby"): deployment(1, readyReplicas=1),
+        }
+
+    def ask(self, kubeconfig: Path, path: str) -> Object:
+        answer = self.answers.get((kubeconfig.name, path), Unreachable("refused"))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
 @pytest.fixture
-def state(tmp_path: Path, services: Services, host: dict[str, Any]) -> State:
+def clusters(monkeypatch: pytest.MonkeyPatch) -> Clusters:
+    made = Clusters()
+    monkeypatch.setattr(status, "Api", lambda kubeconfig: SimpleNamespace(get=partial(made.ask, kubeconfig)))
+    return made
+
+
+@pytest.fixture
+def state(tmp_path: Path, services: Services, host: dict[str, Any], clusters: Clusters) -> State:
     made = State.load_or_create(tmp_path)
     address = f"127.0.0.1:{services.server_port}"
     parts = dict.fromkeys(("gateway", "prometheus", "alertmanager"), services.at)
     ssh = {"user": "root", "private_key_file": "key"}
-    rest = {"ssh": ssh, "aws": {"endpoint_url": f"http://{address}"}, "registry": address, "clusters": {}}
+    kubeconfigs = {name: {"kubeconfig": str(tmp_path / name)} for name in ("site", "cloud")}
+    rest = {"ssh": ssh, "aws": {"endpoint_url": f"http://{address}"}, "registry": address, "clusters": kubeconfigs}
     write_atomically(endpoints_file(made), json.dumps({**parts, **rest, "hosts": {"gpu-01": host}}))
     return made
 
@@ -83,7 +121,9 @@ def shown(state: State, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[s
 
 def test_what_is_ready_is_called_ready(state: State, capsys: pytest.CaptureFixture[str]) -> None:
     ready = dict.fromkeys(("gateway", "prometheus", "alertmanager", "AWS (emulated)", "image registry"), "ready")
-    assert shown(state, capsys) == (0, {**ready, "host gpu-01": "SSH answers"})
+    nodes = {"cluster site": "2 of 2 nodes ready", "cluster cloud": "1 of 1 nodes ready"}
+    pools = {"serving": "2 of 2 replicas ready", "standby": "1 of 1 replicas ready"}
+    assert shown(state, capsys) == (0, {**ready, "host gpu-01": "SSH answers", **nodes, **pools})
 
 
 @pytest.mark.parametrize(
@@ -118,3 +158,30 @@ def test_a_part_that_is_gone_is_silent(state: State, capsys: pytest.CaptureFixtu
         write_atomically(endpoints_file(state), json.dumps(endpoints))
         code, found = shown(state, capsys)
     assert (code, found["gateway"]) == (1, "silent")
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "part", "code", "told"),
+    [
+        ("/api/v1/nodes", {"items": [node("True"), node("Unknown")]}, "cluster site", 0, "1 of 2 nodes ready"),
+        ("/api/v1/nodes", Unreachable("refused"), "cluster site", 1, "silent"),
+        ("/api/v1/nodes", ApiError(500, "InternalError", "etcd is gone"), "cluster site", 1, "InternalError"),
+        ("deployments/serving", deployment(2), "serving", 0, "0 of 2 replicas ready"),
+        ("deployments/serving", ApiError(404, "NotFound", "no such thing"), "serving", 0, "NotFound"),
+    ],
+)
+def test_clusters_are_judged_by_what_they_say(
+    path: str,
+    answer: Object | Exception,
+    part: str,
+    code: int,
+    told: str,
+    state: State,
+    clusters: Clusters,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nodes and replicas that are not ready yet are the stack's to judge; a control plane that fails is not."""
+    (asked,) = [key for key in clusters.answers if key[0] == "site" and key[1].endswith(path)]
+    clusters.answers[asked] = answer
+    found = shown(state, capsys)
+    assert (found[0], found[1][part]) == (code, told)
