@@ -110,7 +110,7 @@ def test_everything_that_the_digest_covers_is_there() -> None:
 
 READS_ONLY = {"evidence.yml", "facts.yml"}
 """Playbooks that leave a host's settings alone."""
-TOOLING = {"ansible.cfg", "inventory.py", "molecule", "ruff.toml"}
+TOOLING = {".ansible-lint", ".yamllint", "ansible.cfg", "inventory.py", "molecule", "ruff.toml"}
 
 
 def test_everything_beside_them_is_known_not_to_change_a_host() -> None:
