@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_TORCH = "capacity that torch reports; the smallest of the figures in public out-of-memory reports"
+_TORCH = "the smallest total of torch in public out-of-memory reports, which differ by 0.1 GiB with driver and ECC: "
 _STREET = (
     "https://www.aiinframap.com/tools/chips/h100-vs-h200-vs-b200-tco, street prices of mid-2026, without the server"
 )
@@ -57,7 +57,7 @@ class AcceleratorRow:
 
     name: str
     hbm_gib: float
-    hbm_source: str = _TORCH
+    hbm_source: str
     hbm_gbps: float
     tflops: Mapping[str, float]
     link_gbps: float
@@ -75,10 +75,11 @@ class AcceleratorRow:
         return self.link_domain > 1
 
 
-def _ampere(name: str, hbm_gib: float, hbm_gbps: float) -> AcceleratorRow:
+def _ampere(name: str, hbm_gib: float, hbm_source: str, hbm_gbps: float) -> AcceleratorRow:
     return AcceleratorRow(
         name=name,
         hbm_gib=hbm_gib,
+        hbm_source=hbm_source,
         hbm_gbps=hbm_gbps,
         tflops={"fp32": 19.5, "tf32": 156, "fp16": 312, "bf16": 312, "int8": 624},
         link_gbps=300,
@@ -134,6 +135,7 @@ ACCELERATORS = {
         AcceleratorRow(
             name="v100-32",
             hbm_gib=31.73,
+            hbm_source=_TORCH + "31.74 in liucongg/ChatGLM-Finetuning#73, 31.75 in uni-medical/SAM-Med3D#8",
             hbm_gbps=900,
             tflops={"fp32": 15.7, "fp16": 125},
             link_gbps=150,
@@ -146,11 +148,17 @@ ACCELERATORS = {
             kw=0.44,
             kw_source="NVIDIA DGX-1 (V100) data sheet, 3.5 kW for 8 GPUs",
         ),
-        _ampere("a100-40", hbm_gib=39.38, hbm_gbps=1555),
-        _ampere("a100-80", hbm_gib=79.15, hbm_gbps=2039),
+        _ampere(
+            "a100-40",
+            39.38,
+            _TORCH + "42298834944 bytes (39.39) in bottlerocket-os/bottlerocket#3873, 39.50 in TianheWu/CoSeR#10",
+            1555,
+        ),
+        _ampere("a100-80", 79.15, _TORCH + "79.25 in wbfwonderful/Vad-R1#11 and levihsu/OOTDiffusion#235", 2039),
         AcceleratorRow(
             name="l40s",
             hbm_gib=44.39,
+            hbm_source=_TORCH + "44.42 in stepfun-ai/Step-Video-T2V#8, 44.40 of an L40 in QwenLM/Qwen3-VL#2097",
             hbm_gbps=864,
             tflops={"fp32": 91.6, "tf32": 183, "fp16": 362.05, "bf16": 362.05, "fp8": 733, "int8": 733},
             link_gbps=PCIE_GBPS[4],
@@ -191,7 +199,8 @@ ACCELERATORS = {
         AcceleratorRow(
             name="gb200",
             hbm_gib=184.31,
-            hbm_source=_TORCH + "; nvidia-smi prints 189471 MiB (ai-dynamo/aiconfigurator systems/gb200.yaml)",
+            hbm_source="0.4 % less than the 189471 MiB that nvidia-smi prints (ai-dynamo/aiconfigurator systems/gb200.yaml): "
+            "our inference, no report of torch was found",
             hbm_gbps=8000,
             tflops={"fp32": 80, "tf32": 1250, "fp16": 2500, "bf16": 2500, "fp8": 5000, "int8": 5000, "fp4": 10_000},
             link_gbps=900,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from fullbore.config.base import Number, Strict, Text, Whole
 
@@ -20,6 +21,20 @@ class DscpPriority(Strict):
     priority: Priority = Field(description="the priority that packets with it get")
 
 
+def _once(entries: tuple[DscpPriority, ...] | None) -> tuple[DscpPriority, ...] | None:
+    """A map that gives no mark two priorities."""
+    marks = [entry.dscp for entry in entries or ()]
+    twice = sorted({mark for mark in marks if marks.count(mark) > 1})
+    if twice:
+        raise PydanticCustomError(
+            "dscp_twice", "each DSCP may be there once, but is twice: {twice}", {"twice": ", ".join(map(str, twice))}
+        )
+    return entries
+
+
+DscpMap = Annotated[tuple[DscpPriority, ...], AfterValidator(_once)]
+
+
 class Qos(Strict):
     """How every host marks and queues RoCE traffic. Lists of priorities name 0 to 7."""
 
@@ -27,7 +42,7 @@ class Qos(Strict):
         default="dscp", description="what the NIC takes the priority from: the IP header, or the VLAN tag"
     )
     dscp: Dscp = Field(default=26, description="DSCP of RoCE traffic; runtimes get the traffic class that has it")
-    dscp_to_priority: tuple[DscpPriority, ...] = Field(
+    dscp_to_priority: DscpMap = Field(
         default=(), description="entries of the NIC's map that differ from priority = DSCP / 8"
     )
     pfc: frozenset[Priority] | None = Field(
@@ -50,7 +65,7 @@ class Switch(Strict):
 
     profile: Text | None = Field(default=None, description="a switch profile of the catalog, e.g. cumulus-lossless")
     trust: Literal["dscp", "pcp", "none"] | None = Field(default=None, description="what ports take the priority from")
-    dscp_to_priority: tuple[DscpPriority, ...] | None = Field(
+    dscp_to_priority: DscpMap | None = Field(
         default=None, description="entries of the switch's map that differ from priority = DSCP / 8"
     )
     pfc: frozenset[Priority] | None = Field(default=None, description="priorities that ports may pause")
@@ -95,18 +110,24 @@ class Runtimes(Strict):
     mooncake: Traffic | None = Field(default=None, description="Mooncake's transfer engine for KV cache")
 
 
+MOST_TOKENS_PER_S = 1e9
+"""Far beyond any replica, and its traffic is still a number."""
+
+
 class Load(Strict):
     """What a replica does at its peak, for the traffic between hosts that follows from it."""
 
     tokens_per_s: Number | None = Field(
         default=None,
         gt=0,
+        le=MOST_TOKENS_PER_S,
         description="tokens that a replica writes a second, all sequences together; cost.tokens_per_s, "
         "else an estimate, if left out",
     )
     prompt_tokens_per_s: Number = Field(
         default=0,
         ge=0,
+        le=MOST_TOKENS_PER_S,
         description="prompt tokens a second whose KV cache comes from other hosts (prefill apart from decode); "
         "0 where a replica reads its prompts itself",
     )

@@ -14,7 +14,8 @@ from fullbore.catalog.switches import SWITCHES
 from fullbore.config import parse
 from fullbore.config.models import Environment, Site
 from fullbore.plan import make_plan
-from fullbore.plan.fabric import landings, need_gbps
+from fullbore.plan.fabric import host_queues, landings, need_gbps
+from fullbore.plan.fabric.landing import CONTROL
 from fullbore.plan.fabric.make import group_environment, hca_list
 from fullbore.plan.fabric.need import Flow, all_reduce_bytes, expert_bytes, flows, kv_transfer_bytes
 from fullbore.plan.fit import Layout
@@ -110,12 +111,19 @@ def test_what_the_rule_tells_is_what_is_not_lossless(env: Environment) -> None:
     told = {problem.message.partition(" has traffic class")[0] for problem in plan.problems}
     told = {name for name in told if name in {landing.runtime for landing in fabric_of(plan).landings}}
     rules = {problem.rule for problem in plan.problems}
-    lossy = {landing.runtime for landing in fabric_of(plan).landings if not landing.lossless}
+    lossy = {landing.runtime: landing for landing in fabric_of(plan).landings if not landing.lossless}
+    hosts, control = host_queues(site_of(env)), lossy.get(CONTROL)
+    assert hosts
     if "fabric-lossy" in rules:
-        assert "traffic-not-lossless" not in rules
+        assert not rules & {"traffic-not-lossless", "control-not-lossless"}
+        return
+    if control and hosts.trust == "dscp" and control.priority != hosts.priority(hosts.dscp):
+        del lossy[CONTROL]  # a queue of its own, on purpose
+        assert ("control-not-lossless" in rules) == control.same_priority
     else:
-        assert ("traffic-not-lossless" in rules) == bool(lossy)
-        assert lossy <= told
+        assert "control-not-lossless" not in rules
+    assert ("traffic-not-lossless" in rules) == bool(lossy)
+    assert set(lossy) <= told
 
 
 @given(roce())

@@ -8,14 +8,17 @@ from difflib import get_close_matches
 from fullbore.catalog.runtimes import LINE_SHARE, NCCL_HCAS, NCCL_SYSTEM, RDMA_MTU, ROCE_HEADERS
 from fullbore.catalog.switches import SWITCHES
 from fullbore.config.fabric import Load, Qos, Runtimes, Switch, Traffic
-from fullbore.config.models import Site
+from fullbore.config.models import Environment, Site
 from fullbore.plan.change import Change, apply, put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject, counted
 from fullbore.plan.fabric import HostQueues, SwitchQueues, fabric_plan, host_queues, landings, links, narrowest_group
 from fullbore.plan.fabric import switch_queues as described_switch
+from fullbore.plan.fabric.landing import CONTROL
 from fullbore.plan.fabric.need import PREFILL
 from fullbore.plan.fabric.queues import ECN_CAPABLE
+from fullbore.plan.fit import illegal
 from fullbore.plan.model import LandingPlan
+from fullbore.plan.pools import layout_of, model_of
 
 PLANNED_NCCL = {
     "NCCL_IB_HCA": "the hcas of each group",
@@ -99,9 +102,29 @@ def _numbers(priorities: Iterable[int]) -> str:
 def _lossless(subject: Subject) -> Iterable[Finding]:
     for site, hosts, switch in _ends(subject):
         for landing in landings(site):
-            if _told(landing, hosts, switch):
+            if _told(landing, hosts, switch) and not _own_queue(landing, hosts):
                 message, step = _dropped(landing, hosts, switch)
                 yield Finding(_field(landing), message, (step,))
+
+
+def _own_queue(landing: LandingPlan, hosts: HostQueues) -> bool:
+    """True for control messages that were put beside the data on purpose (NVIDIA/nccl#1194)."""
+    return landing.runtime == CONTROL and hosts.trust == "dscp" and landing.priority != hosts.priority(hosts.dscp)
+
+
+def _control(subject: Subject) -> Iterable[Finding]:
+    for site, hosts, switch in _ends(subject):
+        for landing in landings(site):
+            if not _own_queue(landing, hosts) or not _told(landing, hosts, switch) or not landing.same_priority:
+                continue
+            own = landing.priority
+            ends = [("site.qos.pfc", hosts.pfc)] + ([("site.switch.pfc", switch.pfc)] if switch else [])
+            steps = tuple(put(path, sorted({*pfc, own})) for path, pfc in ends if own not in pfc)
+            message = (
+                f"control messages of NCCL land on priority {own}, away from its data and not paused, so that one that "
+                f"drops is waited for; {' and '.join(map(str, steps))}, or keep that queue nearly empty"
+            )
+            yield Finding(_field(landing), message, steps)
 
 
 def _dropped(landing: LandingPlan, hosts: HostQueues, switch: SwitchQueues | None) -> tuple[str, Change]:
@@ -159,7 +182,7 @@ def _lossy(subject: Subject) -> Iterable[Finding]:
 
 def _disagree(subject: Subject) -> Iterable[Finding]:
     for site, hosts, _ in _ends(subject):
-        data = [landing for landing in landings(site) if landing.runtime != "nccl control"]
+        data = [landing for landing in landings(site) if landing.runtime != CONTROL]
         planned = hosts.priority(hosts.dscp)
         if len({landing.priority for landing in data}) < 2:
             continue
@@ -252,7 +275,7 @@ def _cnp(subject: Subject) -> Iterable[Finding]:
 
 def _data_priorities(site: Site, hosts: HostQueues) -> dict[int, str]:
     """{priority: runtime whose data lands on it}; none where a VLAN tag is trusted: all is in one priority then."""
-    data = (landing for landing in landings(site) if landing.runtime != "nccl control")
+    data = (landing for landing in landings(site) if landing.runtime != CONTROL)
     return {landing.priority: landing.runtime for landing in data} if hosts.trust == "dscp" else {}
 
 
@@ -286,17 +309,29 @@ def _overridden(subject: Subject) -> Iterable[Finding]:
 
 def _mtu(subject: Subject) -> Iterable[Finding]:
     for site, _, switch in _ends(subject):
+        least = RDMA_MTU + ROCE_HEADERS
         if site.mtu_bytes is None:
+            if switch and switch.mtu_bytes is not None and switch.mtu_bytes < least:
+                message = f"got {switch.mtu_bytes}, but an RDMA MTU of {RDMA_MTU} needs {least} with its headers"
+                fix = f"take {least} or more on both ends, or say site.mtu_bytes, what hosts send"
+                yield Finding("site.switch.mtu_bytes", f"{message}; {fix}", (put("site.switch.mtu_bytes", least),))
             continue
         if switch and switch.mtu_bytes is not None and switch.mtu_bytes < site.mtu_bytes:
             message = f"got {switch.mtu_bytes}, but hosts send packets of up to {site.mtu_bytes} bytes, which it drops"
             step = put("site.switch.mtu_bytes", site.mtu_bytes)
             yield Finding("site.switch.mtu_bytes", f"{message}; raise it to {site.mtu_bytes} or more", (step,))
-        least = RDMA_MTU + ROCE_HEADERS
         if site.mtu_bytes < least:
             message = f"got {site.mtu_bytes}, but an RDMA MTU of {RDMA_MTU} needs {least} with its headers"
             fix = f"so that RDMA falls back to 2048 or less; take {least} or more"
             yield Finding("site.mtu_bytes", f"{message}, {fix}", (put("site.mtu_bytes", least),))
+
+
+def _described(subject: Subject) -> Iterable[Finding]:
+    for site, hosts, switch in _ends(subject):
+        used = any(group.hcas for group in site.groups.values())
+        if switch is None and used and hosts.pfc and not subject.env.sandbox:
+            message = "switches are not described, and are taken to trust, map, pause and mark as the hosts do"
+            yield Finding("site.switch", f"{message}; name a profile, or say what its ports hold")
 
 
 def _nccl(subject: Subject) -> Iterable[Finding]:
@@ -361,7 +396,7 @@ def _too_slow(subject: Subject) -> Iterable[Finding]:
 def _load_unused(subject: Subject) -> Iterable[Finding]:
     """Rates of traffic that no replica sends between hosts."""
     site = subject.env.site
-    if site is None or site.load == Load():
+    if site is None or site.load == Load() or _misdescribed(subject.env):
         return
     sent = {flow.what for flow in fabric_plan(subject.env, site).flows}
     prefill = {flow for flow in sent if flow == PREFILL}
@@ -374,6 +409,12 @@ def _load_unused(subject: Subject) -> Iterable[Finding]:
             message = "has no effect: replicas send nothing between hosts that depends on it"
             fix = (remove(f"site.load.{field}"),)
             yield Finding(f"site.load.{field}", f"{message}; remove it, or declare a serving layout that does", fix)
+
+
+def _misdescribed(env: Environment) -> bool:
+    """True where the model or its layout is wrong, which other rules tell of, so that what it sends is not known."""
+    model, layout = model_of(env.serving), layout_of(env)
+    return env.serving is not None and (model is None or layout is None or bool(illegal(model, layout)))
 
 
 def _to_the_end(find: Callable[[Subject], Iterable[Finding]]) -> Callable[[Subject], Iterator[Finding]]:
@@ -448,6 +489,12 @@ RULES = (
         find=_to_the_end(_lossless),
     ),
     Rule(
+        id="control-not-lossless",
+        severity="warning",
+        summary="NCCL's control messages have a priority of their own, which is not paused",
+        find=_control,
+    ),
+    Rule(
         id="fabric-lossy",
         severity="warning",
         summary="no priority of a RoCE fabric is lossless",
@@ -476,6 +523,12 @@ RULES = (
         severity="error",
         summary="congestion notifications do not travel in a priority of their own",
         find=_to_the_end(_cnp),
+    ),
+    Rule(
+        id="switch-undescribed",
+        severity="info",
+        summary="nothing says what the switches of a lossless fabric do",
+        find=_described,
     ),
     Rule(
         id="traffic-class-overridden",

@@ -142,6 +142,23 @@ def _cold(subject: Subject) -> Iterable[Finding]:
         yield Finding("standby.replicas", message, steps)
 
 
+def _spot(subject: Subject) -> Iterable[Finding]:
+    """AWS takes spot nodes back within two minutes, and most of all when many need them at once, as after a disaster
+    (EC2 user guide, Spot Instance interruptions)."""
+    env = subject.env
+    if env.standby is None or env.cloud is None or env.sandbox:
+        return
+    holding = {name: group for name, group in env.cloud.node_groups.items() if pods_per_node(env, group.instance_type)}
+    if holding and all(group.capacity == "spot" for group in holding.values()):
+        message = (
+            "got spot, but the standby has no other nodes, and those can be taken back with two minutes' notice; buy "
+            "the nodes that it needs on demand or reserved"
+        )
+        for name in sorted(holding):
+            path = f"cloud.node_groups.{name}.capacity"
+            yield Finding(path, message, (put(path, "on-demand"),))
+
+
 def _kept_nodes(env: Environment, cloud: Cloud, replicas: int) -> tuple[Change, ...]:
     """The min_nodes that hold so many replicas, the first groups filled first; none where all groups cannot."""
     missing, steps = replicas, list[Change]()
@@ -344,6 +361,12 @@ RULES = (
     ),
     Rule(id="rpo-unreachable", severity="error", summary="replication cannot meet the RPO", find=_rpo),
     Rule(id="rto-unreachable", severity="error", summary="the standby does not serve within the RTO", find=_rto),
+    Rule(
+        id="standby-on-spot",
+        severity="warning",
+        summary="every node that the standby can run on may be taken back",
+        find=_spot,
+    ),
     Rule(
         id="standby-not-warm",
         severity="error",

@@ -10,6 +10,9 @@ from fullbore.config.models import Site
 from fullbore.plan.fabric.queues import HostQueues, SwitchQueues, host_queues, switch_queues
 from fullbore.plan.model import LandingPlan
 
+CONTROL = "nccl control"
+"""What NCCL's small control messages are called beside its data."""
+
 
 def landings(site: Site) -> tuple[LandingPlan, ...]:
     """One for each kind of traffic of each runtime that is used; empty where the fabric is not RoCE."""
@@ -40,7 +43,7 @@ def _kinds(given: Runtimes, planned: int) -> Iterator[tuple[str, RuntimeRow, str
         yield name, row, row.variable, planned if asked is None else asked
         control = given.nccl.control_traffic_class if name == "nccl" else None
         if control is not None:
-            yield "nccl control", row, "NCCL_IB_FIFO_TC", control
+            yield CONTROL, row, "NCCL_IB_FIFO_TC", control
 
 
 def _landing(

@@ -19,8 +19,8 @@ HBM_SHARE = 0.64
 """Share of the data sheet's bandwidth that decoding reaches: 16.38 GB of weights in 5.33 ms on an H200 (187.5 tokens/s,
 vLLM 0.24, measured by this project)."""
 FLOPS_SHARE = 0.7
-"""Share of the data sheet's dense FLOPS that matrix products reach: 660-690 of 989 TFLOPS on H100 are usual
-(cuBLAS, public GEMM benchmarks; Llama 3 report, arXiv 2407.21783, is below that with everything else)."""
+"""Share of the data sheet's dense FLOPS that matrix products reach: an assumption of this project. It decides where
+decoding is bound by arithmetic, which large batches alone are."""
 ALL_REDUCE_S = 15.6e-6
 """What a further tensor rank adds to each of a layer's two all-reduces: one rank takes 5.33 ms, two 3.79 and not 2.67,
 over 72 of them (vLLM 0.24, 2 x H200, measured by this project)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from math import ceil
 
 from fullbore.catalog.accelerators import ACCELERATORS, AcceleratorRow
 from fullbore.catalog.architecture import ModelRow
@@ -17,6 +18,8 @@ Enough = Callable[[Fit], bool]
 """What the change must reach: one sequence, or all of them."""
 LEAST_CONTEXT = 1024
 """A shorter context is no repair of a misfit."""
+LEAST_CONTEXT_SHARE = 1 / 4
+"""Nor is one that is shorter than this share of what is asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +62,9 @@ def _fewer(model: ModelRow, accelerator: AcceleratorRow, layout: Layout, gpus: i
 def _shorter(
     model: ModelRow, accelerator: AcceleratorRow, layout: Layout, gpus: int, enough: Enough
 ) -> Iterator[Change]:
+    """The longest that is enough; none below LEAST_CONTEXT_SHARE, which would be another use of the model."""
     blocks = _largest(
-        1,
+        max(1, ceil(layout.context_tokens * LEAST_CONTEXT_SHARE / LEAST_CONTEXT)),
         (layout.context_tokens - 1) // LEAST_CONTEXT,
         lambda n: _tried(model, accelerator, replace(layout, context_tokens=n * LEAST_CONTEXT), enough),
     )
@@ -104,8 +108,8 @@ def _lower(model: ModelRow, accelerator: AcceleratorRow, layout: Layout, gpus: i
 def _larger(
     model: ModelRow, accelerator: AcceleratorRow, layout: Layout, gpus: int, enough: Enough
 ) -> Iterator[Change]:
-    """The cheapest GPU of more memory."""
-    for row in sorted(ACCELERATORS.values(), key=lambda row: (row.usd, row.hbm_gib)):
+    """The GPU of the least memory that is enough: prices of some rows hold a server's share, and cannot be compared."""
+    for row in sorted(ACCELERATORS.values(), key=lambda row: row.hbm_gib):
         larger = row.hbm_gib > accelerator.hbm_gib and runs(layout.precision, row)
         if larger and _tried(model, row, layout, enough):
             yield Change(values=(("accelerator", row.name),))
