@@ -199,8 +199,8 @@ ACCELERATORS = {
         AcceleratorRow(
             name="gb200",
             hbm_gib=184.31,
-            hbm_source="0.4 % less than the 189471 MiB that nvidia-smi prints (ai-dynamo/aiconfigurator systems/gb200.yaml): "
-            "our inference, no report of torch was found",
+            hbm_source="0.4 % less than the 189471 MiB that nvidia-smi prints (ai-dynamo/aiconfigurator "
+            "systems/gb200.yaml): our inference, no report of torch was found",
             hbm_gbps=8000,
             tflops={"fp32": 80, "tf32": 1250, "fp16": 2500, "bf16": 2500, "fp8": 5000, "int8": 5000, "fp4": 10_000},
             link_gbps=900,
