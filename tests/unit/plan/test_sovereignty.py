@@ -43,7 +43,7 @@ def test_the_longest_name_says_the_country() -> None:
     env = environment(places={"example": "FR", "logs.example": "IE"})
     assert {flow.to: flow.country for flow in data_flows(env)} == {
         "alerts.example": "FR",
-        "eu-central-1": "DE",
+        "eu-north-1": "SE",
         "example-state": "",
         "logs.example": "IE",
     }
@@ -74,8 +74,8 @@ CLASSES = st.dictionaries(
     st.sampled_from(["weights", "prompts", "dialogue-logs", "logs", "metrics", "state"]),
     st.fixed_dictionaries(
         {
-            "countries": st.lists(st.sampled_from(["DE", "FR", "US"]), max_size=2),
-            "regions": st.lists(st.sampled_from(["eu-central-1", "us-east-1"]), max_size=2),
+            "countries": st.lists(st.sampled_from(["DE", "FR", "SE", "US"]), max_size=2),
+            "regions": st.lists(st.sampled_from(["eu-north-1", "us-east-1"]), max_size=2),
         }
     ),
 )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
 from fullbore.catalog.instances import INSTANCES
+from fullbore.catalog.offerings import OFFERED, missing_in
 from fullbore.catalog.regions import PARTITIONS, REGIONS
 from fullbore.config.models import NodeGroup
 from fullbore.plan.change import put
@@ -46,6 +47,26 @@ def _unknown(subject: Subject) -> Iterable[Finding]:
             yield Finding(f"{path}.instance_type", f"{group.instance_type[:60]} is not in the catalog; {hint}", changes)
 
 
+def _not_offered(subject: Subject) -> Iterable[Finding]:
+    """A warning, because AWS adds types to regions; a sandbox buys nothing."""
+    cloud = subject.env.cloud
+    if cloud is None or subject.env.sandbox:
+        return
+    types = [group.instance_type for group in cloud.node_groups.values()]
+    for path, group in _groups(subject):
+        if missing_in(group.instance_type, cloud.region):
+            others = sorted(OFFERED[group.instance_type], key=lambda region: (not _near(region, cloud.region), region))
+            all_of_them = [region for region in others if not any(missing_in(kind, region) for kind in types)]
+            message = f"got {group.instance_type}, which {cloud.region} is not known to offer; it is known in"
+            changes = (put("cloud.region", all_of_them[0]),) if all_of_them else ()
+            yield Finding(f"{path}.instance_type", f"{message} {', '.join(others)}", changes)
+
+
+def _near(region: str, other: str) -> bool:
+    """True where both are on one continent."""
+    return region.partition("-")[0] == other.partition("-")[0]
+
+
 def _efa(subject: Subject) -> Iterable[Finding]:
     for path, group in _groups(subject):
         row = INSTANCES.get(group.instance_type)
@@ -75,6 +96,12 @@ RULES = (
         find=_partition,
     ),
     Rule(id="unknown-instance", severity="error", summary="the catalog has no such instance type", find=_unknown),
+    Rule(
+        id="type-not-offered",
+        severity="warning",
+        summary="the region is not known to offer the instance type",
+        find=_not_offered,
+    ),
     Rule(id="efa-too-many", severity="error", summary="more EFA interfaces than the type has", find=_efa),
     Rule(id="node-counts", severity="error", summary="min, desired and max nodes disagree", find=_counts),
 )
