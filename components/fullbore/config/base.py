@@ -50,6 +50,8 @@ def _date(value: object) -> date:
 Text = Annotated[str, Field(min_length=1, max_length=1024)]
 Whole = Annotated[int, Field(strict=True), _Exact()]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+MOST_TOKENS_PER_S = 1e9
+"""Far beyond any replica, and what follows from it is still a number."""
 Address = Annotated[IPv4Address, BeforeValidator(_text_only, json_schema_input_type=str)]
 Network = Annotated[IPv4Network, BeforeValidator(_text_only, json_schema_input_type=str)]
 Date = Annotated[date, BeforeValidator(_date), WithJsonSchema({"type": "string", "format": "date"})]

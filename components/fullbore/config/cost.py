@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from fullbore.config.base import Number, Strict, Text, Whole
+from fullbore.config.base import MOST_TOKENS_PER_S, Number, Strict, Text, Whole
 
 
 class InstancePrices(Strict):
@@ -42,6 +42,7 @@ class Cost(Strict):
     tokens_per_s: Number | None = Field(
         default=None,
         gt=0,
+        le=MOST_TOKENS_PER_S,
         description="planned rate of one busy replica, tokens a second; the plan's estimate if left out",
     )
     busy_share: Number | None = Field(

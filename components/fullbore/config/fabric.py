@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from fullbore.config.base import Number, Strict, Text, Whole
+from fullbore.config.base import MOST_TOKENS_PER_S, Number, Strict, Text, Whole
 
 Priority = Annotated[Whole, Field(ge=0, le=7)]
 Dscp = Annotated[Whole, Field(ge=0, le=63)]
@@ -108,10 +108,6 @@ class Runtimes(Strict):
     ucx: Traffic | None = Field(default=None, description="UCX, e.g. below NIXL for KV cache transfers")
     nvshmem: NvshmemTraffic | None = Field(default=None, description="NVSHMEM, e.g. below DeepEP for experts")
     mooncake: Traffic | None = Field(default=None, description="Mooncake's transfer engine for KV cache")
-
-
-MOST_TOKENS_PER_S = 1e9
-"""Far beyond any replica, and its traffic is still a number."""
 
 
 class Load(Strict):

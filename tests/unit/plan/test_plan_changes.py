@@ -30,6 +30,7 @@ WITHOUT = {
     "region-partition": "a region that the data may go to",
     "data-leaves": "another place, or leave to let the data go there",
     "price-unknown": "the price",
+    "devices-unnamed": "the names of the devices",
     "switch-undescribed": "what the switches hold",
     "refresh-incomplete": "the day of purchase, or the years",
     "architecture-unsupported": "another kind of GPU",

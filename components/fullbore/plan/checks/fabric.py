@@ -13,7 +13,8 @@ from fullbore.plan.change import Change, apply, put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject, counted
 from fullbore.plan.fabric import HostQueues, SwitchQueues, fabric_plan, host_queues, landings, links, narrowest_group
 from fullbore.plan.fabric import switch_queues as described_switch
-from fullbore.plan.fabric.landing import CONTROL
+from fullbore.plan.fabric.landing import CONTROL, used_runtimes
+from fullbore.plan.fabric.make import RDMA
 from fullbore.plan.fabric.need import PREFILL
 from fullbore.plan.fabric.queues import ECN_CAPABLE
 from fullbore.plan.fit import illegal
@@ -368,6 +369,18 @@ def _hcas(subject: Subject) -> Iterable[Finding]:
             yield Finding(f"{path}.interfaces", message)
 
 
+def _unnamed(subject: Subject) -> Iterable[Finding]:
+    """Without devices, nothing says which of a host's these libraries take, or which lies beside which GPU."""
+    site = subject.env.site
+    if site is None or site.fabric not in RDMA or subject.env.sandbox:
+        return
+    used = [name for name, _, _ in used_runtimes(site.runtimes) if name != "nccl"]
+    for name, group in site.groups.items():
+        if used and group.kind == "gpu" and not group.hcas:
+            message = f"got an empty list, so that {' and '.join(used)} choose among all devices of a host"
+            yield Finding(f"site.groups.{name}.hcas", f"{message}; list those that join the hosts")
+
+
 def _too_slow(subject: Subject) -> Iterable[Finding]:
     site = subject.env.site
     group = narrowest_group(site) if site else None
@@ -553,6 +566,12 @@ RULES = (
         severity="error",
         summary="a group's interfaces and RDMA devices do not match",
         find=_hcas,
+    ),
+    Rule(
+        id="devices-unnamed",
+        severity="warning",
+        summary="runtimes use RDMA, but a group of GPUs lists no devices",
+        find=_unnamed,
     ),
     Rule(
         id="load-unused",

@@ -123,6 +123,7 @@ def _groups(model: ModelRow, layout: Layout) -> Iterator[Illegal]:
         shares["expert"] = (model.moe.intermediate, layout.expert_ranks)
     for what, (size, ranks) in shares.items():
         if size % ranks == 0 and size // ranks % group and size % group == 0:
-            message = f"got {tp}: a rank's share of the {what} is {size // ranks}, but {layout.precision} scales"
+            kind = "block-wise fp8" if layout.precision == "fp8" else layout.precision
+            message = f"got {tp}: a rank's share of the {what} is {size // ranks}, but {kind} scales"
             hint = "; set expert_parallel or lower it" if what == "expert" else "; lower it"
             yield Illegal("tensor_parallel", f"{message} groups of {group}{hint}")
