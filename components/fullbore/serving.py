@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,8 +40,8 @@ class ServingResources:
 class Serving(Component):
     """The replicas of one `ServingPlan`, and the headless service whose addresses are the ready ones.
 
-    `image` is a reference by digest. `service` is the service's name; `host` is `SERVICE.NAMESPACE`, to which the
-    cluster's own suffix belongs.
+    `image` is a reference by digest. Replicas are placed after what `after` names. `service` is the service's name;
+    `host` is `SERVICE.NAMESPACE`, to which the cluster's own suffix belongs.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Serving(Component):
         cluster: Cluster,
         image: pulumi.Input[str],
         scheduler: Scheduler = "volcano",
+        after: Sequence[pulumi.Resource] = (),
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(name, opts)
@@ -62,7 +63,7 @@ class Serving(Component):
         config, service, account = self._create_config(), self._create_service(), self._create_account()
         self.resources = ServingResources(
             config=config,
-            deployment=self._create_deployment(image, [config, *account, *cluster.ready]),
+            deployment=self._create_deployment(image, [config, *account, *cluster.ready, *after]),
             service=service,
             budget=self._create_budget(),
         )

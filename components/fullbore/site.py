@@ -11,8 +11,8 @@ import pulumi
 from fullbore._component import Component
 from fullbore.inventory import host_settings, role_variables
 from fullbore.plan.hosts import content_of
-from fullbore.plan.model import GroupPlan, HostPlan, SitePlan
-from fullbore.provider.resources import Host, HostGroup
+from fullbore.plan.model import AcceptancePlan, CablePlan, GroupPlan, HostPlan, SitePlan
+from fullbore.provider.resources import Cable, Evidence, Host, HostGroup, Reached
 
 REPOSITORY = Path(__file__).parents[2]
 CONTENT = (
@@ -29,16 +29,21 @@ class Site(Component):
 
     Groups follow one another in wave order, each after the one before is done, so that a bad change stops at the
     first. `hosts` is {host: {group, rack, serial, failed}}, where `failed` is why it did not converge, else None.
+    `accepted` is {group: {accepted, expires, problems}} of the groups that are measured before they serve.
     """
 
     def __init__(self, name: str, plan: SitePlan, *, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
         self.plan = plan
         self.groups: dict[str, HostGroup] = {}
+        self.evidence: dict[str, Evidence] = {}
         content = content_digest(REPOSITORY)
         for group in in_waves(plan.groups):
             self.groups[group.name] = self._create_group(group, content)
+            if plan.acceptance:
+                self.evidence[group.name] = self._create_evidence(group, plan.acceptance)
         self.hosts = self._summary()
+        self.accepted = self._accepted()
         self.register_outputs({"hosts": self.hosts})
 
     def _create_group(self, group: GroupPlan, content: str) -> HostGroup:
@@ -55,9 +60,49 @@ class Site(Component):
             opts=self.child(depends_on=before),
         )
 
+    def _create_evidence(self, group: GroupPlan, asked: AcceptancePlan) -> Evidence:
+        """Measured once the group is converged."""
+        return Evidence(
+            self.part(f"{group.name}-evidence"),
+            group=group.name,
+            rack=group.rack,
+            hosts={host.name: _reached(host) for host in group.hosts},
+            ssh={"user": self.plan.ssh_user, "privateKeyFile": self.plan.ssh_private_key_file},
+            lock=asked.lock,
+            signing_key_file=asked.signing_key_file,
+            public_key=asked.public_key,
+            accelerator=group.accelerator or "",
+            gpus=group.gpus,
+            nvls=asked.nvls,
+            dcgm_level=asked.dcgm_level,
+            drives=sorted(group.numa.nvme) if group.numa else [],
+            fabric=asked.fabric,
+            link_gbps=asked.link_gbps,
+            cables=[_cable(host, cable) for host in group.hosts for cable in host.cables],
+            valid_days=asked.valid_days,
+            strict=asked.strict,
+            opts=self.child(depends_on=[self.groups[group.name]]),
+        )
+
+    def _accepted(self) -> pulumi.Output[dict[str, dict[str, object]]]:
+        return pulumi.Output.all(
+            **{
+                name: pulumi.Output.all(accepted=each.accepted, expires=each.expires, problems=each.problems)
+                for name, each in self.evidence.items()
+            }
+        )
+
     def _summary(self) -> pulumi.Output[dict[str, dict[str, str | None]]]:
         failed = pulumi.Output.all(**{name: group.failed for name, group in self.groups.items()})
         return failed.apply(lambda reasons: summary(self.plan, reasons))
+
+
+def _reached(host: HostPlan) -> Reached:
+    return {"address": host.address, "port": host.port, "hostKey": host.host_key, "serial": host.serial}
+
+
+def _cable(host: HostPlan, cable: CablePlan) -> Cable:
+    return {"host": host.name, "port": cable.port, "peer": cable.peer, "peerPort": cable.peer_port}
 
 
 def _host(group: GroupPlan, host: HostPlan) -> Host:

@@ -59,7 +59,12 @@ class HybridStack(Component):
             return
         if self.image and plan.serving:
             self.serving = Serving(
-                "serving", plan.serving, cluster=self.cluster, image=self.image.ref, opts=self.child()
+                "serving",
+                plan.serving,
+                cluster=self.cluster,
+                image=self.image.ref,
+                after=list(self.site.evidence.values()) if self.site else (),
+                opts=self.child(),
             )
         if self.image and plan.standby:
             self.standby = Standby("standby", plan.standby, image=self.image.ref, opts=self.child())
@@ -86,6 +91,8 @@ class HybridStack(Component):
         exports: dict[str, pulumi.Input[object]] = {"estimatedCost": round(self.plan.cost.total, 2)}
         if self.site:
             exports["hosts"] = self.site.hosts
+            if self.site.evidence:
+                exports["siteEvidence"] = self.site.accepted
         if self.gateway:
             exports["gatewayUrl"] = self.gateway.url
         if self.image:

@@ -58,6 +58,7 @@ TOKENS = {
     "fullbore:index:Standby",
     "fullbore:index:Storage",
     "fullbore:image:Image",
+    "fullbore:metal:Evidence",
     "fullbore:metal:HostGroup",
 }
 """Every type of this project as users have it in their state. One that is renamed replaces all that it stands for: keep
@@ -77,6 +78,8 @@ class Recorded(mocks.Mocks):
             extra = {"ref": "registry.example/fullbore/runtime@sha256:" + "0" * 64}
         if args.typ == "fullbore:metal:HostGroup":
             extra = {"failed": {}, "facts": {}}
+        if args.typ == "fullbore:metal:Evidence":
+            extra = {"evidence": "{}", "problems": [], "accepted": True, "expires": "2026-12-22T12:00:00+00:00"}
         if args.typ == "aws:ec2/launchTemplate:LaunchTemplate":
             extra = {"latestVersion": 1}
         if args.typ == "aws:kms/key:Key":

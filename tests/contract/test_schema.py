@@ -30,6 +30,7 @@ COUNTS = {
 CODES = {
     *("dscp", "cnp_dscp", "priority", "cnp_priority", "gid_index"),
     *("asn", "cloud_asn"),
+    "dcgm_level",
     *("traffic_class", "control_traffic_class", "host_traffic_class"),
 }
 """Numbers of a standard that stand for something and measure nothing."""

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from fullbore.config.acceptance import Acceptance, Cable
 from fullbore.config.base import (
     Accelerator,
     Address,
@@ -51,6 +52,11 @@ class Host(Strict):
         default=None,
         pattern=r"^ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43}$",
         description="the host's public SSH key, 'ssh-ed25519 AAAA...' without a comment; another key is refused",
+    )
+    cables: dict[Text, Cable] = Field(
+        default={},
+        description="where the host's ports are cabled to: RDMA devices on InfiniBand, interfaces elsewhere; checked "
+        "where site.acceptance is given",
     )
 
 
@@ -131,6 +137,9 @@ class Site(Strict):
     )
     nccl_conf: dict[Text, Text | Whole] = Field(
         default={}, description="further NCCL variables for /etc/nccl.conf, of those for system configuration"
+    )
+    acceptance: Acceptance | None = Field(
+        default=None, description="how the machines are measured before they serve; they are not if left out"
     )
     groups: dict[Name, HostGroup] = Field(min_length=1, description="machines by kind and rack")
 

@@ -32,6 +32,7 @@ from dataclasses import asdict, dataclass
 from fullbore.catalog.host_profiles import ROLES, ROWS, Row
 from fullbore.config.endpoints import Endpoints
 from fullbore.config.models import Host, HostGroup, Site
+from fullbore.plan.acceptance import cable_plans
 from fullbore.plan.fabric import HostQueues, group_environment, hca_list, host_queues, system_environment
 from fullbore.plan.model import GroupPlan, HostPlan, NumaPlan, Setting
 from fullbore.plan.numa import NODES_BY_DEFAULT, PodShape, numa_plan
@@ -76,6 +77,8 @@ def group_plans(site: Site, pod: PodShape | None = None, endpoints: Endpoints | 
                 max_failures=site.max_failures,
                 settings=common.settings,
                 document={**common.document, "rack": group.rack},
+                accelerator=group.accelerator,
+                gpus=group.gpus_per_host,
                 numa=common.numa,
                 environment=common.environment,
             )
@@ -129,6 +132,7 @@ def _host(name: str, host: Host, endpoints: Endpoints | None) -> HostPlan:
         address=real.address if real else str(host.address or LOOPBACK),
         port=real.port if real else host.port,
         host_key=real.host_key if real else host.host_key or "",
+        cables=cable_plans(host),
     )
 
 

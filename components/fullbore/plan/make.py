@@ -20,8 +20,8 @@ def make_plan(env: Environment, endpoints: Endpoints | None = None) -> Plan:
     Problems are in `plan.problems`, sorted by path; a plan that holds an error must not be carried out.
     """
     used = endpoints if env.sandbox else None
-    site = parts.site_plan(env, env.site, used) if env.site else None
     versions = versions_plan(env)
+    site = parts.site_plan(env, env.site, versions, used) if env.site else None
     return Plan(
         environment=env.name,
         sandbox=env.sandbox is not None,

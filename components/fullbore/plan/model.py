@@ -69,6 +69,32 @@ class NumaPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CablePlan:
+    """What a port of a host is cabled to, as LLDP or the subnet manager says it."""
+
+    port: str
+    peer: str
+    peer_port: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcceptancePlan:
+    """How machines are measured before they serve."""
+
+    signing_key_file: str
+    public_key: str
+    valid_days: int
+    strict: bool
+    dcgm_level: int
+    nvls: bool
+    fabric: str
+    link_gbps: float
+    """Of one port, Gbit/s."""
+    lock: Mapping[str, str]
+    """{part: version}: results end when it changes."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class HostPlan:
     """One machine: how it is reached. What it must hold is its group's, but for a plan file of its own."""
 
@@ -77,6 +103,7 @@ class HostPlan:
     address: str
     port: int
     host_key: str
+    cables: tuple[CablePlan, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +121,9 @@ class GroupPlan:
     """Every value that each of its hosts must hold, but the checksum of the host's plan file (plan.hosts adds it)."""
     document: Mapping[str, object]
     """`/etc/fullbore/plan.json` of its hosts, without what differs by host and without its checksum."""
+    accelerator: str | None = None
+    gpus: int = 0
+    """GPUs of each machine."""
     numa: NumaPlan | None = None
     """How each machine of the group is divided."""
     environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
@@ -183,6 +213,7 @@ class SitePlan:
     groups: tuple[GroupPlan, ...]
     agent_port: int
     fabric: FabricPlan | None = None
+    acceptance: AcceptancePlan | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from fullbore.catalog.instances import INSTANCES
 from fullbore.catalog.shapes import SHAPES
 from fullbore.config.endpoints import ClusterEndpoint, Endpoints
 from fullbore.config.models import Alarm, Cloud, Environment, Replication, Site
+from fullbore.plan.acceptance import acceptance_plan
 from fullbore.plan.capacity import asked_nodes, efa_interfaces, interface_layout, placement_of, zones_of
 from fullbore.plan.fabric import fabric_plan
 from fullbore.plan.hosts import AGENT_PORT, LOOPBACK, group_plans
@@ -45,7 +46,7 @@ PRIORITY_CLASSES = {"fullbore-serving": 100_000, "fullbore-batch": 1_000}
 SITE_QUEUE = "serving"
 
 
-def site_plan(env: Environment, site: Site, endpoints: Endpoints | None) -> SitePlan:
+def site_plan(env: Environment, site: Site, versions: VersionsPlan, endpoints: Endpoints | None) -> SitePlan:
     """Groups in the order of their names, and in each its hosts."""
     pod = planned_pod(env)
     ssh = endpoints.ssh if endpoints else None
@@ -56,6 +57,7 @@ def site_plan(env: Environment, site: Site, endpoints: Endpoints | None) -> Site
         groups=group_plans(site, pod, endpoints),
         agent_port=AGENT_PORT,
         fabric=fabric_plan(env, site),
+        acceptance=acceptance_plan(site, versions.lock),
     )
 
 

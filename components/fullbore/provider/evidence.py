@@ -7,8 +7,9 @@ State: the outputs are the inputs and
     accepted   whether there are none
     expires    when it ends
 
-A diff asks for a new run where the inputs changed, where the lock is another than the evidence's, where it expired, and
-where it was not accepted. Nothing here stops what runs already: only what comes new depends on this resource.
+Machines are measured anew where what is measured changed, where the lock is another than the evidence's, where it
+expired, and where it was not accepted. Nothing here stops what runs already: only what comes new depends on this
+resource.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from fullbore.provider.base import (
     Request,
 )
 from fullbore.provider.events import Fold, Outcome
-from fullbore.provider.evidenceinputs import DEFAULTS, cabling, check_inputs, machines, variables
+from fullbore.provider.evidenceinputs import DEFAULTS, cabling, check_inputs, machines, measured, variables
 from fullbore.provider.runner import Job, Runner
 from fullbore.provider.values import differences, has_unknown, plain
 
@@ -77,7 +78,14 @@ class Evidences:
         return Created(id, self._accept(r, id))
 
     def update(self, r: Request) -> Map:
-        return _foreseen(r.news) if r.preview else self._accept(r, r.id)
+        if r.preview:
+            return _foreseen(r.news)
+        news: Map = plain(r.news)
+        if measured(plain(r.old_inputs)) == measured(news):
+            kept = self._judged(str(plain(r.olds).get("evidence", "")), news)
+            if kept["accepted"]:
+                return {**r.news, **kept}
+        return self._accept(r, r.id)
 
     def read(self, r: Request) -> Read:
         if not r.inputs.get("hosts"):

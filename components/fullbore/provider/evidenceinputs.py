@@ -59,8 +59,20 @@ EVIDENCE: Final[dict[str, Rule]] = {
     "publicKey": KEY,
     "validDays": DAYS,
     "strict": BOOL,
-    "content": TEXT,
 }
+MEASURED: Final = (
+    "group",
+    "accelerator",
+    "gpus",
+    "nvls",
+    "dcgmLevel",
+    "drives",
+    "fabric",
+    "linkGbps",
+    "cables",
+    "lock",
+)
+"""Inputs that decide what is measured, beside which machines; the others say how they are reached and who signs."""
 HOST: Final[dict[str, Rule]] = {"address": TEXT, "port": PORT, "hostKey": KEY, "serial": TEXT}
 CABLE: Final[dict[str, Rule]] = {"host": TEXT, "port": TEXT, "peer": TEXT, "peerPort": TEXT}
 
@@ -87,6 +99,12 @@ def _check_cable(path: str, cable: Map, hosts: Any) -> list[Failure]:
     if not failures and isinstance(hosts, dict) and cable["host"] not in hosts:
         failures.append(Failure(f"{path}.host", f"got {cable['host']}, but it must be one of the hosts"))
     return failures
+
+
+def measured(inputs: Map) -> Map:
+    """What a result is of: with other values it must be made anew."""
+    serials = {host: spec["serial"] for host, spec in inputs["hosts"].items()}
+    return {key: inputs.get(key) for key in MEASURED} | {"serials": serials}
 
 
 def machines(inputs: Map) -> dict[str, Machine]:

@@ -103,9 +103,9 @@ class HostGroup(pulumi.CustomResource):
 class Evidence(pulumi.CustomResource):
     """Acceptance of a group's machines as a signed result.
 
-    The checks run where the inputs change, where the lock is another than the evidence's, where it expired, and where
-    it was not accepted; a host on whose GPUs something runs is refused. A `strict` one fails the update where a check
-    fails, so that what depends on it is not placed; what runs already is not touched.
+    The checks run where what is measured changes, where the lock is another than the evidence's, where it expired, and
+    where it was not accepted; a host on whose GPUs something runs is refused. A `strict` one fails the update where a
+    check fails, so that what depends on it is not placed; what runs already is not touched.
     """
 
     evidence: pulumi.Output[str]
@@ -127,7 +127,6 @@ class Evidence(pulumi.CustomResource):
         lock: pulumi.Input[Mapping[str, pulumi.Input[str]]],
         signing_key_file: pulumi.Input[str],
         public_key: pulumi.Input[str],
-        content: pulumi.Input[str],
         accelerator: pulumi.Input[str] = "",
         gpus: pulumi.Input[int] = 0,
         nvls: pulumi.Input[bool] = False,
@@ -148,7 +147,6 @@ class Evidence(pulumi.CustomResource):
             "lock": lock,
             "signingKeyFile": signing_key_file,
             "publicKey": public_key,
-            "content": content,
             "accelerator": accelerator,
             "gpus": gpus,
             "nvls": nvls,

@@ -118,7 +118,6 @@ _EVIDENCE_INPUTS: Final[dict[str, Any]] = {
     "publicKey": _said("The key that evidence is checked with, 'ssh-ed25519 AAAA...'.", _TEXT),
     "validDays": _said("Days until the evidence expires.", {"type": "integer", "default": 30}),
     "strict": _said("Whether a failed check fails the update; else it warns.", {**_FLAG, "default": True}),
-    "content": _said("Digest of the agent; another one is run again.", _TEXT),
 }
 _EVIDENCE_OUTPUTS: Final[dict[str, Any]] = {
     "evidence": _said("Verdicts, versions and expiry under a signature, as JSON.", _TEXT),

@@ -67,6 +67,14 @@ def _site_notes(env: Environment, plan: Plan) -> Iterator[str]:
         yield f"{first_of(names)}: roles {', '.join(roles)}"
     if env.site.sysctl:
         yield f"kernel settings of the site's own: {len(env.site.sysctl)}"
+    asked = plan.site.acceptance
+    if asked:
+        cables = sum(len(host.cables) for group in plan.site.groups for host in group.hosts)
+        way = "keeps new replicas from being placed" if asked.strict else "is a warning"
+        yield (
+            f"acceptance: dcgmi diag level {asked.dcgm_level}, floors with{'' if asked.nvls else 'out'} NVLink SHARP, "
+            f"{cables} cables; a failed check {way}; results hold for {asked.valid_days} days"
+        )
 
 
 def _networks(env: Environment, plan: Plan) -> Section:

@@ -130,7 +130,7 @@ def test_a_real_host_is_accepted_by_what_its_tools_print(machine: tuple[State, M
     host = {name: known["hosts"]["nvme-01"][name] for name in ("address", "port", "hostKey", "serial")}
     evidences, desk = Evidences(AnsibleRunner(str(run))), Desk()
     public = " ".join(key.with_suffix(".pub").read_text().split()[:2])
-    given = {"group": "storage", "rack": "r01", "hosts": {"nvme-01": host}, "ssh": known["ssh"], "content": "sha256:1"}
+    given = {"group": "storage", "rack": "r01", "hosts": {"nvme-01": host}, "ssh": known["ssh"]}
     checked = evidences.check(
         desk.ask(
             news={**given, "lock": {"kernel": "6.8"}, "signingKeyFile": str(key), "publicKey": public, "strict": False}

@@ -96,7 +96,6 @@ def inputs(signing: tuple[str, str]) -> Map:
         "lock": LOCK,
         "signingKeyFile": signing[0],
         "publicKey": signing[1],
-        "content": "sha256:1",
     }
 
 
@@ -205,6 +204,37 @@ def test_evidence_ends_with_its_time_and_with_its_lock(
     assert said is None or any(said in line for line in plugin.log.said("info"))
     _, _, seen = plugin.read({**news, "lock": lock}, outputs)
     assert seen["accepted"] == (said is None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "again"),
+    [
+        pytest.param({"ssh": {"user": "ops", "privateKeyFile": "/keys/id"}}, False, id="reached in another way"),
+        pytest.param({"validDays": 60, "strict": False}, False, id="terms of the next one"),
+        pytest.param({"dcgmLevel": 2}, True, id="another level"),
+        pytest.param({"lock": {**LOCK, "nccl": "2.29.3"}}, True, id="another lock"),
+    ],
+)
+def test_hosts_are_loaded_again_only_for_what_is_measured(
+    start: Start, inputs: Map, changes: dict[str, Any], again: bool
+) -> None:
+    hosts = Hosts()
+    plugin = start(hosts)
+    news = complete(plugin, {**inputs, "strict": False})
+    _, outputs = plugin.create(news)
+    after = plugin.update(news, outputs, {**news, **changes})
+    assert len(hosts.jobs) == (2 if again else 1)
+    assert (after["evidence"] == outputs["evidence"]) != again
+
+
+def test_a_machine_that_was_replaced_is_measured(start: Start, inputs: Map) -> None:
+    hosts = Hosts()
+    plugin = start(hosts)
+    news = complete(plugin, inputs)
+    _, outputs = plugin.create(news)
+    spare = {**news["hosts"], "gpu-01": {**news["hosts"]["gpu-01"], "serial": "S2"}}
+    plugin.update(news, outputs, {**news, "hosts": spare})
+    assert len(hosts.jobs) == 2
 
 
 def test_evidence_that_was_changed_in_state_is_not_believed(start: Start, inputs: Map) -> None:

@@ -3,6 +3,7 @@
 from fullbore.config.endpoints import Endpoints
 from fullbore.config.models import Environment
 from fullbore.plan.checks import (
+    acceptance,
     capacity,
     cloud,
     cost,
@@ -26,6 +27,7 @@ from fullbore.problems import Problem
 RULES: tuple[Rule, ...] = (
     *structure.RULES,
     *site.RULES,
+    *acceptance.RULES,
     *network.RULES,
     *model.RULES,
     *memory.RULES,
