@@ -92,14 +92,34 @@ class Recorded(mocks.Mocks):
 
 
 Registered = tuple[list[str], list[mocks.MockResourceArgs]]
+AFTER: dict[str, dict[str, set[str]]] = {}
+"""{environment: {URN: URNs that it was registered after}}, as `register` found them."""
 
 
 def register(plan: Plan) -> Registered:
     """URNs, which spell out each resource's parent, and registrations of one whole environment."""
     recorded = Recorded()
-    run_mocked(recorded, lambda: HybridStack(plan.environment, plan).outputs, stack=plan.environment)
+
+    def provision() -> Any:
+        watch_dependencies(AFTER.setdefault(plan.environment, {}))
+        return HybridStack(plan.environment, plan).outputs
+
+    run_mocked(recorded, provision, stack=plan.environment)
     monitor: Any = settings.get_monitor()
     return list(monitor.resources), recorded.made
+
+
+def watch_dependencies(after: dict[str, set[str]]) -> None:
+    """Mocks are not told of them."""
+    monitor: Any = settings.get_monitor()
+    register = monitor.RegisterResource
+
+    def watched(request: Any) -> Any:
+        answer = register(request)
+        after[answer.urn] = set(request.dependencies)
+        return answer
+
+    monitor.RegisterResource = watched
 
 
 def environment(name: str) -> Environment:
@@ -133,6 +153,19 @@ def test_the_type_tokens_are_those_that_users_have_in_their_state() -> None:
         if token.startswith("fullbore:")
     }
     assert found == TOKENS
+
+
+@pytest.mark.parametrize("name", ["staging", "prod"])
+def test_replicas_of_the_site_wait_for_the_evidence_of_every_group_and_that_for_its_group(name: str) -> None:
+    of_environment(name)
+    after = AFTER[name]
+    evidence = {urn for urn in after if "metal:Evidence::" in urn}
+    groups = {urn for urn in after if "metal:HostGroup::" in urn}
+    assert [len(after[urn] & groups) for urn in evidence] == [1] * len(groups)
+    pools = {urn for urn in after if "Serving$kubernetes:apps/v1:Deployment::" in urn}
+    of_the_site = {urn for urn in pools if "::standby-" not in urn}
+    assert of_the_site
+    assert {urn for urn in pools if after[urn] >= evidence} == of_the_site
 
 
 def test_the_stack_itself_makes_components_and_providers_only(registered: Registered) -> None:

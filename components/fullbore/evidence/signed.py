@@ -95,6 +95,16 @@ def problems(text: str, *, public_key: str, group: str, lock: Mapping[str, str],
     return tuple(found)
 
 
+def in_force(
+    text: str, *, public_key: str, group: str, lock: Mapping[str, str], now: datetime
+) -> dict[str, Any] | None:
+    """The signed body, whatever its verdicts say; None where its signature, its time, its group or its lock is off."""
+    body = _verified(text, public_key)
+    if isinstance(body, str) or _stale(body, group, now) or _drift(cast("dict[str, str]", body["lock"]), lock):
+        return None
+    return body
+
+
 def _canonical(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 

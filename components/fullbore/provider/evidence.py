@@ -8,14 +8,15 @@ State: the outputs are the inputs and
     expires    when it ends
 
 Machines are measured anew where what is measured changed, where the lock is another than the evidence's, where it
-expired, and where it was not accepted. Nothing here stops what runs already: only what comes new depends on this
-resource.
+expired, and where they were not accepted; the others keep what was found, which ends when it would have. Nothing here
+stops what runs already: only what comes new depends on this resource.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, cast
@@ -36,8 +37,9 @@ from fullbore.provider.base import (
     Read,
     Request,
 )
+from fullbore.provider.carried import NOTHING, Carried, carried, joined
 from fullbore.provider.events import Fold, Outcome
-from fullbore.provider.evidenceinputs import DEFAULTS, cabling, check_inputs, machines, measured, variables
+from fullbore.provider.evidenceinputs import DEFAULTS, cabling, check_inputs, machines, narrowed, variables
 from fullbore.provider.runner import Job, Runner
 from fullbore.provider.values import differences, has_unknown, plain
 
@@ -81,11 +83,12 @@ class Evidences:
         if r.preview:
             return _foreseen(r.news)
         news: Map = plain(r.news)
-        if measured(plain(r.old_inputs)) == measured(news):
-            kept = self._judged(str(plain(r.olds).get("evidence", "")), news)
-            if kept["accepted"]:
-                return {**r.news, **kept}
-        return self._accept(r, r.id)
+        text = str(plain(r.olds).get("evidence", ""))
+        earlier = carried(text, plain(r.old_inputs), news, self._now())
+        kept = self._judged(text, news)
+        if kept["accepted"] and earlier.hosts == news["hosts"].keys():
+            return {**r.news, **kept}
+        return self._accept(r, r.id, earlier)
 
     def read(self, r: Request) -> Read:
         if not r.inputs.get("hosts"):
@@ -105,15 +108,18 @@ class Evidences:
         )
         return {"evidence": text, "problems": list(found), "accepted": not found, "expires": _expiry(text)}
 
-    def _accept(self, r: Request, id: str) -> Map:
+    def _accept(self, r: Request, id: str, earlier: Carried = NOTHING) -> Map:
+        """Measure the hosts that no earlier result accepts."""
         inputs: Map = plain(r.news)
         key = _key(inputs["signingKeyFile"])  # before the machines are loaded for an hour
-        outcomes = self._run(r, inputs)
-        verdicts = _verdicts(inputs, outcomes)
+        some = narrowed(inputs, inputs["hosts"].keys() - earlier.hosts)
+        outcomes = self._run(r, some) if some["hosts"] else {}
+        verdicts = _verdicts(some, outcomes) if some["hosts"] else ()
         for verdict in verdicts:
             if verdict.state == "not judged":
                 r.log("warning", f"{verdict.path}: {verdict.what} is {verdict.got}, and {verdict.allowed}")
-        outputs = {**r.news, **self._judged(self._signed(inputs, outcomes, verdicts, key), inputs)}
+        text = self._signed(inputs, outcomes, replace(earlier, verdicts=joined(earlier, verdicts)), key)
+        outputs = {**r.news, **self._judged(text, inputs)}
         if outputs["accepted"]:
             return outputs
         if inputs["strict"]:
@@ -122,16 +128,18 @@ class Evidences:
             r.log("warning", problem)
         return outputs
 
-    def _signed(self, inputs: Map, outcomes: Mapping[str, Outcome], verdicts: tuple[Verdict, ...], key: bytes) -> str:
+    def _signed(self, inputs: Map, outcomes: Mapping[str, Outcome], whole: Carried, key: bytes) -> str:
+        """`whole` has all verdicts; a result of which a part is older ends when that part does."""
         texts = [text for outcome in outcomes.values() for text in _outputs(outcome).values()]
         now = self._now()
+        expires = now + timedelta(days=inputs["validDays"])
         evidence = Evidence(
             group=inputs["group"],
             lock=inputs["lock"],
-            tools=tool_versions(texts),
+            tools={**(whole.tools or {}), **tool_versions(texts)},
             made_at=now,
-            expires_at=now + timedelta(days=inputs["validDays"]),
-            verdicts=verdicts,
+            expires_at=min(expires, whole.expires or expires),
+            verdicts=whole.verdicts,
         )
         try:
             return sign(evidence, key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any, Final, cast
 
@@ -60,19 +61,9 @@ EVIDENCE: Final[dict[str, Rule]] = {
     "validDays": DAYS,
     "strict": BOOL,
 }
-MEASURED: Final = (
-    "group",
-    "accelerator",
-    "gpus",
-    "nvls",
-    "dcgmLevel",
-    "drives",
-    "fabric",
-    "linkGbps",
-    "cables",
-    "lock",
-)
-"""Inputs that decide what is measured, beside which machines; the others say how they are reached and who signs."""
+MEASURED: Final = ("group", "accelerator", "gpus", "nvls", "dcgmLevel", "drives", "fabric", "linkGbps", "lock")
+"""Inputs that decide what is measured of each machine; its serial number and its cables are its own, and the others say
+how machines are reached and who signs."""
 HOST: Final[dict[str, Rule]] = {"address": TEXT, "port": PORT, "hostKey": KEY, "serial": TEXT}
 CABLE: Final[dict[str, Rule]] = {"host": TEXT, "port": TEXT, "peer": TEXT, "peerPort": TEXT}
 
@@ -101,10 +92,21 @@ def _check_cable(path: str, cable: Map, hosts: Any) -> list[Failure]:
     return failures
 
 
-def measured(inputs: Map) -> Map:
-    """What a result is of: with other values it must be made anew."""
-    serials = {host: spec["serial"] for host, spec in inputs["hosts"].items()}
-    return {key: inputs.get(key) for key in MEASURED} | {"serials": serials}
+def measured(inputs: Map, host: str) -> Map:
+    """What a host's result is of: with other values it must be made anew."""
+    cables = [cable for cable in inputs["cables"] if cable["host"] == host]
+    serial = inputs["hosts"].get(host, {}).get("serial")
+    return {**{key: inputs.get(key) for key in MEASURED}, "serial": serial, "cables": cables}
+
+
+def narrowed(inputs: Map, hosts: Collection[str]) -> Map:
+    """The inputs of some hosts alone; a subnet manager sees the cables of all."""
+    subnet = asks_subnet_manager(inputs)
+    return {
+        **inputs,
+        "hosts": {host: inputs["hosts"][host] for host in hosts},
+        "cables": [cable for cable in inputs["cables"] if subnet or cable["host"] in hosts],
+    }
 
 
 def machines(inputs: Map) -> dict[str, Machine]:

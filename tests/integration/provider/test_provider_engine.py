@@ -193,6 +193,65 @@ def test_bad_input_is_one_line_and_touches_nothing(project: Project) -> None:
     assert "Traceback" not in shown
 
 
+ACCEPTED = """import json
+import pulumi
+from fullbore.config import parse
+from fullbore.plan import make_plan
+from fullbore.site import Site
+
+site = Site("site", make_plan(parse(json.load(open("environment.json")))).site)
+after = pulumi.ResourceOptions(depends_on=list(site.evidence.values()))
+pulumi.ComponentResource("test:index:Serving", "serving", opts=after)
+pulumi.export("siteEvidence", site.accepted)
+"""
+PRINTED, BROKEN = "chronyc-tracking.pps.txt", "chronyc-tracking.far.txt"
+
+
+def accepting(project: Project, **versions: str) -> None:
+    """A site of two machines that are measured before what comes after them is made."""
+    key = project.folder / "evidence"
+    if not key.exists():
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    public = " ".join(key.with_suffix(".pub").read_text().split()[:2])
+    hosts = {
+        name: {"serial": name, "address": f"192.0.2.{at}", "host_key": host_key}
+        for at, (name, host_key) in enumerate(KEYS.items(), 11)
+    }
+    site = {
+        "name": "hall",
+        "cidr": "192.0.2.0/24",
+        "fabric": "roce",
+        "ssh": {"private_key_file": "/keys/id"},
+        "max_failures": 2,  # what a recording reports is not what this site plans
+        "acceptance": {"signing_key_file": str(key), "public_key": public},
+        "groups": {"storage": {"kind": "storage", "rack": "r01", "hosts": hosts}},
+    }
+    environment = {"name": "test", "site": site, "versions": versions}
+    (project.folder / "project" / "environment.json").write_text(json.dumps(environment))
+    (project.folder / "project" / "__main__.py").write_text(ACCEPTED)
+
+
+def test_a_site_is_measured_before_what_depends_on_it_is_made(project: Project) -> None:
+    accepting(project)
+    project.play("quiet", BROKEN)
+    shown = project.pulumi("up", "--yes", "--skip-preview", fails=True)
+    assert "gpu-01.clock" in shown
+    assert "Traceback" not in shown
+    assert "test:index:Serving" not in project.state()
+
+    project.play("quiet", PRINTED)
+    project.pulumi("up", "--yes", "--skip-preview")
+    assert "test:index:Serving" in project.state()
+    accepted = json.loads(project.pulumi("stack", "output", "siteEvidence", "--json"))["storage"]
+    assert (accepted["accepted"], accepted["problems"]) == (True, [])
+    shown = project.pulumi("preview", "--diff")
+    assert "metal:Evidence" not in shown, shown
+
+    accepting(project, kernel="6.11")
+    shown = project.pulumi("preview")
+    assert "versions.kernel: the evidence is of 6.8, but the lock has 6.11; run the acceptance again" in shown
+
+
 PINNED = """import pulumi
 from fullbore.provider.resources import Image
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -227,14 +228,62 @@ def test_hosts_are_loaded_again_only_for_what_is_measured(
     assert (after["evidence"] == outputs["evidence"]) != again
 
 
-def test_a_machine_that_was_replaced_is_measured(start: Start, inputs: Map) -> None:
-    hosts = Hosts()
+def of_hosts(evidence: str) -> dict[str, int]:
+    """{host: its verdicts}."""
+    return Counter(verdict["path"].split(".")[0] for verdict in json.loads(evidence)["verdicts"])
+
+
+@pytest.mark.parametrize("change", ["replaced", "added"])
+def test_only_a_machine_that_is_new_is_measured_and_the_result_ends_with_the_older_part(
+    start: Start, inputs: Map, change: str
+) -> None:
+    hosts, clock = Hosts(), Clock()
+    plugin = start(hosts, clock)
+    whole = complete(plugin, inputs)
+    one, two = whole["hosts"]
+    before = {**whole, "hosts": {one: whole["hosts"][one]}} if change == "added" else whole
+    spare = {**whole["hosts"], two: {**whole["hosts"][two], "serial": "S2"}}
+    _, outputs = plugin.create(before)
+    clock.now += timedelta(days=7)
+    after = plugin.update(before, outputs, {**whole, "hosts": spare})
+    assert [sorted(job.hosts) for job in hosts.jobs][1] == [two]
+    assert (after["accepted"], after["expires"]) == (True, outputs["expires"])
+    assert of_hosts(after["evidence"]) == of_hosts(plugin.create(whole)[1]["evidence"])
+    assert plugin.diff({**whole, "hosts": spare}, after, {**whole, "hosts": spare}) == {}
+
+
+def test_after_a_failure_only_the_machine_that_failed_is_measured_again(start: Start, inputs: Map) -> None:
+    hosts = one_bad_gpu()
     plugin = start(hosts)
+    news = complete(plugin, {**inputs, "strict": False})
+    _, outputs = plugin.create(news)
+    hosts.outputs["gpu-02"] = healthy()
+    hosts.failed["gpu-01"] = "1 processes run on the GPUs: it serves by now"
+    after = plugin.update(news, outputs, news)
+    assert [sorted(job.hosts) for job in hosts.jobs] == [["gpu-01", "gpu-02"], ["gpu-02"]]
+    assert after["accepted"] is True
+
+
+def test_a_machine_that_failed_and_was_taken_out_no_longer_counts(start: Start, inputs: Map) -> None:
+    hosts = one_bad_gpu()
+    plugin = start(hosts)
+    news = complete(plugin, {**inputs, "strict": False})
+    _, outputs = plugin.create(news)
+    after = plugin.update(news, outputs, {**news, "hosts": {"gpu-01": news["hosts"]["gpu-01"]}})
+    assert (after["accepted"], len(hosts.jobs)) == (True, 1)
+    assert of_hosts(after["evidence"]).keys() == {"gpu-01"}
+
+
+@pytest.mark.parametrize("later", [timedelta(days=30), timedelta(days=-1)])
+def test_nothing_is_kept_of_what_expired_or_lies_ahead(start: Start, inputs: Map, later: timedelta) -> None:
+    hosts, clock = Hosts(), Clock()
+    plugin = start(hosts, clock)
     news = complete(plugin, inputs)
     _, outputs = plugin.create(news)
-    spare = {**news["hosts"], "gpu-01": {**news["hosts"]["gpu-01"], "serial": "S2"}}
-    plugin.update(news, outputs, {**news, "hosts": spare})
-    assert len(hosts.jobs) == 2
+    clock.now += later
+    after = plugin.update(news, outputs, news)
+    assert [sorted(job.hosts) for job in hosts.jobs] == [["gpu-01", "gpu-02"]] * 2
+    assert after["expires"] == (clock.now + timedelta(days=30)).isoformat()
 
 
 def test_evidence_that_was_changed_in_state_is_not_believed(start: Start, inputs: Map) -> None:
