@@ -25,6 +25,8 @@ WITHOUT = {
     "host-address-missing": "the host's address",
     "host-address-outside-site": "the host's address",
     "host-twice": "which of the two machines it is",
+    "cable-port": "the port of the host that the cable is in",
+    "cable-twice": "the port of the switch that the other cable is in",
     "sandbox-host-missing": "what runs is changed, not what is written",
     "hub-config-unusable": "the model's own file",
     "region-partition": "a region that the data may go to",
