@@ -20,6 +20,7 @@ from fullbore.plan.fit import (
     fit,
     illegal,
     most_tokens_per_s,
+    pairs,
     parameters,
     ranked,
     runs,
@@ -234,6 +235,17 @@ def test_every_change_that_is_named_helps(case: Case, all_sequences: bool) -> No
     result = fit(model, gpu, asked)
     done = result.full if all_sequences else result.fits
     assert done or all(enough_tried(model, gpu, asked, 8, all_sequences))
+
+
+@given(CASES, st.booleans())
+def test_every_pair_of_changes_that_is_named_helps(case: Case, all_sequences: bool) -> None:
+    model, gpu, asked = case
+    for change in pairs(model, gpu, asked, 8, lambda result: result.full if all_sequences else result.fits):
+        after = replace(asked, **dict(change.values))  # type: ignore[arg-type]
+        result = fit(model, gpu, after)
+        assert len(change.values) >= 2
+        assert not illegal(model, after)
+        assert result.full if all_sequences else result.fits
 
 
 @given(CASES)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from fullbore.config.models import Environment
 from fullbore.plan.change import Change as FieldChange
 from fullbore.plan.change import put
 from fullbore.plan.checks import model, serving
 from fullbore.plan.checks.base import Finding, Rule, Subject
-from fullbore.plan.fit import Change, Fit, Layout, changes
+from fullbore.plan.fit import Change, Fit, Layout, changes, pairs
 from fullbore.plan.pools import Pool, fits, model_of
 
 MOST_HINTS = 3
+Enough = Callable[[Fit], bool]
+"""What a change must reach: one sequence, or all of them."""
 
 
 def _memory(subject: Subject) -> Iterable[Finding]:
@@ -64,7 +66,7 @@ def _fits_all(result: Fit) -> bool:
 
 def _hints(found: Sequence[Change]) -> str:
     """The smallest changes that were tried and help, in words."""
-    nothing = "no single change helps: take a smaller model, or several of these at once"
+    nothing = "no one change and no two of them help: take a smaller model, or more or larger GPUs"
     return "; or ".join(map(str, found)) or nothing
 
 
@@ -79,18 +81,26 @@ def _first(env: Environment, pool: Pool, found: Sequence[Change]) -> tuple[Field
     )
 
 
-def verified(subject: Subject, pool: Pool, layout: Layout, enough: Callable[[Fit], bool]) -> Iterator[Change]:
+def verified(subject: Subject, pool: Pool, layout: Layout, enough: Enough) -> Iterator[Change]:
     """Changes after which the pool holds the model, and which break no other rule about it."""
     served = model_of(subject.env.serving)
     if served is None:
         return
-    before = set(_hard(subject))
-    for change in changes(served, pool.accelerator, layout, pool.gpus_per_machine, enough):
-        if pool.at_site or all(field != "accelerator" for field, _ in change.values):
-            after = Subject(applied(subject.env, pool, change), subject.endpoints)
-            held = [result for other, result in fits(after.env) if other.paths[0] in pool.paths]
-            if held and all(enough(result) for result in held) and set(_hard(after)) <= before:
+    before, alone = set(_hard(subject)), False
+    for propose in (changes, pairs):
+        for change in () if alone else propose(served, pool.accelerator, layout, pool.gpus_per_machine, enough):
+            if _helps(subject, pool, change, enough, before):
+                alone = True
                 yield change
+
+
+def _helps(subject: Subject, pool: Pool, change: Change, enough: Enough, before: Collection[str]) -> bool:
+    """True where the pool then holds what is asked, and no hard rule finds what it did not find `before`."""
+    if not pool.at_site and any(field == "accelerator" for field, _ in change.values):
+        return False
+    after = Subject(applied(subject.env, pool, change), subject.endpoints)
+    held = [result for other, result in fits(after.env) if other.paths[0] in pool.paths]
+    return bool(held) and all(enough(result) for result in held) and set(_hard(after)) <= set(before)
 
 
 def applied(env: Environment, pool: Pool, change: Change) -> Environment:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import Any
 
 from fullbore.catalog.accelerators import ACCELERATORS, AcceleratorRow
 from fullbore.catalog.architecture import ModelRow
@@ -45,6 +46,29 @@ def changes(
     shorter context, an fp8 cache, another split of the machine, a lower precision, a larger GPU."""
     builders = (_fewer, _shorter, _smaller_cache, _split, _lower, _larger)
     return tuple(change for build in builders for change in build(model, accelerator, layout, gpus, enough))
+
+
+def pairs(
+    model: ModelRow, accelerator: AcceleratorRow, layout: Layout, gpus: int, enough: Enough
+) -> tuple[Change, ...]:
+    """Two changes at once, for where none is enough alone: an fp8 cache or a lower precision, and one of the others."""
+    found = list[Change]()
+    for field, value in _firsts(accelerator, layout):
+        after = replace(layout, **{field: value})
+        for build in (_fewer, _shorter, _smaller_cache, _split):
+            seconds = build(model, accelerator, after, gpus, enough)
+            found += [Change(values=((field, value), *second.values)) for second in seconds]
+    return tuple(found)
+
+
+def _firsts(accelerator: AcceleratorRow, layout: Layout) -> Iterator[tuple[str, Any]]:
+    if accelerator.compute_capability >= KV_FP8_CAPABILITY and layout.kv_precision == "auto":
+        yield "kv_precision", "fp8"
+    precision = layout.precision
+    while (lower := LOWER.get(precision)) is not None:
+        precision = lower
+        if runs(precision, accelerator):
+            yield "precision", precision
 
 
 def _tried(model: ModelRow, accelerator: AcceleratorRow, layout: Layout, enough: Enough) -> bool:
