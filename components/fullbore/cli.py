@@ -50,7 +50,7 @@ def check(env: Env, as_json: Json = False) -> None:
         environment, document = _load(env)
         # Without what a running sandbox chose: `scripts/up` checks first, and may be about to start another host.
         plan = make_plan(environment, None)
-        problems = tuple(sorted((*plan.problems, *_passphrase(environment, document))))
+        problems = tuple(sorted((*plan.problems, *_secrets(environment, document))))
     except ConfigError as error:
         problems = error.problems
     _show_check(env, plan, problems, as_json)
@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         gc.enable()
 
 
-def _load(env: str) -> tuple[Environment, Mapping[str, object]]:
+def _load(env: str) -> tuple[Environment, Mapping[object, object]]:
     """The environment, and all of the file that it is in. Raises ConfigError."""
     from fullbore.config import find_file, repository_root
     from fullbore.config.load import load_both
@@ -135,11 +135,10 @@ def _plan(environment: Environment) -> Plan:
     return make_plan(environment, load_endpoints(chosen) if environment.sandbox else None)
 
 
-def _passphrase(environment: Environment, document: Mapping[str, object]) -> tuple[Problem, ...]:
-    from fullbore.config.passphrase import passphrase_problem
+def _secrets(environment: Environment, document: Mapping[object, object]) -> tuple[Problem, ...]:
+    from fullbore.config.passphrase import passphrase_problems
 
-    problem = passphrase_problem(document, os.environ, sandbox=environment.sandbox is not None)
-    return (problem,) if problem else ()
+    return passphrase_problems(document, os.environ, environment.sandbox is not None, environment.name)
 
 
 def _errors(problems: Sequence[Problem]) -> bool:

@@ -20,6 +20,7 @@ NOT_OF_A_FILE = {
     "environment-missing": "of the command line's argument",
     "environment-name": "of the file's own name",
     "passphrase-wrong": "of a variable of the environment",
+    "secret-unopened": "needs the passphrase, a variable of the environment",
     "sandbox-endpoints": "of a file that the sandbox writes",
 }
 """Rules that no stack file alone can break; unit tests name them."""

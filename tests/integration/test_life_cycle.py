@@ -53,6 +53,7 @@ def sysctl(checkout: Checkout, host: str, value: str | None = None) -> str:
         ("memory_gib: 1024", "memory_gib: 1TB", "site.groups.gpu.memory_gib"),
         ("cidr: 10.64.0.0/16", "cidr: 10.200.0.0/20", "cloud.cidr"),
         ("SBX-GPU-0002", "SBX-GPU-0001", "site.groups.gpu.hosts.gpu-02.serial"),
+        ("secure: v1:SZUr", "secure: v1:AZUr", "replication.password"),
     ],
 )
 def test_bad_input_is_refused_before_anything_starts(checkout: Checkout, old: str, new: str, path: str) -> None:

@@ -26,8 +26,8 @@ def load_file(path: Path, key: str = KEY) -> Environment:
     return load_both(path, key)[0]
 
 
-def load_both(path: Path, key: str = KEY) -> tuple[Environment, Mapping[str, object]]:
-    """The environment, and all of the stack file that it is in. Raises ConfigError."""
+def load_both(path: Path, key: str = KEY) -> tuple[Environment, Mapping[object, object]]:
+    """The environment, and all of the stack file that it is in, encrypted values as they are. Raises ConfigError."""
     raw = read_raw(path)
     document = revealed(raw)  # first: it bounds what aliases make of the file
     problems = stack_file_problems(raw.content, key, stack_name(path), sealed=not raw.simple)
@@ -37,7 +37,7 @@ def load_both(path: Path, key: str = KEY) -> tuple[Environment, Mapping[str, obj
         raise ConfigError(tuple(dict.fromkeys((*problems, *error.problems)))) from error
     if problems:
         raise ConfigError(problems)
-    return environment, document
+    return environment, raw.content
 
 
 def named(environment: Environment, path: Path) -> Environment:

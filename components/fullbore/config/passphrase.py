@@ -10,64 +10,79 @@ from __future__ import annotations
 import binascii
 import hashlib
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from fullbore.config.paths import in_stack_file
+from fullbore.config.stack_file import NONCE_BYTES, sealed_parts, sealed_values, setting
 from fullbore.problems import Problem
 
 ROUNDS = 1_000_000
 KEY_BYTES = 32
-NONCE_BYTES = 12
 PROOF = b"pulumi"
 PATH = "encryptionsalt"
 PUBLIC = "fullbore-local"
 """The passphrase of a sandbox's stack, whose secrets guard nothing; docs/adr/0005."""
 
 
-def passphrase_problem(
-    document: Mapping[str, object], environ: Mapping[str, str], sandbox: bool = False
-) -> Problem | None:
-    """What is wrong with the passphrase for this stack file; None where it opens it or there is nothing to compare.
+def passphrase_problems(
+    document: Mapping[object, object], environ: Mapping[str, str], sandbox: bool = False, stack: str | None = None
+) -> tuple[Problem, ...]:
+    """What the passphrase at hand does not open in the file of `stack`; nothing where there is nothing to compare.
 
     In a sandbox the public one is used where `environ` has none.
     """
     if PATH not in document:
-        return None
-    salt = document[PATH]
+        return ()
     try:
-        parts = _parts(salt)
+        parts = _parts(document[PATH])
     except ValueError:
-        return _problem(
-            "got a value of another form, allowed v1:SALT:v1:NONCE:TEXT as the engine writes it; restore it"
-        )
+        form = "got a value of another form, allowed v1:SALT:v1:NONCE:TEXT as the engine writes it; restore it"
+        return (_problem(form),)
     try:
         passphrase = _passphrase(environ)
     except (OSError, UnicodeDecodeError) as error:
-        return _problem(f"PULUMI_CONFIG_PASSPHRASE_FILE cannot be read ({error.__class__.__name__}); correct its path")
-    if passphrase is None and sandbox:
+        unread = f"PULUMI_CONFIG_PASSPHRASE_FILE cannot be read ({error.__class__.__name__}); correct its path"
+        return (_problem(unread),)
+    if passphrase is None and not sandbox:
+        return ()
+    key = _key(parts, PUBLIC if passphrase is None else passphrase)
+    if key is None:
+        return (_problem(_wrong(given=passphrase is not None, sandbox=sandbox)),)
+    return tuple(_unopened(document, key, stack))
+
+
+def _wrong(*, given: bool, sandbox: bool) -> str:
+    if not given:
         return (
-            None
-            if _opens(parts, PUBLIC)
-            else _problem(
-                "the public passphrase of a sandbox does not open this stack's secrets; restore the value, or set "
-                "PULUMI_CONFIG_PASSPHRASE to the passphrase that the stack was created with"
-            )
+            "the public passphrase of a sandbox does not open this stack's secrets; restore the value, or set "
+            "PULUMI_CONFIG_PASSPHRASE to the passphrase that the stack was created with"
         )
-    if passphrase is None or _opens(parts, passphrase):
-        return None
     instead = "unset both, then a sandbox's public one is used, or " if sandbox else ""
-    return _problem(
+    return (
         "the passphrase in PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE does not open this stack's "
         f"secrets; {instead}set the one that the stack was created with"
     )
 
 
+def _unopened(document: Mapping[object, object], key: bytes, stack: str | None) -> Iterator[Problem]:
+    """Encrypted values under another key: copied from another stack, or left of an earlier `encryptionsalt`."""
+    for loc, value in sealed_values(document):
+        parts = sealed_parts(value)
+        if parts is not None and _decrypted(key, *parts) is None:
+            message = (
+                "this stack's passphrase opens other secrets, but not this one: it was encrypted for another stack, "
+                f"or is damaged; set it again with {setting(loc, stack)}"
+            )
+            yield Problem(path=in_stack_file(loc), severity="error", rule="secret-unopened", message=message)
+
+
 def opens(salt: str, passphrase: str) -> bool:
     """True where the passphrase decrypts the proof in `encryptionsalt`. Raises ValueError for another form."""
-    return _opens(_parts(salt), passphrase)
+    return _key(_parts(salt), passphrase) is not None
 
 
 def _parts(salt: object) -> tuple[bytes, bytes, bytes]:
@@ -86,13 +101,18 @@ def _parts(salt: object) -> tuple[bytes, bytes, bytes]:
     return parts
 
 
-def _opens(parts: tuple[bytes, bytes, bytes], passphrase: str) -> bool:
+def _key(parts: tuple[bytes, bytes, bytes], passphrase: str) -> bytes | None:
+    """The stack's key; None where the passphrase is not the one that the proof was written with."""
     key_salt, nonce, text = parts
     key = hashlib.pbkdf2_hmac("sha256", passphrase.encode(), key_salt, ROUNDS, KEY_BYTES)
+    return key if _decrypted(key, nonce, text) == PROOF else None
+
+
+def _decrypted(key: bytes, nonce: bytes, text: bytes) -> bytes | None:
     try:
-        return AESGCM(key).decrypt(nonce, text, None) == PROOF
+        return AESGCM(key).decrypt(nonce, text, None)
     except InvalidTag:
-        return False
+        return None
 
 
 def _passphrase(environ: Mapping[str, str]) -> str | None:

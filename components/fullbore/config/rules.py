@@ -23,6 +23,7 @@ CONFIG_RULES = {
     "sandbox-endpoints": "the file in which a running sandbox says where its parts are cannot be used",
     "secret-form": "an encrypted value has not the form that the engine writes",
     "secret-in-clear": "a secret is written in clear",
+    "secret-unopened": "a value is encrypted with another key than the file's others",
     "secret-without-salt": "a value is encrypted, but what its key is made from is gone",
 }
 """All of them are errors: the environment is not planned then."""

@@ -33,9 +33,7 @@ def stack_file_problems(
 
     `sealed` is false where it is known to hold none, so that none is looked for.
     """
-    found: list[tuple[_Loc, str]] = []
-    if sealed:
-        _find_sealed(raw.get("config"), ("config",), found)
+    found = sealed_values(raw) if sealed else []
     return (
         *_unknown_keys(raw, key),
         *_sealed_badly(raw, found, stack),
@@ -65,10 +63,10 @@ def _sealed_badly(
 ) -> Iterator[Problem]:
     """Encrypted values that the engine could not open: of another form, or without what the key is made from."""
     for loc, value in sealed:
-        if not _has_form(value):
+        if sealed_parts(value) is None:
             message = (
                 "an encrypted value of another form, allowed v1:NONCE:TEXT as the engine writes it; restore it, "
-                f"or set it again with {_setting(loc, stack)}"
+                f"or set it again with {setting(loc, stack)}"
             )
             yield _problem(loc, "secret-form", message)
     if sealed and not raw.get("encryptionsalt") and not raw.get("secretsprovider"):
@@ -87,8 +85,14 @@ def _sealed_needlessly(key: str, sealed: Sequence[tuple[_Loc, str]]) -> Iterator
             yield _problem(loc, "config-secret", NEVER_SECRET)
 
 
+def sealed_values(raw: Mapping[object, object]) -> list[tuple[_Loc, str]]:
+    """Places and cipher texts of the encrypted values of a stack file."""
+    found: list[tuple[_Loc, str]] = []
+    _find_sealed(raw.get("config"), ("config",), found)
+    return found
+
+
 def _find_sealed(value: Any, loc: _Loc, found: list[tuple[_Loc, str]]) -> None:
-    """Places and cipher texts of the encrypted values."""
     if isinstance(value, dict):
         items = cast("dict[object, Any]", value)
         if len(items) == 1 and isinstance(items.get("secure"), str):
@@ -103,13 +107,14 @@ def _find_sealed(value: Any, loc: _Loc, found: list[tuple[_Loc, str]]) -> None:
                 _find_sealed(item, (*loc, index), found)
 
 
-def _has_form(value: str) -> bool:
+def sealed_parts(value: str) -> tuple[bytes, bytes] | None:
+    """Nonce and text of an encrypted value; None where it has another form."""
     version, *parts = value.split(":")
     try:
         nonce, text = (b64decode(part, validate=True) for part in parts)
     except (binascii.Error, ValueError):  # not base64, or not two parts
-        return False
-    return version == "v1" and len(nonce) == NONCE_BYTES and len(text) >= TAG_BYTES
+        return None
+    return (nonce, text) if version == "v1" and len(nonce) == NONCE_BYTES and len(text) >= TAG_BYTES else None
 
 
 def _in_clear(raw: Mapping[object, object], key: str, sealed: Set[_Loc], stack: str | None) -> Iterator[Problem]:
@@ -118,12 +123,12 @@ def _in_clear(raw: Mapping[object, object], key: str, sealed: Set[_Loc], stack: 
         if loc not in sealed and _at(raw, loc) is not None:
             message = (
                 "a secret in clear text, allowed an encrypted value; choose a new one and "
-                f"set it with {_setting(loc, stack)}"
+                f"set it with {setting(loc, stack)}"
             )
             yield _problem(loc, "secret-in-clear", message)
 
 
-def _setting(loc: _Loc, stack: str | None) -> str:
+def setting(loc: _Loc, stack: str | None) -> str:
     """The command that encrypts a value. It names the stack: else the secret would go to whichever is selected."""
     return f"scripts/pulumi config set -s {stack or 'ENV'} --secret --path '{dotted(loc[1:])}'"
 

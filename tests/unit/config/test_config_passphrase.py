@@ -1,20 +1,31 @@
 """The proof below was written by engine 3.250.0 with the passphrase `hunter2`."""
 
+import copy
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 import yaml
 
-from fullbore.config.passphrase import PUBLIC, opens, passphrase_problem
+from fullbore.config.passphrase import PUBLIC, opens, passphrase_problems
+from fullbore.problems import Problem
 from fullbore_sandbox.engine import PASSPHRASE
 
 SALT = "v1:kRVTbYmAH8E=:v1:in/Kvouj7oolU9qd:VwAiMIDTujyMjW/EUHGjFjlGvaN11w=="
 DOCUMENT = {"encryptionsalt": SALT}
 LOCAL = yaml.safe_load((Path(__file__).parents[3] / "stacks" / "Pulumi.local.yaml").read_text())
+
+
+def passphrase_problem(
+    document: Mapping[Any, object], environ: Mapping[str, str], sandbox: bool = False
+) -> Problem | None:
+    found = passphrase_problems(document, environ, sandbox, "example")
+    assert len(found) < 2
+    return found[0] if found else None
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -65,6 +76,19 @@ def test_a_sandbox_has_the_public_passphrase_where_none_is_set() -> None:
     assert "public passphrase" in problem.message
     assert passphrase_problem(DOCUMENT, {"PULUMI_CONFIG_PASSPHRASE": "hunter2"}, sandbox=True) is None
     assert passphrase_problem(LOCAL, {}, sandbox=True) is None
+
+
+@pytest.mark.parametrize("change", [lambda text: text.replace("v1:SZUr", "v1:AZUr"), lambda text: text[:-4] + "AAA="])
+def test_a_value_under_another_key_is_named_by_its_field(change: Callable[[str], str]) -> None:
+    """Such as one that was copied from another stack: the engine would stop at it after all else has started."""
+    document = copy.deepcopy(LOCAL)
+    password = document["config"]["fullbore:env"]["replication"]["password"]
+    password["secure"] = change(password["secure"])
+    problem = passphrase_problem(document, {}, sandbox=True)
+    assert problem
+    assert (problem.path, problem.rule) == ("replication.password", "secret-unopened")
+    assert "config set -s example --secret --path 'fullbore:env.replication.password'" in problem.message
+    assert passphrase_problem(document, {}) is None, "without a passphrase at hand nothing can be opened"
 
 
 def test_it_is_the_one_that_the_engine_is_given() -> None:
