@@ -3,61 +3,86 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 from .system import System
+
+T = TypeVar("T")
 
 PORT_DATA_UNIT = 4
 """port_rcv_data and port_xmit_data count words of four bytes (InfiniBand architecture, PortCounters)."""
 
 
 class Port(NamedTuple):
-    """One RDMA port. `counters` holds the files of counters/ and hw_counters/ by name."""
+    """One RDMA port. `counters` holds the files of counters/ and hw_counters/ by name; None could not be read."""
 
     device: str
     port: str
-    state: int
-    physical_state: int
-    rate_bytes: float
+    state: int | None
+    physical_state: int | None
+    rate_bytes: float | None
     counters: dict[str, int]
 
 
 class Gpu(NamedTuple):
-    """One GPU; memory in MiB."""
+    """One GPU; memory (total, used) in MiB; None could not be read."""
 
     number: int
     uuid: str
     model: str
-    memory_total: float
-    memory_used: float
-    temperature_c: float
-    power_w: float
-    utilization_percent: float
+    memory: tuple[float, float] | None
+    temperature_c: float | None
+    power_w: float | None
+    utilization_percent: float | None
     simulated: bool = False
 
 
-def ports(system: System) -> Iterator[Port]:
-    """The RDMA ports below /sys/class/infiniband."""
-    for folder in sorted(system.hardware("/sys/class/infiniband").glob("*/ports/*")):
-        counters: dict[str, int] = {}
-        for file in (*folder.glob("counters/*"), *folder.glob("hw_counters/*")):
-            # A port that is down answers some counters with an error.
-            with contextlib.suppress(OSError, ValueError):
-                counters[file.name] = int(file.read_text())
-        yield Port(
-            device=folder.parent.parent.name,
-            port=folder.name,
-            state=_leading_int((folder / "state").read_text()),
-            physical_state=_leading_int((folder / "phys_state").read_text()),
-            rate_bytes=parse_rate((folder / "rate").read_text()),
-            counters=counters,
-        )
+class _Reader:
+    """Reads one figure at a time: a part that fails must not hide the rest. Counts what could not be read."""
+
+    def __init__(self, *errors: type[Exception]) -> None:
+        self.failed, self._errors = 0, errors
+
+    def __call__(self, read: Callable[[], T]) -> T | None:
+        try:
+            return read()
+        except self._errors:
+            self.failed += 1
+            return None
+
+
+def ports(system: System) -> tuple[list[Port], int]:
+    """The RDMA ports below /sys/class/infiniband, and how many readings failed: a port may vanish while it is read."""
+    read = _Reader(OSError, ValueError)
+    folders = read(lambda: sorted(system.hardware("/sys/class/infiniband").glob("*/ports/*"))) or []
+    return [_port(folder, read) for folder in folders], read.failed
+
+
+def _port(folder: Path, read: _Reader) -> Port:
+    return Port(
+        device=folder.parent.parent.name,
+        port=folder.name,
+        state=read(lambda: _leading_int((folder / "state").read_text())),
+        physical_state=read(lambda: _leading_int((folder / "phys_state").read_text())),
+        rate_bytes=read(lambda: parse_rate((folder / "rate").read_text())),
+        counters=read(lambda: _counters(folder)) or {},
+    )
+
+
+def _counters(folder: Path) -> dict[str, int]:
+    counters: dict[str, int] = {}
+    for file in (*folder.glob("counters/*"), *folder.glob("hw_counters/*")):
+        # A port that is down answers some counters with an error.
+        with contextlib.suppress(OSError, ValueError):
+            counters[file.name] = int(file.read_text())
+    return counters
 
 
 def parse_rate(text: str) -> float:
     """`400 Gb/sec (4X NDR)` -> bytes a second."""
-    return float(text.split()[0]) * 1e9 / 8
+    return float(text.partition(" ")[0]) * 1e9 / 8
 
 
 def _leading_int(text: str) -> int:
@@ -65,39 +90,46 @@ def _leading_int(text: str) -> int:
     return int(text.partition(":")[0])
 
 
-def gpus(system: System) -> list[Gpu]:
-    """GPUs as NVML shows them; of a described double where there is no NVML; none where there is neither."""
-    return _nvml_gpus() or _described_gpus(system)
+def gpus(system: System) -> tuple[list[Gpu], int]:
+    """GPUs as NVML shows them, and how many readings failed; of a described double where there is no NVML; none where
+    there is neither. A GPU that does not say who it is, as one that fell off the bus, is left out."""
+    found, failed = _nvml_gpus()
+    return found or _described_gpus(system), failed
 
 
-def _nvml_gpus() -> list[Gpu]:
+def _nvml_gpus() -> tuple[list[Gpu], int]:
     try:
         import pynvml  # pyright: ignore[reportMissingImports]
     except ImportError:
-        return []
+        return [], 0
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
-        return []
-    try:
-        return [_nvml_gpu(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount())]
-    finally:
-        pynvml.nvmlShutdown()
+        return [], 0
+    read = _Reader(pynvml.NVMLError)
+    count = read(pynvml.nvmlDeviceGetCount) or 0
+    found = [read(lambda index=index: _nvml_gpu(pynvml, index, read)) for index in range(count)]
+    read(pynvml.nvmlShutdown)
+    return [gpu for gpu in found if gpu], read.failed
 
 
-def _nvml_gpu(pynvml: Any, index: int) -> Gpu:
+def _nvml_gpu(pynvml: Any, index: int, read: _Reader) -> Gpu:
+    """Raises NVMLError where the GPU does not say who it is."""
     handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
     return Gpu(
         number=index,
         uuid=_text(pynvml.nvmlDeviceGetUUID(handle)),
         model=_text(pynvml.nvmlDeviceGetName(handle)),
-        memory_total=int(memory.total) / 2**20,
-        memory_used=int(memory.used) / 2**20,
-        temperature_c=float(pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU)),
-        power_w=pynvml.nvmlDeviceGetPowerUsage(handle) / 1000,
-        utilization_percent=float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu),
+        memory=read(lambda: _mib(pynvml.nvmlDeviceGetMemoryInfo(handle))),
+        temperature_c=read(lambda: float(pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU))),
+        power_w=read(lambda: pynvml.nvmlDeviceGetPowerUsage(handle) / 1000),
+        # Not supported under MIG.
+        utilization_percent=read(lambda: float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)),
     )
+
+
+def _mib(memory: Any) -> tuple[float, float]:
+    return int(memory.total) / 2**20, int(memory.used) / 2**20
 
 
 def _text(value: str | bytes) -> str:
@@ -116,8 +148,7 @@ def _described_gpus(system: System) -> list[Gpu]:
             number=index,
             uuid=text["uuid"],
             model=text["model"],
-            memory_total=float(text["memory_total_mib"]),
-            memory_used=float(text["memory_used_mib"]),
+            memory=(float(text["memory_total_mib"]), float(text["memory_used_mib"])),
             temperature_c=float(text["temperature_c"]),
             power_w=float(text["power_w"]),
             utilization_percent=float(text["utilization_percent"]),

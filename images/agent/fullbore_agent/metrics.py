@@ -46,9 +46,9 @@ PORT_COUNTERS = {
 }
 """sysfs counter -> metric without `_total`. The hw_ ones are mlx5's hw_counters, which node-exporter does not read."""
 
-GPU_GAUGES: dict[str, tuple[str, Callable[[hardware.Gpu], float]]] = {
-    "DCGM_FI_DEV_FB_USED": ("framebuffer memory used, MiB", lambda gpu: gpu.memory_used),
-    "DCGM_FI_DEV_FB_FREE": ("framebuffer memory free, MiB", lambda gpu: gpu.memory_total - gpu.memory_used),
+GPU_GAUGES: dict[str, tuple[str, Callable[[hardware.Gpu], float | None]]] = {
+    "DCGM_FI_DEV_FB_USED": ("framebuffer memory used, MiB", lambda gpu: gpu.memory and gpu.memory[1]),
+    "DCGM_FI_DEV_FB_FREE": ("framebuffer memory free, MiB", lambda gpu: gpu.memory and gpu.memory[0] - gpu.memory[1]),
     "DCGM_FI_DEV_GPU_TEMP": ("GPU temperature, C", lambda gpu: gpu.temperature_c),
     "DCGM_FI_DEV_POWER_USAGE": ("power draw, W", lambda gpu: gpu.power_w),
     "DCGM_FI_DEV_GPU_UTIL": ("GPU utilization, percent", lambda gpu: gpu.utilization_percent),
@@ -84,8 +84,12 @@ class HostCollector(Collector):
             yield self._identity(plan)
             yield from self._managed(plan)
             yield _gauge("fullbore_planned_gpus", "GPUs that the plan says the host has", plan.get("gpus", 0))
-        yield from self._rdma()
-        yield from self._gpus()
+        failed = GaugeMetricFamily(
+            "fullbore_failed_readings", "figures of the hardware that could not be read", labels=["kind"]
+        )
+        yield from self._rdma(failed)
+        yield from self._gpus(failed)
+        yield failed
         yield from self._node()
 
     def _identity(self, plan: dict[str, Any]) -> Metric:
@@ -112,7 +116,7 @@ class HostCollector(Collector):
             self._settings = self._clock(), counts
         return self._settings
 
-    def _rdma(self) -> Iterator[Metric]:
+    def _rdma(self, failed: GaugeMetricFamily) -> Iterator[Metric]:
         labels = ["device", "port"]
         state = GaugeMetricFamily("node_infiniband_state_id", "port state (4 is active)", labels=labels)
         physical = GaugeMetricFamily(
@@ -120,18 +124,20 @@ class HostCollector(Collector):
         )
         rate = GaugeMetricFamily("node_infiniband_rate_bytes_per_second", "rate of the port", labels=labels)
         counters = {n: CounterMetricFamily(m, f"sysfs counter {n}", labels=labels) for n, m in PORT_COUNTERS.items()}
-        for port in hardware.ports(self._system):
+        ports, unread = hardware.ports(self._system)
+        failed.add_metric(["rdma"], unread)
+        for port in ports:
             at = [port.device, port.port]
-            state.add_metric(at, port.state)
-            physical.add_metric(at, port.physical_state)
-            rate.add_metric(at, port.rate_bytes)
+            _add(state, at, port.state)
+            _add(physical, at, port.physical_state)
+            _add(rate, at, port.rate_bytes)
             for name in counters.keys() & port.counters.keys():
                 unit = hardware.PORT_DATA_UNIT if name in ("port_rcv_data", "port_xmit_data") else 1
                 counters[name].add_metric(at, port.counters[name] * unit)
         yield from (state, physical, rate)
         yield from (counter for counter in counters.values() if counter.samples)
 
-    def _gpus(self) -> Iterator[Metric]:
+    def _gpus(self, failed: GaugeMetricFamily) -> Iterator[Metric]:
         labels = ["gpu", "UUID", "modelName", "simulated"]
         families = {n: GaugeMetricFamily(n, text, labels=labels) for n, (text, _) in GPU_GAUGES.items()}
         full_in = GaugeMetricFamily(
@@ -139,17 +145,22 @@ class HostCollector(Collector):
             "seconds until GPU memory runs out if it grows on as it did; +Inf while it does not grow",
             labels=labels,
         )
-        for gpu in hardware.gpus(self._system):
+        gpus, unread = hardware.gpus(self._system)
+        failed.add_metric(["gpu"], unread)
+        for gpu in gpus:
             at = [str(gpu.number), gpu.uuid, gpu.model, str(gpu.simulated).lower()]
             for name, (_, value) in GPU_GAUGES.items():
-                families[name].add_metric(at, value(gpu))
-            full_in.add_metric(at, self._forecast(gpu))
+                _add(families[name], at, value(gpu))
+            _add(full_in, at, self._forecast(gpu))
         yield from (family for family in (*families.values(), full_in) if family.samples)
 
-    def _forecast(self, gpu: hardware.Gpu) -> float:
+    def _forecast(self, gpu: hardware.Gpu) -> float | None:
+        if gpu.memory is None:
+            return None
+        total, used = gpu.memory
         samples = self._memory.setdefault(gpu.uuid, deque(maxlen=MEMORY_WINDOW))
-        samples.append((self._clock(), gpu.memory_used))
-        return hardware.seconds_until_full(samples, gpu.memory_total)
+        samples.append((self._clock(), used))
+        return hardware.seconds_until_full(samples, total)
 
     def _node(self) -> Iterator[Metric]:
         memory = hardware.memory_bytes(self._system)
@@ -167,6 +178,12 @@ def role_counts(system: System, settings: list[dict[str, Any]]) -> dict[str, dic
     for setting in settings:
         counts[setting["role"]]["managed"] += 1
     return counts
+
+
+def _add(family: GaugeMetricFamily, labels: list[str], value: float | None) -> None:
+    """A figure that could not be read has no sample."""
+    if value is not None:
+        family.add_metric(labels, value)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

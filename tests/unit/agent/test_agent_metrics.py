@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 from agent_machine import GROUP
@@ -158,5 +162,64 @@ def test_when_memory_runs_out(samples: list[tuple[float, float]], seconds: float
 
 def test_no_gpus_where_there_is_neither_nvml_nor_a_double(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert hardware.gpus(System("", system.root)) == []
-    assert len(hardware.gpus(system)) == 2
+    assert hardware.gpus(System("", system.root)) == ([], 0)
+    found, failed = hardware.gpus(system)
+    assert (len(found), failed) == (2, 0)
+
+
+class FakeNvml(ModuleType):
+    """Two GPUs: one under MIG, one that fell off the bus."""
+
+    NVML_TEMPERATURE_GPU = 0
+
+    class NVMLError(Exception):
+        pass
+
+    def __init__(self) -> None:
+        super().__init__("pynvml")
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        answers = {
+            "nvmlDeviceGetCount": 2,
+            "nvmlDeviceGetName": "H100",
+            "nvmlDeviceGetTemperature": 40,
+            "nvmlDeviceGetPowerUsage": 100_000,
+            "nvmlDeviceGetMemoryInfo": SimpleNamespace(total=80 * 2**20, used=2**20),
+        }
+
+        def call(*args: int) -> Any:
+            if name == "nvmlDeviceGetHandleByIndex" and args[0] == 1:
+                raise self.NVMLError("GPU is lost")
+            if name == "nvmlDeviceGetUtilizationRates":
+                raise self.NVMLError("Not Supported")
+            if name in ("nvmlDeviceGetHandleByIndex", "nvmlDeviceGetUUID"):
+                return args[0] if name.endswith("Index") else f"GPU-{args[0]}"
+            return answers.get(name)
+
+        return call
+
+
+def test_a_gpu_that_fails_does_not_hide_the_others(system: System, plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml())
+    text = generate_latest(registry(System("", system.root), plan, Clock())).decode()
+    assert re.findall(r'^DCGM_FI_DEV_FB_USED\{.*UUID="GPU-(\d)"', text, re.MULTILINE) == ["0"], (
+        "one fewer than fullbore_planned_gpus: FullboreGpuMissing fires"
+    )
+    assert 'DCGM_FI_DEV_POWER_USAGE{UUID="GPU-0",gpu="0",modelName="H100",simulated="false"} 100.0' in text
+    assert "DCGM_FI_DEV_GPU_UTIL{" not in text
+    assert "fullbore_planned_gpus 2.0" in text
+    assert 'fullbore_failed_readings{kind="gpu"} 2.0' in text
+
+
+def test_a_port_that_vanishes_while_it_is_read_does_not_hide_the_other(system: System, plan: Path) -> None:
+    port = system.hardware("/sys/class/infiniband/mlx5_0/ports/1")
+    (port / "state").unlink()
+    (port / "rate").write_text("")
+    get = registry(system, plan, Clock()).get_sample_value
+    gone, there = {"device": "mlx5_0", "port": "1"}, {"device": "mlx5_1", "port": "1"}
+    assert get("node_infiniband_state_id", gone) is None
+    assert get("node_infiniband_rate_bytes_per_second", gone) is None
+    assert get("node_infiniband_physical_state_id", gone) == 5
+    assert get("node_infiniband_state_id", there) == 4
+    assert get("fullbore_failed_readings", {"kind": "rdma"}) == 2
+    assert get("fullbore_failed_readings", {"kind": "gpu"}) == 0
