@@ -30,7 +30,7 @@ EXIT_PROBLEMS = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code: 0, 2 where the head has an error of the plan, 1 where it could not be previewed."""
+    """Exit code: 0, 2 where the head has an error of the plan or of a guard, 1 where it could not be previewed."""
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _stop)
     repository = repository_root(Path.cwd())
@@ -135,10 +135,10 @@ def _side(repository: Path, commit: str, names: Sequence[str], folder: Path) -> 
 
 
 def _exit_code(environments: Sequence[EnvironmentChange]) -> int:
-    statuses = {environment.head.status for environment in environments}
-    if "failed" in statuses:
+    heads = [environment.head for environment in environments]
+    if any(head.status == "failed" for head in heads):
         return EXIT_FAILED
-    return EXIT_PROBLEMS if "refused" in statuses else 0
+    return EXIT_PROBLEMS if any(problem.severity == "error" for head in heads for problem in head.problems) else 0
 
 
 if __name__ == "__main__":

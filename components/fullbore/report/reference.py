@@ -1,7 +1,7 @@
 """The schema and the reference pages, made from the models and the rules.
 
-`python -m fullbore.report.reference ROOT` writes docs/environment.schema.json, docs/reference/environment.md and
-docs/rules.md below ROOT; a test fails where they differ from the code.
+`python -m fullbore.report.reference ROOT` writes docs/environment.schema.json, docs/reference/environment.md,
+docs/rules.md and docs/policy.md below ROOT; a test fails where they differ from the code.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from fullbore.config.load import KEY
 from fullbore.config.models import Environment
 from fullbore.config.rules import CONFIG_RULES
 from fullbore.config.stack_file import MAY_BE_SECRET, SECRETS
+from fullbore.guard import CHECKOV, CHECKS, GUARDS, WAIVERS
 from fullbore.plan.checks import RULES
 
 _NOTE = "<!-- Made by `python -m fullbore.report.reference .`; change the code, not this page. -->"
@@ -113,6 +114,27 @@ def rules_page() -> str:
     return "\n".join([*lines, ""])
 
 
+def policy_page() -> str:
+    """Every guard over resources, what is excused, and how the guards compare with checkov's."""
+    guards = {guard.id: (guard.severity, guard.summary) for guard in GUARDS}
+    lines = [
+        _NOTE,
+        "",
+        "# Policy",
+        "",
+        "What `scripts/preview` finds in the resources of the cloud. An error fails it; a warning does not.",
+    ]
+    lines += ["", "## Guards", "", *_rule_rows(guards)]
+    lines += ["", "## Excused", "", "| guard | resource | why |", "|---|---|---|"]
+    lines += [f"| `{waiver.guard}` | `{waiver.name}` | {_cell(waiver.reason)} |" for waiver in WAIVERS]
+    lines += ["", f"## Compared with checkov {CHECKOV}", "", "Its rules for the types that the components use."]
+    lines += ["", "| checkov | about | guard, or why none |", "|---|---|---|"]
+    for check in CHECKS:
+        covered = ", ".join(f"`{guard}`" for guard in check.by) or check.why
+        lines.append(f"| {check.id} | {_cell(check.subject)} | {_cell(covered)} |")
+    return "\n".join([*lines, ""])
+
+
 def _rule_rows(rules: Mapping[str, tuple[str, str]]) -> Iterator[str]:
     yield from ("| rule | severity | finds |", "|---|---|---|")
     for name, (severity, summary) in sorted(rules.items()):
@@ -125,6 +147,7 @@ def pages() -> dict[str, str]:
         "docs/environment.schema.json": json.dumps(stack_file_schema(), indent=2, ensure_ascii=False) + "\n",
         "docs/reference/environment.md": environment_page(),
         "docs/rules.md": rules_page(),
+        "docs/policy.md": policy_page(),
     }
 
 

@@ -22,6 +22,7 @@ from typing import Any, cast
 import yaml
 
 from fullbore.config.yaml_text import read_mapping
+from fullbore.guard import Registered, judge
 from fullbore.problems import Problem
 from fullbore.report.changes import Resource, Side
 
@@ -173,6 +174,7 @@ def preview(tree: Tree, name: str) -> Side:
         resources = _engine(tree, name)
     except CommandFailed as error:
         return Side(status="failed", problems=problems, usd_per_hour=cost, sealed=sealed, reason=str(error))
+    problems += judge([Registered(type=each.type, name=each.name, inputs=each.inputs) for each in resources])
     return Side(status="previewed", resources=resources, problems=problems, usd_per_hour=cost, sealed=sealed)
 
 
