@@ -74,8 +74,9 @@ def key_administration(account: str) -> Statement:
 
 
 def use_key(key_arn: str) -> str:
-    """What EKS needs of the key that it encrypts secrets with (EKS user guide, "Encrypt Kubernetes secrets")."""
-    actions = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt"]
+    """What a cluster's role does with the key of its secrets (terraform-aws-modules/terraform-aws-eks, main.tf,
+    cluster_encryption); the grant to EKS is made by whoever makes the cluster."""
+    actions = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:ListGrants"]
     return document([{"Sid": "SecretsKey", "Effect": "Allow", "Action": actions, "Resource": [key_arn]}])
 
 
@@ -163,23 +164,22 @@ OBJECT_ACTIONS = (
     "s3:PutObject",
     "s3:PutObjectTagging",
 )
+READ_ACTIONS = ("s3:GetObject", "s3:GetObjectTagging", "s3:ListMultipartUploadParts")
 BUCKET_ACTIONS = ("s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads")
 """What DataSync needs of a bucket and its objects (DataSync user guide, "Providing DataSync access to S3 buckets")."""
 
 
-def copy_buckets(bucket_arns: Sequence[str]) -> str:
-    """Access of DataSync to these buckets and their objects, and to nothing else."""
-    return document(
-        [
-            {"Sid": "Buckets", "Effect": "Allow", "Action": list(BUCKET_ACTIONS), "Resource": list(bucket_arns)},
-            {
-                "Sid": "Objects",
-                "Effect": "Allow",
-                "Action": list(OBJECT_ACTIONS),
-                "Resource": [f"{arn}/*" for arn in bucket_arns],
-            },
-        ]
-    )
+def copy_buckets(written: Sequence[str], read: Sequence[str] = ()) -> str:
+    """Access of DataSync to these buckets and their objects, and to nothing else; what is only read stays as it is."""
+    buckets, objects = [*written, *read], [f"{arn}/*" for arn in written]
+    statements: list[Statement] = [
+        {"Sid": "Buckets", "Effect": "Allow", "Action": list(BUCKET_ACTIONS), "Resource": buckets},
+        {"Sid": "Objects", "Effect": "Allow", "Action": list(OBJECT_ACTIONS), "Resource": objects},
+    ]
+    if read:
+        sources = [f"{arn}/*" for arn in read]
+        statements.append({"Sid": "Sources", "Effect": "Allow", "Action": list(READ_ACTIONS), "Resource": sources})
+    return document(statements)
 
 
 def update_task(task_arn: str) -> str:

@@ -68,10 +68,11 @@ class Replication(Component):
 
 def _create_role(scope: Scope, plan: ReplicationPlan, bucket_arn: pulumi.Output[str]) -> Role:
     """Only DataSync of this account may take the role: another account's task must not borrow it."""
-    read_too = [f"arn:aws:s3:::{plan.server}"] if plan.source == "s3" else []
+    source = [f"arn:aws:s3:::{plan.server}"] if plan.source == "s3" else []
+    written, read = (source, []) if plan.failback else ([], source)
     trust = scope.account.apply(lambda number: policies.trust("datasync.amazonaws.com", policies.of_account(number)))
     return scope.role(
         "datasync",
         trust,
-        inline={"bucket-access": bucket_arn.apply(lambda arn: policies.copy_buckets([arn, *read_too]))},
+        inline={"bucket-access": bucket_arn.apply(lambda arn: policies.copy_buckets([arn, *written], read))},
     )

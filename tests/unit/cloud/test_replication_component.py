@@ -61,6 +61,23 @@ def test_what_is_gone_at_the_site_stays_in_the_bucket() -> None:
     assert task()["options"]["preserveDeletedFiles"] == "PRESERVE"
 
 
+def written(found: Made) -> set[str]:
+    """Objects that DataSync's role may write."""
+    statements = json.loads(found.one("RolePolicy", "replication-bucket-access")["policy"])["Statement"]
+    return {arn for each in statements if "s3:PutObject" in each["Action"] for arn in each["Resource"]}
+
+
+@pytest.mark.parametrize(("failback", "more"), [(False, set[str]()), (True, {"arn:aws:s3:::example-source/*"})])
+def test_a_bucket_that_is_copied_from_is_written_only_on_the_way_back(failback: bool, more: set[str]) -> None:
+    found = replication(source="s3", server="example-source", agent_arns=[], failback=failback)
+    assert written(found) == {"arn:aws:mock:::storage-bucket/*"} | more
+    task = found.of("Task").get("replication-failback")
+    assert (task is not None) == failback
+    if task:
+        assert task["sourceLocationArn"] == "arn:aws:mock:::replication-destination"
+        assert "schedule" not in task
+
+
 def test_an_object_store_is_reached_over_tls_and_keeps_its_secret() -> None:
     given = {"source": "object-store", "bucket": "weights", "user": "k", "password": "s", "port": 9000}
     store = replication(**given).one("LocationObjectStorage")
