@@ -38,8 +38,9 @@ def document(cidr: str = "10.64.0.0/16", quotas: dict[str, int] | None = None, *
 
 
 def rules_broken(env: dict[str, Any]) -> set[str]:
-    """Rules of errors and warnings; that a price is not known is no matter of capacity."""
-    return {problem.rule for problem in make_plan(parse(env)).problems if problem.severity != "info"}
+    """Rules of errors and warnings but for one about what there is besides; a price is no matter of capacity."""
+    found = {problem.rule for problem in make_plan(parse(env)).problems if problem.severity != "info"}
+    return found - {"spot-alone"}
 
 
 def planned(env: dict[str, Any]) -> NodeGroupPlan:

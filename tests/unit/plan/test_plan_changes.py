@@ -48,6 +48,7 @@ WITHOUT = {
     "state-inside-site": "where the state is to be kept",
     "versions-unlisted": "nothing is known of the release",
     "versions-eks-image": "a release of the image that exists",
+    "spot-alone": "another group, and what it may cost",
     "backups-bucket": "the name of another bucket",
 }
 """{rule: what it would take, and the plan cannot know}."""

@@ -66,6 +66,27 @@ def _spot_reserved(subject: Subject) -> Iterable[Finding]:
             yield Finding(_path(name, "reservation"), message, (_set(name, "reservation", None),))
 
 
+def _spot_alone(subject: Subject) -> Iterable[Finding]:
+    """EC2 user guide, "Best practices for Amazon EC2 Spot": AWS takes spot nodes back, and may have none to give.
+
+    A managed node group is bought one way only, so that what nodes fall back to is a group of its own."""
+    groups = list(_groups(subject))
+    kept = {_gpu(group) for _, _, group in groups if group.capacity != "spot"}
+    for _, name, group in groups:
+        if group.capacity == "spot" and _gpu(group) not in kept:
+            message = (
+                f"got spot, and no group has {_gpu(group)} that is bought another way; add one for when AWS has no "
+                "spot nodes to give, with min_nodes 0 it costs nothing until then"
+            )
+            yield Finding(_path(name, "capacity"), message)
+
+
+def _gpu(group: NodeGroup) -> str:
+    """The accelerator of a group; the type itself where it is not known."""
+    row = INSTANCES.get(group.instance_type)
+    return row.accelerator if row else group.instance_type
+
+
 def _unsupported(subject: Subject) -> Iterable[Finding]:
     """EC2 DescribeInstanceTypes, SupportedUsageClasses."""
     for _, name, group in _groups(subject):
@@ -279,6 +300,12 @@ RULES = (
         severity="warning",
         summary="nodes of a capacity block are kept when it ends",
         find=_block_ends,
+    ),
+    Rule(
+        id="spot-alone",
+        severity="warning",
+        summary="spot nodes have nothing to fall back to",
+        find=_spot_alone,
     ),
     Rule(id="reservation-spot", severity="error", summary="spot nodes name a reservation", find=_spot_reserved),
     Rule(
