@@ -25,7 +25,7 @@ def document(statements: Sequence[Statement]) -> str:
 
 def trust(service: str, condition: Mapping[str, object] | None = None, *, tagged: bool = False) -> str:
     """Who may take a role: one AWS service, under a condition where one is given; `tagged` where the session carries
-    tags, as Pod Identity's do (EKS user guide, "Assign IAM roles to Kubernetes service accounts")."""
+    tags, as Pod Identity's do (EKS user guide, "Create IAM role with trust policy required by EKS Pod Identity")."""
     statement: dict[str, object] = {
         "Effect": "Allow",
         "Principal": {"Service": service},
@@ -41,6 +41,13 @@ def of_account(account: str) -> dict[str, object]:
     return {"StringEquals": {"aws:SourceAccount": account}}
 
 
+def of_pods(namespace: str, service_account: str) -> dict[str, object]:
+    """A condition that keeps a role to the pods of one service account, by the tags of Pod Identity's sessions
+    (EKS user guide, "Create IAM role with trust policy required by EKS Pod Identity")."""
+    tags = {"kubernetes-namespace": namespace, "kubernetes-service-account": service_account}
+    return {"StringEquals": {f"aws:RequestTag/{name}": value for name, value in tags.items()}}
+
+
 def read_bucket(bucket_arn: str) -> str:
     """Listing one bucket and reading its objects."""
     return document(
@@ -52,7 +59,8 @@ def read_bucket(bucket_arn: str) -> str:
 
 
 def write_flow_logs(group_arn: str) -> str:
-    """What the VPC's flow logs need of their log group (VPC user guide, "IAM role for publishing flow logs")."""
+    """What the VPC's flow logs need of their log group (VPC user guide, "IAM role for publishing flow
+    logs to CloudWatch Logs")."""
     writes = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
     return document(
         [

@@ -55,7 +55,7 @@ def _create_role(scope: Scope, job: JobPlan) -> Role:
     bucket = {f"{job.name}-bucket": policies.read_bucket(f"arn:aws:s3:::{job.reads_bucket}")}
     return scope.role(
         job.name,
-        policies.trust("pods.eks.amazonaws.com", tagged=True),
+        policies.trust("pods.eks.amazonaws.com", policies.of_pods(job.namespace, job.service_account), tagged=True),
         managed=(job.managed_policy,) if job.managed_policy else (),
         inline=bucket if job.reads_bucket else None,
     )

@@ -13,7 +13,8 @@ AWS_SMALLEST_PREFIX = 28
 AWS_RESERVED_ADDRESSES = 5
 """Addresses of each subnet that AWS keeps (AWS VPC user guide, subnet sizing)."""
 PRIVATE_SERVICES = ("ec2", "ecr.api", "ecr.dkr", "eks", "logs", "sts")
-"""What nodes without a way to the internet must reach (EKS user guide, private clusters); S3 has its gateway."""
+"""What nodes without a way to the internet must reach (EKS user guide, "Deploy private clusters with limited
+internet access"); S3 has its gateway."""
 SLOT_BITS = 4
 """A VPC is cut into 16 subnets where it is large enough."""
 

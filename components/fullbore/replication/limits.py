@@ -13,7 +13,7 @@ from fullbore.plan.model import LimitPlan, ReplicationPlan
 from fullbore.replication.task import options
 
 UPDATE_TASK = "arn:aws:scheduler:::aws-sdk:datasync:updateTask"
-"""EventBridge Scheduler calls the API itself (Scheduler user guide, "Universal targets")."""
+"""EventBridge Scheduler calls the API itself (Scheduler user guide, "Using universal targets")."""
 RETRIES = 10
 
 

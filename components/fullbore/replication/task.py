@@ -83,7 +83,7 @@ def _options(plan: ReplicationPlan) -> aws.datasync.TaskOptionsArgs:
 
 
 def _filter(kind: Any, patterns: tuple[str, ...]) -> Any:
-    """All patterns in one rule, as DataSync takes them (DataSync user guide, "Filtering the data transferred")."""
+    """All patterns in one rule, as DataSync takes them (DataSync API reference, FilterRule)."""
     return kind(filter_type="SIMPLE_PATTERN", value="|".join(patterns)) if patterns else None
 
 

@@ -42,6 +42,8 @@ def test_with_it_the_plugin_has_a_role_of_its_own_and_the_node_does_without() ->
     (trust,) = json.loads(found.one("Role", "cloud-network-plugin")["assumeRolePolicy"])["Statement"]
     assert trust["Principal"] == {"Service": "pods.eks.amazonaws.com"}
     assert trust["Action"] == ["sts:AssumeRole", "sts:TagSession"]
+    tags = {"namespace": "kube-system", "service-account": "aws-node"}
+    assert trust["Condition"]["StringEquals"] == {f"aws:RequestTag/kubernetes-{k}": v for k, v in tags.items()}
 
 
 def test_the_standbys_pods_may_read_the_weights_and_nothing_else() -> None:

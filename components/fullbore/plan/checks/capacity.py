@@ -67,7 +67,7 @@ def _spot_reserved(subject: Subject) -> Iterable[Finding]:
 
 
 def _spot_alone(subject: Subject) -> Iterable[Finding]:
-    """EC2 user guide, "Best practices for Amazon EC2 Spot": AWS takes spot nodes back, and may have none to give.
+    """EC2 user guide, "Spot Instance interruptions": AWS takes spot nodes back, and may have none to give.
 
     A managed node group is bought one way only, so that what nodes fall back to is a group of its own."""
     groups = list(_groups(subject))
