@@ -67,7 +67,10 @@ class HybridStack(Component):
                 opts=self.child(),
             )
         if self.image and plan.standby:
-            self.standby = Standby("standby", plan.standby, image=self.image.ref, opts=self.child())
+            # The last to go when all is destroyed is the network, which a load balancer in it would hold.
+            after = pulumi.ResourceOptions(depends_on=[self.cloud]) if self.cloud else None
+            opts = pulumi.ResourceOptions.merge(self.child(), after)
+            self.standby = Standby("standby", plan.standby, image=self.image.ref, opts=opts)
         if plan.gateway and self.serving:
             self.gateway = Gateway(
                 "gateway",

@@ -46,7 +46,7 @@ ENVIRONMENT = Environment.model_validate(
                 }
             },
         },
-        "cloud": {"region": "eu-central-1", "cidr": "10.64.0.0/16", "zones": ["a"]},
+        "cloud": {"region": "eu-central-1", "cidr": "10.64.0.0/16", "zones": ["a", "b"]},
     }
 )
 SERVER = """trap "exit 0" TERM

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from fullbore.config.acceptance import Acceptance, Cable
 from fullbore.config.base import (
+    REPOSITORY_PATTERN,
     Accelerator,
     Address,
     Date,
@@ -228,7 +229,9 @@ class Cloud(Strict):
 
     region: Text = Field(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]$", description="AWS region, e.g. eu-central-1")
     cidr: Network = Field(description="address range of the VPC")
-    zones: tuple[Zone, ...] = Field(min_length=1, description="availability zone letters, e.g. [a, b]")
+    zones: tuple[Zone, ...] = Field(
+        min_length=1, description="availability zone letters, e.g. [a, b]; EKS takes no fewer than two"
+    )
     kubernetes_version: Text = Field(default="1.33", description="EKS control plane version")
     kubeconfig: Text | None = Field(
         default=None,
@@ -264,7 +267,9 @@ class Cloud(Strict):
     node_groups: dict[Name, NodeGroup] = Field(default={}, description="GPU node groups by name")
 
 
-Bucket = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+Bucket = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$")]
+"""A bucket's name without dots: with them S3 cannot be reached by TLS under the bucket's own host name (Amazon S3 user
+guide, "General purpose bucket naming rules")."""
 
 
 class Backups(Strict):
@@ -371,7 +376,9 @@ class Replication(Strict):
 class Image(Strict):
     """The runtime image."""
 
-    repository: Text = Field(description="repository in the registry, e.g. fullbore/runtime")
+    repository: Text = Field(
+        pattern=REPOSITORY_PATTERN, description="repository in the registry, in lower case, e.g. fullbore/runtime"
+    )
     profile: Literal["cuda", "cpu"] = Field(description="what it is built for")
     registry: Text | None = Field(default=None, description="host:port of the registry; left out only in a sandbox")
     base: Text | None = Field(default=None, description="base image by digest; left out only in a sandbox")

@@ -23,7 +23,7 @@ KEYS: Final = ("context", "containerfile", "buildArgs", "registry", "repository"
 
 _TEXTS: Final = ("context", "containerfile", "registry", "repository", "digest")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
-_REPOSITORY: Final = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
+REPOSITORY: Final = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
 """opencontainers/distribution-spec, spec.md, "Pulling manifests"."""
 _REPLACES: Final = ("registry", "repository")
 
@@ -142,7 +142,7 @@ class Images:
         digest, repository, arguments = inputs.get("digest"), inputs.get("repository"), inputs["buildArgs"]
         if isinstance(digest, str) and not _DIGEST.fullmatch(digest):
             yield Failure("digest", f"got {digest!r}, but it must be sha256: and 64 hexadecimal digits")
-        if isinstance(repository, str) and repository and not _REPOSITORY.fullmatch(repository):
+        if isinstance(repository, str) and repository and not REPOSITORY.fullmatch(repository):
             yield Failure(
                 "repository", f"got {repository!r}, but it must be lower-case path parts, e.g. fullbore/runtime"
             )

@@ -29,6 +29,7 @@ WITHOUT = {
     "cable-twice": "the port of the switch that the other cable is in",
     "sandbox-host-missing": "what runs is changed, not what is written",
     "hub-config-unusable": "the model's own file",
+    "zones-few": "another zone that the region has",
     "region-partition": "a region that the data may go to",
     "data-leaves": "another place, or leave to let the data go there",
     "price-unknown": "the price",

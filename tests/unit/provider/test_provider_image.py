@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 from provider_plugin import Plugin, refused, running
 
+from fullbore.config.base import REPOSITORY_PATTERN
 from fullbore.provider.base import ProviderError
 from fullbore.provider.builder import BUILDERS, Build, Builder
-from fullbore.provider.image import Images
+from fullbore.provider.image import REPOSITORY, Images
 from fullbore.provider.plugin import IMAGE, Fullbore
 from fullbore.provider.registry import Registry
 from fullbore.provider.tree import source_digest, stage
@@ -311,3 +312,8 @@ def test_no_builder_gets_what_is_not_for_it(program: str, tmp_path: Path, monkey
         Builder(str(tmp_path)).build(build, lines.append)
     assert {"REGISTRY_AUTH_FILE=/run/auth.json", "WHO=me", "SOURCE_DATE_EPOCH=0"} <= set(lines)
     assert not [line for line in lines if "PULUMI" in line or "hush-hush" in line]
+
+
+def test_an_environment_and_the_provider_take_the_same_repositories() -> None:
+    """So that none is refused in the middle of an update."""
+    assert f"^{REPOSITORY.pattern}$" == REPOSITORY_PATTERN

@@ -33,6 +33,16 @@ def _partition(subject: Subject) -> Iterable[Finding]:
         yield Finding("cloud.region", f"{message}; choose a region of that partition")
 
 
+def _zones(subject: Subject) -> Iterable[Finding]:
+    """Amazon EKS user guide, "Subnet requirements and considerations"."""
+    cloud = subject.env.cloud
+    if cloud and len(cloud.zones) < 2:
+        message = (
+            f"got {', '.join(cloud.zones)} alone, but an EKS cluster takes subnets in two zones at least; add another"
+        )
+        yield Finding("cloud.zones", message)
+
+
 def _groups(subject: Subject) -> Iterator[tuple[str, NodeGroup]]:
     for name, group in subject.env.cloud.node_groups.items() if subject.env.cloud else ():
         yield f"cloud.node_groups.{name}", group
@@ -95,6 +105,7 @@ RULES = (
         summary="the region is in a partition of AWS that is not supported",
         find=_partition,
     ),
+    Rule(id="zones-few", severity="error", summary="an EKS cluster needs two availability zones", find=_zones),
     Rule(id="unknown-instance", severity="error", summary="the catalog has no such instance type", find=_unknown),
     Rule(
         id="type-not-offered",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from posixpath import normpath
 
-from fullbore.plan.change import remove
+from fullbore.plan.change import put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject
 from fullbore.plan.model import BUILDABLE
 
@@ -103,6 +103,15 @@ def _same_kubeconfig(subject: Subject) -> Iterable[Finding]:
         yield Finding("cloud.kubeconfig", message)
 
 
+def _namespace(subject: Subject) -> Iterable[Finding]:
+    """It is made with the stack, and deleted with it (kubernetes.io/docs, Namespaces, "Initial namespaces")."""
+    cluster = subject.env.cluster
+    if cluster and (cluster.namespace == "default" or cluster.namespace.startswith("kube-")):
+        path = "cluster.namespace"
+        message = f"got {cluster.namespace}, which is Kubernetes' own; name another, e.g. fullbore"
+        yield Finding(path, message, (put(path, "fullbore"),))
+
+
 def _base(subject: Subject) -> Iterable[Finding]:
     image = subject.env.image
     if image and image.base and "@sha256:" not in image.base:
@@ -131,5 +140,6 @@ RULES = (
         summary="the site's and the cloud's cluster have the same kubeconfig",
         find=_same_kubeconfig,
     ),
+    Rule(id="namespace-taken", severity="error", summary="the namespace is Kubernetes' own", find=_namespace),
     Rule(id="base-by-tag", severity="error", summary="the base image is not named by digest", find=_base),
 )
