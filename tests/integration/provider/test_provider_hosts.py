@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from fullbore_sandbox.podman import ensure_network, podman, remove_all
 from fullbore_sandbox.state import State
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "evidence"
+RDMA_FILES = Path(__file__).parents[3] / "ansible" / "roles" / "rdma" / "files"
 ECN = "sysctl.net.ipv4.tcp_ecn"
 ENVIRONMENT: Map = {
     "name": "test",
@@ -153,6 +155,29 @@ def test_a_real_host_is_accepted_by_what_its_tools_print(machine: tuple[State, M
     changes = evidences.diff(desk.ask(old_inputs=checked.inputs, olds=accepted, news=drifted)).changes
     assert changes == {"lock.kernel": "update", "evidence": "update"}
     assert list(run.iterdir()) == []
+
+
+def test_ten_adapters_that_come_at_once_are_set_once(machine: tuple[State, Map]) -> None:
+    """Each runs the udev rule's command; systemd starts a unit five times in 10 s unless it is told otherwise."""
+    state, _ = machine
+    container = f"{state.network}-host-nvme-01"
+
+    def put(path: str, text: str) -> None:
+        script = f"mkdir -p {Path(path).parent} && cat > {path}"
+        podman(state, "exec", "-i", container, "sh", "-c", script, stdin=text)
+
+    agent = "import sys, time\ntime.sleep(1)\nprint(*sys.argv[1:], file=open('/run/applied', 'a'))\n"
+    put("/usr/local/lib/fullbore/agent.pyz", agent)
+    put("/etc/fullbore/plan.json", "{}")
+    put("/etc/systemd/system/fullbore-fabric.service", (RDMA_FILES / "fullbore-fabric.service").read_text())
+    (command,) = re.findall(r'RUN\+="([^"]+)"', (RDMA_FILES / "90-fullbore-fabric.rules").read_text())
+    adds = f"for adapter in $(seq 10); do {command}; sleep 0.3; done"
+    script = f"systemctl daemon-reload; systemctl start fullbore-fabric; : > /run/applied; {adds}; cat /run/applied"
+    assert podman(state, "exec", container, "sh", "-c", script) == "", "none was cut off in the middle"
+    # The job of the last one is waited for: a unit that is active, or becomes so, is started once.
+    podman(state, "exec", container, "systemctl", "start", "fullbore-fabric")
+    assert podman(state, "exec", container, "systemctl", "is-active", "fullbore-fabric").strip() == "active"
+    assert podman(state, "exec", container, "cat", "/run/applied") == "apply rdma\n"
 
 
 def test_a_host_with_another_key_is_refused(machine: tuple[State, Map], tmp_path: Path) -> None:
