@@ -24,20 +24,25 @@ class ActionModule(ActionBase):
 
 
 def this_run() -> str:
-    """BOOT:PID:START of the ansible-playbook process, whose worker this is: no other process ever has the same."""
+    """BOOT:NAMESPACE:PID:START of the ansible-playbook process, whose worker this is: no other ever has the same."""
     pid = os.getppid()
-    return f"{boot_id()}:{pid}:{start_time(pid)}"
+    return f"{boot_id()}:{pid_namespace()}:{pid}:{start_time(pid)}"
 
 
 def is_dead(run: str) -> bool:
-    """True where the run was this machine's and its process is gone; of other machines nothing is known."""
-    boot, _, process = run.partition(":")
-    pid, _, started = process.partition(":")
-    return boot == boot_id() and start_time(int(pid)) != started
+    """True where the run's process is gone from this machine and PID namespace; of others nothing is known."""
+    place, _, process = run.rpartition(":")
+    place, _, pid = place.rpartition(":")
+    return place == f"{boot_id()}:{pid_namespace()}" and start_time(int(pid)) != process
 
 
 def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def pid_namespace() -> int:
+    """A container counts its processes anew: the same number is another process there."""
+    return Path("/proc/self/ns/pid").stat().st_ino
 
 
 def start_time(pid: int) -> str:

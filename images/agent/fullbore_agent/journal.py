@@ -19,12 +19,13 @@ JOURNAL_LINES = 2000
 class Locked(Exception):
     """Another run holds the host. `held_by` is its record: {run, holder, since, seen}."""
 
-    def __init__(self, held_by: dict[str, Any], now: float) -> None:
+    def __init__(self, held_by: dict[str, Any], now: float, stale_after_s: float) -> None:
         self.held_by = held_by
         age = int(now - held_by["seen"])
         super().__init__(
             f"host is being changed by {held_by['holder']} (run {held_by['run']}) since {held_by['since']}, "
-            f"last sign of life {age} s ago; wait for that run to end, or end it"
+            f"last sign of life {age} s ago; wait for that run to end, or end it; if it ended without unlocking, run "
+            f"again where it ran, or in {max(0, int(stale_after_s) - age)} s, when its lock is taken over"
         )
 
 
@@ -53,7 +54,7 @@ class Lock:
         with self._opened() as file:
             held, now = _read(file), self._clock()
             if held and held["run"] not in (self._run, dead) and now - held["seen"] < self._stale_after_s:
-                raise Locked(held, now)
+                raise Locked(held, now, self._stale_after_s)
             since = held["since"] if held and held["run"] == self._run else _utc(now)
             _write(file, {"run": self._run, "holder": self._holder, "since": since, "seen": now})
 

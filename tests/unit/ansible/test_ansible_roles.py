@@ -87,9 +87,10 @@ def test_a_live_process_is_not_dead_and_one_that_ended_is() -> None:
     run = plugin("action_plugins/fullbore_run.py")
     child = subprocess.Popen(["sleep", "60"])
     try:
-        identity = f"{run.boot_id()}:{child.pid}:{run.start_time(child.pid)}"
+        here = f"{run.boot_id()}:{run.pid_namespace()}"
+        identity = f"{here}:{child.pid}:{run.start_time(child.pid)}"
         assert not run.is_dead(identity)
-        assert run.is_dead(f"{run.boot_id()}:{child.pid}:1"), "another process has its number now"
+        assert run.is_dead(f"{here}:{child.pid}:1"), "another process has its number now"
     finally:
         child.kill()
     child.wait()
@@ -98,3 +99,16 @@ def test_a_live_process_is_not_dead_and_one_that_ended_is() -> None:
 
 def test_nothing_is_known_of_another_machines_run() -> None:
     assert not plugin("action_plugins/fullbore_run.py").is_dead("another-boot:1:1")
+
+
+def test_a_run_names_its_pid_namespace() -> None:
+    run = plugin("action_plugins/fullbore_run.py")
+    assert str(Path("/proc/self/ns/pid").readlink()) == f"pid:[{run.pid_namespace()}]"
+    assert run.this_run().startswith(f"{run.boot_id()}:{run.pid_namespace()}:{os.getppid()}:")
+
+
+def test_nothing_is_known_of_a_run_in_another_container_of_this_machine() -> None:
+    """Its number means another process here, or none."""
+    run = plugin("action_plugins/fullbore_run.py")
+    assert not run.is_dead(f"{run.boot_id()}:{run.pid_namespace() + 1}:{os.getpid()}:1")
+    assert not run.is_dead(f"{run.boot_id()}:{os.getpid()}:1"), "a run of an earlier version does not say where it is"
