@@ -13,17 +13,19 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 
+import yaml
+
 from fullbore.config import environment_names, repository_root
+from fullbore.config.find import stack_name
 from fullbore.report.changes import EnvironmentChange, Side, compare
 from fullbore.report.pullrequest import document, markdown
 from fullbore.report.scratch import CommandFailed, copy_commit, copy_working_tree, end_all, make_tree, preview, run
 
-DEFAULT = ("dev", "staging", "prod")
 MAIN_BRANCHES = ("origin/main", "main")
 EXIT_FAILED = 1
 EXIT_PROBLEMS = 2
@@ -41,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_PROBLEMS
     with tempfile.TemporaryDirectory(prefix="fullbore-preview-") as folder:
         try:
-            environments = compared(repository, base, options.environments or DEFAULT, Path(folder))
+            environments = compared(
+                repository, base, options.environments or real_environments(repository, base), Path(folder)
+            )
         except CommandFailed as error:
             print(f"preview: {error}", file=sys.stderr)
             return EXIT_FAILED
@@ -60,7 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/preview", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("environments", nargs="*", metavar="ENV", help=f"default: {' '.join(DEFAULT)}")
+    parser.add_argument(
+        "environments", nargs="*", metavar="ENV", help="default: every one of either side that is no sandbox"
+    )
     parser.add_argument("--base", metavar="REF", help="compare with this commit instead of the merge base with main")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON document")
@@ -71,6 +77,26 @@ def _parser() -> argparse.ArgumentParser:
 def _stop(number: int, frame: FrameType | None) -> None:
     """A polite end goes through the same clean-up as any other."""
     raise SystemExit(128 + number)
+
+
+def real_environments(repository: Path, base: str) -> tuple[str, ...]:
+    """Environments of the working tree and of the commit `base`, those of a sandbox left out: nobody's racks depend on
+    them. A file that cannot be read counts: its problem is to be shown."""
+    texts = {path.name: path.read_text(errors="replace") for path in (repository / "stacks").glob("Pulumi.*.yaml")}
+    listed = run(["git", "ls-tree", "--name-only", base, "stacks/"], repository, os.environ) if base else b""
+    for path in map(Path, listed.decode().splitlines()):
+        if path.name not in texts:
+            texts[path.name] = run(["git", "show", f"{base}:{path}"], repository, os.environ).decode(errors="replace")
+    names = (stack_name(Path(name)) for name, text in texts.items() if not _is_sandbox(text))
+    return tuple(sorted(name for name in names if name))
+
+
+def _is_sandbox(text: str) -> bool:
+    try:
+        config = yaml.load(text, yaml.CSafeLoader)["config"].values()
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError):
+        return False
+    return any(isinstance(value, Mapping) and "sandbox" in value for value in config)
 
 
 def merge_base(repository: Path, ref: str | None) -> str:

@@ -1,0 +1,40 @@
+"""Which environments a preview shows when none is named."""
+
+import subprocess
+from pathlib import Path
+
+from fullbore.report.preview import real_environments
+
+SANDBOX = "config: { fullbore:env: { name: here, sandbox: {} } }"
+REAL = "config: { fullbore:env: { name: there } }"
+
+
+def commit(repository: Path, **stacks: str) -> str:
+    """A commit with these stack files and no other."""
+    folder = repository / "stacks"
+    folder.mkdir(exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    for name, text in stacks.items():
+        (folder / f"Pulumi.{name}.yaml").write_text(text)
+
+    def git(*argv: str) -> str:
+        who = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+        return subprocess.run(["git", *who, *argv], cwd=repository, capture_output=True, text=True, check=True).stdout
+
+    git("init", "-q")
+    git("add", "-A")
+    git("commit", "-q", "-m", "stacks")
+    return git("rev-parse", "HEAD").strip()
+
+
+def test_new_and_removed_ones_are_shown_and_a_sandbox_is_not(tmp_path: Path) -> None:
+    base = commit(tmp_path, local=SANDBOX, removed=REAL, kept=REAL)
+    commit(tmp_path, local=SANDBOX, added=REAL, kept=REAL)
+    assert real_environments(tmp_path, base) == ("added", "kept", "removed")
+    assert real_environments(tmp_path, "") == ("added", "kept")
+
+
+def test_a_file_that_cannot_be_read_is_shown(tmp_path: Path) -> None:
+    base = commit(tmp_path, damaged="config: [", other="nothing", empty="")
+    assert real_environments(tmp_path, base) == ("damaged", "empty", "other")
