@@ -9,7 +9,8 @@ Kinds of setting, and how each is read back on the host:
     qos.IF.pfc              eight comma-separated 0 or 1, one a priority, as mlnx_qos takes them
     tos.HCA                 default RoCE type of service of RDMA CM connections, decimal, as cma_roce_tos shows it
     tclass.HCA              traffic class that the kernel puts over every application's (tc/1/traffic_class), decimal
-    governor.all            the cpufreq governor that all CPUs share, else "mixed: ..."
+    governor.all            the cpufreq governor that all CPUs share, else "mixed: ..."; "not applicable: no cpufreq",
+                            which counts as met, where no CPU has cpufreq (a VM, or the BIOS keeps it)
     irq.IF                  "local" where every interrupt of the interface stays on its NUMA node, or the CPU list that
                             they are wanted on where they all stay on it; else "remote: N of M"
     kubelet.KEY             dotted key of /etc/fullbore/kubelet.yaml

@@ -81,6 +81,10 @@ def age(seconds: float | None) -> str:
     return f"{int(seconds)} s ago"
 
 
+NOT_APPLICABLE: Final = {"governor.all": "not applicable: no cpufreq"}
+"""{setting: what a host reports that has nothing to set it on}; it counts as met. As `holds` of the agent has it."""
+
+
 def setting_changes(host: str, have: Mapping[str, Any], want: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     """{property path: (kind, line)} for each setting of a host that is not what is wanted.
 
@@ -89,7 +93,8 @@ def setting_changes(host: str, have: Mapping[str, Any], want: Mapping[str, Any])
     changes: dict[str, tuple[str, str]] = {}
     for id, wanted in sorted(want.items()):
         now = have.get(id)
-        if now is not None and wanted is not UNKNOWN and str(plain(now)) == str(plain(wanted)):
+        met = (str(plain(wanted)), NOT_APPLICABLE.get(id))
+        if now is not None and wanted is not UNKNOWN and str(plain(now)) in met:
             continue
         hidden = isinstance(wanted, Secret) or isinstance(now, Secret)
         shown = _shown(now, hidden), _shown(wanted, hidden)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from .settings import TCLASS, interface_irqs, irq_cpus, read_all, sysctl_path, wanted_cpus
+from .settings import TCLASS, holds, interface_irqs, irq_cpus, read_all, sysctl_path, wanted_cpus
 from .system import System, ToolError
 
 Applier = Callable[[System, str, str], None]
@@ -29,13 +29,14 @@ def apply(system: System, settings: Iterable[Mapping[str, Any]], *, check: bool 
     """Set what differs, then read it again. Settings of kinds that live in files are left alone."""
     wants = {s["id"]: s["want"] for s in settings if s["id"].partition(".")[0] in APPLIERS}
     had = read_all(system, wants)
-    changes = [Change(id, had[id], want) for id, want in wants.items() if had[id] != want]
+    changes = [Change(id, had[id], want) for id, want in wants.items() if not holds(id, had[id], want)]
     if check or not changes:
         return Applied(changes, [])
     reasons = {change.id: _set(system, change) for change in changes}
     system.forget()
     now = read_all(system, {change.id: change.want for change in changes})
-    failures = [f"{c.id}: is {now[c.id]}, want {c.want}{reasons[c.id]}" for c in changes if now[c.id] != c.want]
+    left = [change for change in changes if not holds(change.id, now[change.id], change.want)]
+    failures = [f"{c.id}: is {now[c.id]}, want {c.want}{reasons[c.id]}" for c in left]
     return Applied(changes, failures)
 
 

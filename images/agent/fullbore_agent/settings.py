@@ -16,6 +16,8 @@ from typing import Any
 from .system import System, ToolError
 
 ABSENT = "absent"
+NO_CPUFREQ = "not applicable: no cpufreq"
+"""The governor of a machine whose frequency is not the kernel's to set: a VM, or a server whose BIOS keeps it."""
 SYSCTL_FILE = "/etc/sysctl.d/90-fullbore.conf"
 LIMITS_FILE = "/etc/security/limits.d/90-fullbore.conf"
 NCCL_FILE = "/etc/nccl.conf"
@@ -54,11 +56,16 @@ def _is_known(kind: str, _: str, key: str) -> bool:
     return key in LINES if kind == "extra" else kind in READERS and bool(key)
 
 
+def holds(setting: str, value: str, want: str) -> bool:
+    """True where a value is what is wanted, or the machine has nothing that it could be set on."""
+    return value == want or (setting == "governor.all" and value == NO_CPUFREQ)
+
+
 def drifted(settings: Iterable[Mapping[str, Any]], values: Mapping[str, str]) -> dict[str, list[str]]:
     """{role: [ids that do not hold what is wanted]}, roles without drift left out."""
     drift: dict[str, list[str]] = {}
     for setting in settings:
-        if values[setting["id"]] != setting["want"]:
+        if not holds(setting["id"], values[setting["id"]], setting["want"]):
             drift.setdefault(setting["role"], []).append(setting["id"])
     return drift
 
@@ -161,7 +168,10 @@ def _tclass(system: System, key: str, want: str) -> str:
 
 def _governor(system: System, key: str, want: str) -> str:
     del key, want
-    files = system.hardware("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor")
+    cpus = list(system.hardware("/sys/devices/system/cpu").glob("cpu[0-9]*"))
+    if cpus and not any((cpu / "cpufreq").exists() for cpu in cpus):
+        return NO_CPUFREQ
+    files = (file for cpu in cpus for file in cpu.glob("cpufreq/scaling_governor"))
     found = Counter(file.read_text().strip() for file in files)
     if len(found) > 1:
         return "mixed: " + ", ".join(f"{count} {name}" for name, count in sorted(found.items()))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+
 from agent_machine import put
 
+from fullbore.provider.facts import NOT_APPLICABLE
 from fullbore_agent.apply import Change, apply
-from fullbore_agent.settings import SYSCTL_FILE
+from fullbore_agent.settings import SYSCTL_FILE, drifted, read_all
 from fullbore_agent.system import System
 
 WANTED = [
@@ -53,3 +56,22 @@ def test_what_cannot_be_set_is_named_and_the_rest_is_set(system: System) -> None
 def test_a_value_that_would_be_lost_at_boot_is_a_failure(system: System) -> None:
     applied = apply(system, WANTED[6:7])
     assert applied.failures == ["sysctl.vm.swappiness: is 1; at boot: unset, want 1"]
+
+
+def test_a_machine_without_cpufreq_has_no_governor_to_set(system: System) -> None:
+    for folder in system.hardware("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq"):
+        shutil.rmtree(folder)
+    governor = [setting for setting in WANTED if setting["id"] == "governor.all"]
+    values = read_all(system, {"governor.all": "performance"})
+    assert values == NOT_APPLICABLE, "it is said, and the engine's provider takes it for met too"
+    assert drifted(governor, values) == {}
+    assert apply(system, governor) == ([], [])
+
+
+def test_a_governor_that_is_only_partly_there_is_drift(system: System) -> None:
+    governor = [setting for setting in WANTED if setting["id"] == "governor.all"]
+    for file in system.hardware("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor"):
+        file.unlink()
+    assert drifted(governor, read_all(system, {"governor.all": "performance"})) == {"numa": ["governor.all"]}
+    shutil.rmtree(system.hardware("/sys/devices/system/cpu"))
+    assert drifted(governor, read_all(system, {"governor.all": "performance"})) == {"numa": ["governor.all"]}

@@ -165,6 +165,12 @@ def test_changes_of_settings(have: Map, want: Map, change: Any) -> None:
     assert setting_changes("h", have, want).get("hosts.h.settings.a") == change
 
 
+def test_what_a_machine_has_nothing_for_is_met_and_no_other_setting_can_say_so() -> None:
+    text = "not applicable: no cpufreq"
+    assert setting_changes("h", {"governor.all": text}, {"governor.all": "performance"}) == {}
+    assert len(setting_changes("h", {"tos.mlx5_0": text}, {"tos.mlx5_0": "106"})) == 1
+
+
 @pytest.mark.parametrize(
     ("reported", "words"),
     [
