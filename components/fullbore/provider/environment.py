@@ -22,3 +22,14 @@ address may hold a password: without it nothing could be pulled."""
 def kept(names: Iterable[str]) -> dict[str, str]:
     """The variables of `COMMON` and of `names` that are set. PATH is not among them unless it is named."""
     return {name: os.environ[name] for name in (*COMMON, *names) if name in os.environ}
+
+
+_LOADER: Final = ("LD_", "GLIBC_", "GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GOTRACEBACK", "GOCOVERDIR")
+_SETTINGS: Final = ("BUILDAH_", "BUILDKIT_", "BUILDX_", "CONTAINERS_", "CONTAINER_HOST", "DOCKER_", "PODMAN_", "XDG_")
+_STEERING: Final = {"SOURCE_DATE_EPOCH", "GCONV_PATH", "LOCPATH", "BASH_ENV", "ALL_PROXY", "all_proxy"}
+
+
+def steers(name: str) -> bool:
+    """True where a variable of this name changes what a container engine itself does, so that no build argument, which
+    reaches it through its environment, may have it."""
+    return name in {*COMMON, *CONTAINER_ENGINE, *_STEERING} or name.startswith((*_LOADER, *_SETTINGS))

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 from fullbore.provider.base import UNKNOWN, Check, Created, Diff, Failure, Map, ProviderError, Read, Request
 from fullbore.provider.builder import Build, Builder
+from fullbore.provider.environment import steers
 from fullbore.provider.registry import Registry
 from fullbore.provider.runner import ROOT
 from fullbore.provider.tree import source_digest
@@ -22,6 +23,7 @@ DEFAULTS: Final[Map] = {"containerfile": "Containerfile", "buildArgs": {}, "inse
 KEYS: Final = ("context", "containerfile", "buildArgs", "registry", "repository", "insecure", "digest", "source")
 
 _TEXTS: Final = ("context", "containerfile", "registry", "repository", "digest")
+_ARGUMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 REPOSITORY: Final = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
 """opencontainers/distribution-spec, spec.md, "Pulling manifests"."""
@@ -148,12 +150,19 @@ class Images:
             )
         if arguments is not UNKNOWN and not _texts(arguments):
             yield Failure("buildArgs", "must be a map of texts")
+        elif arguments is not UNKNOWN:
+            for name in sorted(filter(_is_no_argument, cast("Map", arguments))):
+                yield Failure(f"buildArgs.{name}", "would alter the builder itself; give the argument another name")
         context, file = inputs.get("context"), inputs["containerfile"]
         if not digest and isinstance(context, str) and context and isinstance(file, str):
             if not (self._root / context).is_dir():
                 yield Failure("context", f"{context} is no folder; give one relative to the repository")
             elif not (self._root / context / file).is_file():
                 yield Failure("containerfile", f"{context} has no file {file}")
+
+
+def _is_no_argument(name: str) -> bool:
+    return not _ARGUMENT.fullmatch(name) or steers(name)
 
 
 def _texts(value: Any) -> bool:

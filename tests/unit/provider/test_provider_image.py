@@ -243,6 +243,12 @@ def test_insecure_is_true_or_false_and_no_text(plugin: Plugin, context: Path) ->
     assert failures == ["insecure: got a str, but it must be true or false"]
 
 
+@pytest.mark.parametrize("name", ["PATH", "LD_PRELOAD", "DOCKER_HOST", "TMPDIR", "SOURCE_DATE_EPOCH", "A=B", ""])
+def test_no_build_argument_alters_the_builder(name: str, plugin: Plugin, context: Path) -> None:
+    _, failures = plugin.check(inputs("127.0.0.1:1", buildArgs={name: "x", "WHO": "me", "GO_VERSION": "1"}))
+    assert failures == [f"buildArgs.{name}: would alter the builder itself; give the argument another name"]
+
+
 def test_another_registry_is_another_image(plugin: Plugin, context: Path) -> None:
     old, _ = plugin.check(inputs("127.0.0.1:1"))
     new, _ = plugin.check(inputs("127.0.0.1:2"))
