@@ -97,7 +97,13 @@ class Registry:
             return None
         fields: dict[str, str] = dict(re.findall(r'(\w+)="([^"]*)"', rest))
         query = urllib.parse.urlencode({key: fields[key] for key in ("service", "scope") if key in fields})
-        request = urllib.request.Request(f"{fields.get('realm', '')}?{query}")
+        realm = fields.get("realm", "")
+        allowed = ("https", "http") if self.insecure else ("https",)
+        if urllib.parse.urlsplit(realm).scheme not in allowed:
+            raise ProviderError(
+                f"{self.name}: wants a token from {realm!r}, but allowed is only {' or '.join(allowed)}"
+            )
+        request = urllib.request.Request(f"{realm}?{query}")
         if credentials:
             request.add_header("Authorization", f"Basic {credentials}")
         try:

@@ -9,6 +9,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -299,6 +300,25 @@ def test_a_registry_that_wants_a_login(tmp_path: Path, monkeypatch: pytest.Monke
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
         assert Registry(address, insecure=True).digest("a", "b") == "sha256:abc"
         server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("insecure", "realm"), [(False, "http://r.example/token"), (True, "file:///etc/hostname"), (False, "")]
+)
+def test_a_password_goes_nowhere_in_the_clear(insecure: bool, realm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    challenge = Message()
+    challenge["WWW-Authenticate"] = f'Bearer realm="{realm}",service="r"'
+    sent: list[str] = []
+
+    def opened(_: Registry) -> None:
+        sent.append(realm)
+        raise OSError
+
+    monkeypatch.setattr(Registry, "_send", lambda *_: (401, challenge))
+    monkeypatch.setattr(Registry, "_opener", opened)
+    with pytest.raises(ProviderError, match="wants a token from"):
+        Registry("r.example", insecure).digest("a", "b")
+    assert not sent
 
 
 @pytest.mark.parametrize("program", list(BUILDERS))
