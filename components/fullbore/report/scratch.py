@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -71,10 +72,12 @@ class Tree:
 
 _running: set[int] = set()
 """Process groups of the commands that run now, so that all can be ended from the main thread."""
+_ended = threading.Event()
 
 
 def end_all() -> None:
-    """End every command that runs; the threads that wait for them get CommandFailed."""
+    """End every command that runs and begin no other; the threads that wait for them get CommandFailed."""
+    _ended.set()
     for leader in tuple(_running):
         _end_group(leader)
 
@@ -84,6 +87,8 @@ def run(command: list[str], cwd: Path, environ: Mapping[str, str], stdin: bytes 
 
     Raises CommandFailed with the end of what it said.
     """
+    if _ended.is_set():
+        raise CommandFailed(f"{command[0]}: told to stop")
     with subprocess.Popen(
         command,
         cwd=cwd,
@@ -94,6 +99,8 @@ def run(command: list[str], cwd: Path, environ: Mapping[str, str], stdin: bytes 
         start_new_session=True,
     ) as process:
         _running.add(process.pid)
+        if _ended.is_set():  # between the question above and the line before this one
+            _end_group(process.pid)
         try:
             out, err = process.communicate(stdin, timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired as error:

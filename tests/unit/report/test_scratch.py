@@ -104,7 +104,10 @@ def test_a_command_leaves_no_child(tmp_path: Path) -> None:
     assert has_ended(child, within_s=30)
 
 
-def test_commands_can_be_ended_from_another_thread(tmp_path: Path) -> None:
+def test_commands_can_be_ended_from_another_thread_and_none_begins_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scratch, "_ended", threading.Event())
     pipe = tmp_path / "started"
     os.mkfifo(pipe)
     failures: list[str] = []
@@ -122,6 +125,8 @@ def test_commands_can_be_ended_from_another_thread(tmp_path: Path) -> None:
     scratch.end_all()
     thread.join(timeout=30)
     assert len(failures) == 1
+    with pytest.raises(CommandFailed, match="told to stop"):
+        run(["true"], tmp_path, {})
 
 
 def test_encrypted_values_become_unknown_and_are_remembered(tmp_path: Path) -> None:

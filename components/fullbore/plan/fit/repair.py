@@ -57,7 +57,7 @@ def pairs(
         after = replace(layout, **{field: value})
         for build in (_fewer, _shorter, _smaller_cache, _split):
             seconds = build(model, accelerator, after, gpus, enough)
-            found += [Change(values=((field, value), *second.values)) for second in seconds]
+            found += [Change(values=((field, value), *second.values)) for second in seconds if second.values]
     return tuple(found)
 
 
