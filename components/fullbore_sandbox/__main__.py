@@ -14,6 +14,7 @@ import yaml
 from rich.console import Console
 
 from fullbore_sandbox.state import SandboxError, State
+from fullbore_sandbox.steps import Interrupted, interruptible
 
 if TYPE_CHECKING:
     from fullbore.config import Environment
@@ -170,11 +171,12 @@ COMMANDS = {
 
 def main(argv: Sequence[str]) -> int:
     try:
-        return pulumi(argv[1:]) if argv[:1] == ["pulumi"] else _command(argv)
+        with interruptible():
+            return pulumi(argv[1:]) if argv[:1] == ["pulumi"] else _command(argv)
     except SandboxError as error:
         return _failed(error, 1)
-    except KeyboardInterrupt:
-        return _failed("interrupted; run it again to go on", 130)
+    except Interrupted as interrupted:
+        return _failed("interrupted; run it again to go on", 128 + interrupted.number)
 
 
 def _command(argv: Sequence[str]) -> int:

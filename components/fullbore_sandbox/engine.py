@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from fullbore_sandbox import podman
 from fullbore_sandbox.state import SandboxError, State
+from fullbore_sandbox.steps import Interrupted, noting
 from fullbore_sandbox.toolchain import ENGINE, PULUMI_VERSION, Progress, tool, version_of
 
 PASSPHRASE = "fullbore-local"
@@ -91,19 +93,28 @@ class Engine:
         """Run `pulumi ARGS` in the repository with its output shown; its exit status.
 
         The terminal interrupts the engine too, which then finishes what is under way and removes its lock: it is
-        waited for, and only then KeyboardInterrupt is raised.
+        waited for, and only then KeyboardInterrupt is raised. Another signal than the terminal's is handed on as that
+        one, since at SIGTERM the engine stops at once.
         """
-        child = subprocess.Popen([str(self.pulumi), *args], cwd=self.state.root, env=self.environment())
-        interrupted = False
-        while True:
-            try:
-                status = child.wait()
-            except KeyboardInterrupt:
-                interrupted = True
-                continue
-            if interrupted:
-                raise KeyboardInterrupt
-            return status
+        noted: list[int] = []
+        child: subprocess.Popen[bytes] | None = None
+
+        def hand_on() -> None:
+            if child is not None and noted and noted[-1] != signal.SIGINT:
+                child.send_signal(signal.SIGINT)
+
+        def note(number: int, _: object) -> None:
+            noted.append(number)
+            hand_on()
+
+        # No exception: it could come when the engine runs, but is not known here yet.
+        with noting(note):
+            child = subprocess.Popen([str(self.pulumi), *args], cwd=self.state.root, env=self.environment())
+            hand_on()
+            status = child.wait()
+        if noted:
+            raise Interrupted(noted[0])
+        return status
 
 
 def open_engine(state: State, sandbox: bool, progress: Progress = lambda _: None, backend: str | None = None) -> Engine:

@@ -24,7 +24,36 @@ END_S = 1.0
 """Seconds between two calls of `end`: a step may begin another command after the first. And the longest that an
 interrupt can go unseen."""
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, `timeout` or whoever else ends a command, and a session that is lost."""
+
 Say = Callable[[str], None]
+
+
+class Interrupted(KeyboardInterrupt):
+    """Like Ctrl-C, by the signal of this number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Meanwhile each of SIGNALS raises Interrupted; one that is ignored, as SIGHUP under nohup, stays ignored."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, _raise)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _raise(number: int, _: object) -> None:
+    raise Interrupted(number)
 
 
 @dataclass(kw_only=True)
@@ -76,7 +105,8 @@ def run(
             # Never without an end: a signal that arrives just before the wait begins is handled when the wait is over.
             done, _ = wait(awaited, timeout=END_S, return_when=FIRST_COMPLETED)
             if interrupted in done:
-                failure = KeyboardInterrupt()
+                failure = interrupted.exception()
+                end()  # before anything is shown: the terminal may be what was lost
                 show(_waited_for("interrupted", running))
             for future in done - {interrupted}:
                 step = running.pop(future)
@@ -88,7 +118,7 @@ def run(
                     if running:
                         show(_waited_for("stopping", running))
     if failure is None and interrupted.done():
-        raise KeyboardInterrupt
+        failure = interrupted.exception()
     if failure is not None:
         raise failure
     return {s.name: s.seconds or 0.0 for s in steps}
@@ -96,28 +126,35 @@ def run(
 
 @contextmanager
 def _interrupt() -> Iterator[Future[None]]:
-    """A future that is done at the first Ctrl-C. An exception could come between any two statements: a step that had
-    just begun would be forgotten, and nobody would end it."""
+    """A future that fails at the first of SIGNALS that is handled. An exception in this thread could come between
+    any two statements: a step that had just begun would be forgotten, and nobody would end it."""
     interrupted: Future[None] = Future()
 
-    def note(*_: object) -> None:
+    def note(number: int, _: object) -> None:
         # Not here: the statement that this comes between may hold the future's lock.
-        threading.Thread(target=_finish, args=(interrupted,)).start()
+        threading.Thread(target=_finish, args=(interrupted, number)).start()
 
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN:  # a run in the background
+    with noting(note):
         yield interrupted
-        return
-    signal.signal(signal.SIGINT, note)
+
+
+@contextmanager
+def noting(note: Callable[[int, object], None]) -> Iterator[None]:
+    """Meanwhile `note` is called at each of SIGNALS that is handled, not at those that end or spare this process."""
+    found = {number: signal.getsignal(number) for number in SIGNALS}
+    before = {number: handler for number, handler in found.items() if callable(handler)}
+    for number in before:
+        signal.signal(number, note)
     try:
-        yield interrupted
+        yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _finish(future: Future[None]) -> None:
-    with suppress(InvalidStateError):  # the second Ctrl-C
-        future.set_result(None)
+def _finish(future: Future[None], number: int) -> None:
+    with suppress(InvalidStateError):  # the second signal
+        future.set_exception(Interrupted(number))
 
 
 def _ready(waiting: dict[str, Step], running: dict[Future[None], Step]) -> list[Step]:
