@@ -8,8 +8,8 @@ module: fullbore_apply
 short_description: Apply a role's settings that live in the running machine
 version_added: "0.1.0"
 description:
-  - Sets what differs among kernel settings, NIC QoS, RoCE type of service, CPU governor and interrupt affinity,
-    then reads it again. Settings that live in files are left to the role's own tasks.
+  - Sets what differs among kernel settings, NIC QoS, RoCE type of service, CPU governor, interrupt affinity
+    and units that must not run, then reads it again. Settings that live in files are left to the role's own tasks.
 options:
   settings:
     description: The settings, each with C(id), C(role) and C(want).

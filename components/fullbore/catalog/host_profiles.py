@@ -26,6 +26,7 @@ _NIC_OPERATOR = "Mellanox/nic-configuration-operator README"
 _OCI_NCCL = "oracle-quickstart/oci-hpc playbooks/roles/nccl-conf/templates"
 _EFA_SHEET = "aws-samples/awsome-distributed-training 1.architectures/efa-cheatsheet.md"
 _KUBELET = "kubernetes.io: Control Topology Management Policies on a node; kubespray kubelet_config_extra_args"
+_IRQBALANCE = "Solarflare Server Adapter User Guide, 3.26 Interrupt Affinity: disable irqbalance, then set affinities"
 _FULLBORE = "this project: the role installs it"
 
 
@@ -110,6 +111,8 @@ RDMA = (
 
 NUMA = (
     Row(id="governor.all", want="performance", role="numa", source=_NVIDIA_BASE),
+    # Before the interrupts: irqbalance moves them again within its 10 s.
+    Row(id="stopped.irqbalance.service", want="{irqbalance}", role="numa", source=_IRQBALANCE),
     Row(
         id="irq.{interface}",
         want="{irq_cpus}",

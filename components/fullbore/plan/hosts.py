@@ -15,6 +15,7 @@ Kinds of setting, and how each is read back on the host:
                             they are wanted on where they all stay on it; else "remote: N of M"
     kubelet.KEY             dotted key of /etc/fullbore/kubelet.yaml
     unit.NAME               "enabled,active" as systemd says it
+    stopped.UNIT            "stopped" where systemd does not run, start at boot or know it; else as unit
     file.PATH               sha256 of the file's content
     extra.KIND              "none", or the lines of the file of sysctl, limits, nccl or kubelet that no setting is for
 
@@ -244,6 +245,7 @@ def group_values(group: HostGroup, numa: NumaPlan, queues: HostQueues | None) ->
         "many_numa_nodes": str(numa.numa_nodes) if numa.numa_nodes > NODES_BY_DEFAULT else "",
         "closest_nodes": "true" if numa.numa_nodes > 2 and numa.topology_policy in _MERGING else "",
         "hugepages_2mib": str(numa.hugepages_2mib) if numa.hugepages_2mib else "",
+        "irqbalance": "stopped" if group.interfaces else "",
         **{f"irq_cpus {name}": cpus for name, cpus in _irq_cpus(group, numa).items()},
     }
 

@@ -85,11 +85,17 @@ def _irq(system: System, key: str, want: str) -> None:
             system.hardware(f"/proc/irq/{number}/smp_affinity_list").write_text(f"{cpu}\n")
 
 
+def _stopped(system: System, key: str, want: str) -> None:
+    del want
+    system.change("systemctl", "disable", "--now", key)
+
+
 APPLIERS: dict[str, Applier] = {
     "sysctl": _sysctl,
     "qos": _qos,
     "tos": _tos,
     "tclass": _tclass,
     "governor": _governor,
+    "stopped": _stopped,
     "irq": _irq,
 }

@@ -240,6 +240,14 @@ def _unit(system: System, key: str, want: str) -> str:
     return f"{shown['UnitFileState'] or shown['LoadState']},{shown['ActiveState']}"
 
 
+def _stopped(system: System, key: str, want: str) -> str:
+    """A unit that is static, masked or disabled starts only where something asks for it."""
+    held = _unit(system, key, want)
+    state, _, active = held.partition(",")
+    off = active in ("inactive", "failed") and not state.startswith("enabled")
+    return want if held == ABSENT or off else held
+
+
 def _file(system: System, key: str, want: str) -> str:
     del want
     return hashlib.sha256(system.file(key).read_bytes()).hexdigest()
@@ -264,5 +272,6 @@ READERS: dict[str, Reader] = {
     "irq": _irq,
     "kubelet": _kubelet,
     "unit": _unit,
+    "stopped": _stopped,
     "file": _file,
 }

@@ -180,6 +180,25 @@ def test_ten_adapters_that_come_at_once_are_set_once(machine: tuple[State, Map])
     assert podman(state, "exec", container, "cat", "/run/applied") == "apply rdma\n"
 
 
+def test_a_host_that_balances_interrupts_stops_doing_so(machine: tuple[State, Map], tmp_path: Path) -> None:
+    state, endpoint = machine
+    container = f"{state.network}-host-nvme-01"
+    unit = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
+    script = "cat > /etc/systemd/system/irqbalance.service && systemctl enable --now irqbalance.service"
+    podman(state, "exec", "-i", container, "sh", "-c", script, stdin=unit)
+    setting = {"id": "stopped.irqbalance.service", "role": "numa", "want": "stopped", "reboot": False}
+    unit_setting = {"id": "unit.fullbore-numa.service", "role": "numa", "want": "enabled,active", "reboot": False}
+    inputs = group(state, endpoint)
+    host = inputs["hosts"]["nvme-01"]
+    listed = [setting, unit_setting]
+    host["settings"] = {item["id"]: item["want"] for item in listed}
+    host["vars"] = {**host["vars"], "fullbore_settings": listed, "fullbore_roles": ["numa"]}
+    outputs = HostGroups(AnsibleRunner(str(tmp_path))).create(Desk().ask(news={**inputs, "roles": ["numa"]})).outputs
+    assert outputs["failed"] == {}
+    shown = podman(state, "exec", container, "systemctl", "show", "--property=UnitFileState,ActiveState", "irqbalance")
+    assert sorted(shown.split()) == ["ActiveState=inactive", "UnitFileState=disabled"]
+
+
 def test_a_host_with_another_key_is_refused(machine: tuple[State, Map], tmp_path: Path) -> None:
     state, endpoint = machine
     inputs = {**group(state, endpoint), "maxFailures": 1}

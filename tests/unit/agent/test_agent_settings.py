@@ -152,6 +152,26 @@ def test_a_unit_is_what_systemd_says(system: System, shown: str, expected: str) 
     assert value(system, "unit.x.service") == expected
 
 
+@pytest.mark.parametrize(
+    ("load", "file", "active", "expected"),
+    [
+        ("not-found", "", "inactive", "stopped"),
+        ("loaded", "disabled", "inactive", "stopped"),
+        ("masked", "masked", "inactive", "stopped"),
+        ("loaded", "enabled", "inactive", "enabled,inactive"),
+        ("loaded", "enabled-runtime", "inactive", "enabled-runtime,inactive"),
+        ("loaded", "disabled", "active", "disabled,active"),
+    ],
+)
+def test_a_unit_is_stopped_where_it_neither_runs_nor_starts_at_boot(
+    system: System, load: str, file: str, active: str, expected: str
+) -> None:
+    tool = system.hardware("/usr/bin/systemctl")
+    tool.write_text(f"#!/bin/sh\nprintf 'LoadState={load}\\nUnitFileState={file}\\nActiveState={active}\\n'\n")
+    tool.chmod(0o755)
+    assert value(system, "stopped.irqbalance.service", "stopped") == expected
+
+
 def test_a_file_is_its_checksum(system: System) -> None:
     put(system, "/etc/a.b/c", "text")
     assert value(system, "file./etc/a.b/c") == hashlib.sha256(b"text").hexdigest()

@@ -158,3 +158,9 @@ def test_groups_that_are_planned_together_hold_what_each_would_alone(field: str)
 
 def site_with(groups: dict[str, HostGroup]) -> Site:
     return Site.model_validate({"name": "lab", "cidr": "10.0.0.0/8", "fabric": "roce", "groups": groups})
+
+
+def test_what_moves_interrupts_is_stopped_before_they_are_set() -> None:
+    ids = list(wants())
+    assert ids.index("stopped.irqbalance.service") < ids.index("irq.ens1np0")
+    assert "stopped.irqbalance.service" not in wants(interfaces=[], hcas=[], fabric="ethernet")
