@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
-
 import pytest
 
 from fullbore_agent.hardware import gpus
@@ -22,13 +19,18 @@ def driver() -> None:
 
 
 def test_gpus_are_those_of_the_driver() -> None:
-    found = gpus(System(""))
+    found, failed = gpus(System(""))
+    assert failed == 0
     assert len(found) == pynvml.nvmlDeviceGetCount()
     for gpu in found:
         assert gpu.uuid.startswith("GPU-")
-        assert 0 <= gpu.memory_used <= gpu.memory_total
-        assert gpu.memory_total > 1024
+        assert gpu.memory is not None
+        total, used = gpu.memory
+        assert total > 1024
+        assert 0 <= used <= total
+        assert gpu.temperature_c is not None
         assert 0 < gpu.temperature_c < 110
+        assert gpu.power_w is not None
         assert gpu.power_w > 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,9 +32,9 @@ class Faults:
     lost: int = 0
     seen: int = 0
 
-    def set(self, action: str, answers: list[tuple[int, bytes]] | None = None, lost: int = 0) -> None:
+    def set(self, action: str, answers: Sequence[tuple[int, bytes]] = (), lost: int = 0) -> None:
         self.wanted = lambda body: f"Action={action}".encode() in body
-        self.answers, self.lost, self.seen = list(answers or []), lost, 0
+        self.answers, self.lost, self.seen = list(answers), lost, 0
 
 
 @contextmanager

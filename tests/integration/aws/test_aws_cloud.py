@@ -27,8 +27,8 @@ def test_a_share_of_the_sandbox_is_copied_into_its_bucket(state: State) -> None:
     share = state.data(cloud.NAME) / cloud.SHARES_FOLDER / "nas.example" / "weights"
     share.mkdir(parents=True)
     (share / "shard.bin").write_bytes(b"x" * 100)
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-    s3, datasync = (boto3.client(each, region_name=REGION, endpoint_url=url, **keys) for each in ("s3", "datasync"))
+    session = boto3.Session("test", "test", region_name=REGION)
+    s3, datasync = (session.client(each, endpoint_url=url) for each in ("s3", "datasync"))
     s3.create_bucket(Bucket="weights", CreateBucketConfiguration={"LocationConstraint": REGION})
     source = datasync.create_location_smb(
         ServerHostname="nas.example", Subdirectory="/weights", User="u", Password="p", AgentArns=[AGENT]

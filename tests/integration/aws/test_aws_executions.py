@@ -107,7 +107,9 @@ def test_it_comes_back_from_the_bucket_to_the_share(setup: Setup) -> None:
 def test_filters_decide_what_is_copied(setup: Setup, filters: dict[str, str], names: set[str]) -> None:
     setup.put("a/x.tmp", b"t")
     setup.put("b/other.bin", b"o")
-    rules = {kind: [{"FilterType": "SIMPLE_PATTERN", "Value": value}] for kind, value in filters.items()}
+    rules: dict[str, Any] = {
+        kind: [{"FilterType": "SIMPLE_PATTERN", "Value": value}] for kind, value in filters.items()
+    }
     setup.run(setup.task(**rules))
     assert {key.removeprefix("copied/") for key in setup.copied()} == names
 

@@ -37,7 +37,7 @@ def sse(algorithm: str | None) -> Map:
 TLS = policy(Effect="Deny", Action="s3:*", Condition={"Bool": {"aws:SecureTransport": "false"}})
 IMDS = {"httpTokens": "required", "httpPutResponseHopLimit": 1.0}
 KEY = {"enableKeyRotation": True, "policy": policy(Principal={"AWS": "arn:aws:iam::1:root"})}
-PUBLIC = dict.fromkeys(("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"), True)
+PUBLIC: Map = dict.fromkeys(("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"), True)
 ANYBODY = policy(Principal="*")
 CASES: dict[str, tuple[Map, Map]] = {
     "s3-public": ({**PUBLIC, "blockPublicPolicy": False}, PUBLIC),

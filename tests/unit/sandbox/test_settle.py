@@ -118,7 +118,9 @@ def test_what_stands_below_a_live_engine_is_left_alone(state: State, tmp_path: P
     # A copy, for the kernel names a process after the file behind a link.
     engine.write_bytes(Path("/bin/sh").resolve().read_bytes())
     engine.chmod(0o755)
-    child = subprocess.Popen([engine, "-c", "sleep 600 & echo; wait"], env=home(state), stdout=subprocess.PIPE)
+    # Until it is `sleep`, what the engine forked has the engine's name.
+    script = "sleep 600 & until read name < /proc/$!/comm && [ $name = sleep ]; do :; done; echo; wait"
+    child = subprocess.Popen([engine, "-c", script], env=home(state), stdout=subprocess.PIPE)
     try:
         assert child.stdout
         child.stdout.readline()
