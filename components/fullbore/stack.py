@@ -68,8 +68,7 @@ class HybridStack(Component):
             )
         if self.image and plan.standby:
             # The last to go when all is destroyed is the network, which a load balancer in it would hold.
-            after = pulumi.ResourceOptions(depends_on=[self.cloud]) if self.cloud else None
-            opts = pulumi.ResourceOptions.merge(self.child(), after)
+            opts = self.child(depends_on=[self.cloud] if self.cloud else None)
             self.standby = Standby("standby", plan.standby, image=self.image.ref, opts=opts)
         if plan.gateway and self.serving:
             self.gateway = Gateway(

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from fullbore.config.models import Environment
 from fullbore_sandbox import cloud
+from fullbore_sandbox.clusterfiles.bootstrap import is_ready
 from fullbore_sandbox.kubelet.api import Api, ApiError, Unreachable, collection
 from fullbore_sandbox.probe import TIMEOUT_S, http_status
 from fullbore_sandbox.sandbox import endpoints_file
@@ -93,12 +94,8 @@ def _nodes(kubeconfig: Path) -> Found:
         nodes = Api(kubeconfig).get(collection("v1", "nodes"))["items"]
     except (ApiError, Unreachable) as error:
         return False, error.reason if isinstance(error, ApiError) else "silent"
-    ready = sum(_is_ready(node) for node in nodes)
+    ready = sum(is_ready(node) for node in nodes)
     return (True if ready == len(nodes) else None), f"{ready} of {len(nodes)} nodes ready"
-
-
-def _is_ready(node: dict[str, Any]) -> bool:
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"].get("conditions", []))
 
 
 def _replicas(kubeconfig: Path, deployment: str) -> Found:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -38,18 +38,9 @@ class Interrupted(KeyboardInterrupt):
         self.number = number
 
 
-@contextmanager
-def interruptible() -> Iterator[None]:
+def interruptible() -> AbstractContextManager[None]:
     """Meanwhile each of SIGNALS raises Interrupted; one that is ignored, as SIGHUP under nohup, stays ignored."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, _raise)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return _handling(_raise, lambda handler: handler is not signal.SIG_IGN)
 
 
 def _raise(number: int, _: object) -> None:
@@ -138,13 +129,18 @@ def _interrupt() -> Iterator[Future[None]]:
         yield interrupted
 
 
-@contextmanager
-def noting(note: Callable[[int, object], None]) -> Iterator[None]:
+def noting(note: Callable[[int, object], None]) -> AbstractContextManager[None]:
     """Meanwhile `note` is called at each of SIGNALS that is handled, not at those that end or spare this process."""
+    return _handling(note, callable)
+
+
+@contextmanager
+def _handling(handle: Callable[[int, object], None], replaces: Callable[[object], bool]) -> Iterator[None]:
+    """Meanwhile `handle` is called at each of SIGNALS whose handler it `replaces`; afterwards all is as before."""
     found = {number: signal.getsignal(number) for number in SIGNALS}
-    before = {number: handler for number, handler in found.items() if callable(handler)}
+    before = {number: handler for number, handler in found.items() if replaces(handler)}
     for number in before:
-        signal.signal(number, note)
+        signal.signal(number, handle)
     try:
         yield
     finally:

@@ -68,10 +68,15 @@ def nodes_ready(api: Api, names: set[str]) -> bool:
     return names <= items.keys() and all(_ready(items[name]) for name in names)
 
 
-def _ready(node: Object) -> bool:
+def is_ready(node: Object) -> bool:
+    """By the node's own word; a new one has a taint for a while after."""
     conditions = {c["type"]: c["status"] for c in node["status"].get("conditions", [])}
+    return conditions.get("Ready") == "True"
+
+
+def _ready(node: Object) -> bool:
     taints = {t["key"] for t in node["spec"].get("taints", [])}
-    return conditions.get("Ready") == "True" and "node.kubernetes.io/not-ready" not in taints
+    return is_ready(node) and "node.kubernetes.io/not-ready" not in taints
 
 
 def queue_open(api: Api, name: str = "default") -> bool:

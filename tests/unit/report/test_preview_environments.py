@@ -1,7 +1,8 @@
 """Which environments a preview shows when none is named."""
 
-import subprocess
 from pathlib import Path
+
+from test_scratch import git
 
 from fullbore.report.preview import real_environments
 
@@ -18,14 +19,10 @@ def commit(repository: Path, **stacks: str) -> str:
     for name, text in stacks.items():
         (folder / f"Pulumi.{name}.yaml").write_text(text)
 
-    def git(*argv: str) -> str:
-        who = ("-c", "user.name=t", "-c", "user.email=t@example.org")
-        return subprocess.run(["git", *who, *argv], cwd=repository, capture_output=True, text=True, check=True).stdout
-
-    git("init", "-q")
-    git("add", "-A")
-    git("commit", "-q", "-m", "stacks")
-    return git("rev-parse", "HEAD").strip()
+    git(repository, "init", "--quiet")
+    git(repository, "add", "-A")
+    git(repository, "commit", "--quiet", "--message=stacks")
+    return git(repository, "rev-parse", "HEAD")
 
 
 def test_new_and_removed_ones_are_shown_and_a_sandbox_is_not(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from fullbore.plan.change import Change
+from fullbore.plan.change import put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject
 
 
@@ -21,7 +21,7 @@ def _limits(subject: Subject) -> Iterable[Finding]:
             )
     if given.limits and given.bandwidth_mib_s is not None:
         message = f"got {given.bandwidth_mib_s}, but limits say what a copy may take at each hour; remove one of them"
-        change = Change(path=("replication", "bandwidth_mib_s"), value=None)
+        change = remove("replication.bandwidth_mib_s")
         yield Finding("replication.bandwidth_mib_s", message, (change,))
 
 
@@ -43,7 +43,7 @@ def _asns(subject: Subject) -> Iterable[Finding]:
     if vpn is None:
         return
     free = next(number for number in PRIVATE_ASNS[0] if number != vpn.asn)
-    change = Change(path=("cloud", "vpn", "cloud_asn"), value=free)
+    change = put("cloud.vpn.cloud_asn", free)
     if vpn.asn == vpn.cloud_asn:
         message = f"got {vpn.asn}, which is the cloud's, too; choose another for one of them"
         yield Finding("cloud.vpn.asn", message, (change,))

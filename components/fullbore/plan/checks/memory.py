@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from fullbore.config.models import Environment
 from fullbore.plan.change import Change as FieldChange
 from fullbore.plan.change import put
 from fullbore.plan.checks import model, serving
 from fullbore.plan.checks.base import Finding, Rule, Subject
-from fullbore.plan.fit import Change, Fit, Layout, changes, pairs
+from fullbore.plan.fit import Change, Enough, Fit, Layout, changes, pairs
 from fullbore.plan.pools import Pool, fits, model_of
 
 MOST_HINTS = 3
-Enough = Callable[[Fit], bool]
-"""What a change must reach: one sequence, or all of them."""
 
 
 def _memory(subject: Subject) -> Iterable[Finding]:

@@ -4,7 +4,7 @@ from fullbore.plan.fit.latency import Speed, link_rate, most_tokens_per_s, speed
 from fullbore.plan.fit.layout import Illegal, Layout, illegal
 from fullbore.plan.fit.memory import GIB, Engine, Fit, RankMemory, fit
 from fullbore.plan.fit.parts import active_parameters, parameters
-from fullbore.plan.fit.repair import Change, changes, pairs, runs
+from fullbore.plan.fit.repair import Change, Enough, changes, pairs, runs
 from fullbore.plan.fit.search import Aim, Candidate, candidates, ranked
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Candidate",
     "Change",
     "Engine",
+    "Enough",
     "Fit",
     "Illegal",
     "Layout",

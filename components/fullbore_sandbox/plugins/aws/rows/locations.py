@@ -30,33 +30,42 @@ def _folder(known: Map, live: str) -> str:
     return given if given.strip("/") == live.strip("/") else live
 
 
+def _seen(api: Api, found: Map, known: Map, folder: str) -> Map:
+    """What every location that was described has; `folder` as AWS stores it."""
+    return {
+        "arn": found["LocationArn"],
+        "uri": found["LocationUri"],
+        "subdirectory": _folder(known, folder),
+        "tags": tags_of(api, found["LocationArn"]),
+    }
+
+
 _SMB = {"agentArns": "AgentArns", "user": "User", "domain": "Domain", "mountOptions": "MountOptions"}
 
 
+def _smb(inputs: Map) -> Map:
+    names = {**_SMB, "subdirectory": "Subdirectory", "password": "Password"}
+    return pick({**inputs, "mountOptions": pascal(inputs.get("mountOptions"))}, names)
+
+
 def _create_smb(api: Api, inputs: Map, token: str) -> str:
-    names = {**_SMB, "serverHostname": "ServerHostname", "subdirectory": "Subdirectory", "password": "Password"}
-    given = pick({**inputs, "mountOptions": pascal(inputs.get("mountOptions"))}, names)
-    return api.datasync.create_location_smb(**given, Tags=new_tags(inputs, token))["LocationArn"]
+    host = pick(inputs, {"serverHostname": "ServerHostname"})
+    return api.datasync.create_location_smb(**host, **_smb(inputs), Tags=new_tags(inputs, token))["LocationArn"]
 
 
 def _read_smb(api: Api, ident: str, known: Map) -> Map | None:
     found = api.datasync.describe_location_smb(LocationArn=ident)
     host, folder = _address(found["LocationUri"])
     return {
-        "arn": ident,
-        "uri": found["LocationUri"],
+        **_seen(api, found, known, folder),
         "serverHostname": host,
-        "subdirectory": _folder(known, folder),
         "mountOptions": camel(found.get("MountOptions")),
-        "tags": tags_of(api, ident),
         **pick(found, {"AgentArns": "agentArns", "User": "user", "Domain": "domain"}),
     }
 
 
 def _update_smb(api: Api, ident: str, inputs: Map, changed: Set[str]) -> None:
-    names = {**_SMB, "subdirectory": "Subdirectory", "password": "Password"}
-    given = pick({**inputs, "mountOptions": pascal(inputs.get("mountOptions"))}, names)
-    api.datasync.update_location_smb(LocationArn=ident, **given)
+    api.datasync.update_location_smb(LocationArn=ident, **_smb(inputs))
 
 
 LOCATION_SMB = Row(
@@ -92,11 +101,8 @@ def _read_nfs(api: Api, ident: str, known: Map) -> Map | None:
     found = api.datasync.describe_location_nfs(LocationArn=ident)
     host, folder = _address(found["LocationUri"])
     return {
-        "arn": ident,
-        "uri": found["LocationUri"],
+        **_seen(api, found, known, folder),
         "serverHostname": host,
-        "subdirectory": _folder(known, folder),
-        "tags": tags_of(api, ident),
         **pick(camel(found), {"onPremConfig": "onPremConfig", "mountOptions": "mountOptions"}),
     }
 
@@ -143,12 +149,9 @@ def _read_store(api: Api, ident: str, known: Map) -> Map | None:
     bucket, _, folder = path.strip("/").partition("/")
     back = {"AccessKey": "accessKey", "ServerPort": "serverPort", "ServerProtocol": "serverProtocol"}
     return {
-        "arn": ident,
-        "uri": found["LocationUri"],
+        **_seen(api, found, known, f"/{folder}/" if folder else "/"),
         "serverHostname": host,
         "bucketName": bucket,
-        "subdirectory": _folder(known, f"/{folder}/" if folder else "/"),
-        "tags": tags_of(api, ident),
         **pick(found, {**back, "AgentArns": "agentArns"}),
     }
 
@@ -197,11 +200,8 @@ def _read_hdfs(api: Api, ident: str, known: Map) -> Map | None:
     found = api.datasync.describe_location_hdfs(LocationArn=ident)
     _, folder = _address(found["LocationUri"])
     return {
-        "arn": ident,
-        "uri": found["LocationUri"],
+        **_seen(api, found, known, folder),
         "nameNodes": camel(found["NameNodes"]),
-        "subdirectory": _folder(known, folder),
-        "tags": tags_of(api, ident),
         **pick(found, {api_name: name for name, api_name in _HDFS.items()}),
     }
 
@@ -232,13 +232,10 @@ def _read_s3(api: Api, ident: str, known: Map) -> Map | None:
     found = api.datasync.describe_location_s3(LocationArn=ident)
     bucket, folder = _address(found["LocationUri"])
     return {
-        "arn": ident,
-        "uri": found["LocationUri"],
+        **_seen(api, found, known, folder),
         "s3BucketArn": f"arn:aws:s3:::{bucket}",
-        "subdirectory": _folder(known, folder),
         "s3Config": camel(found["S3Config"]),
         "s3StorageClass": found.get("S3StorageClass", "STANDARD"),
-        "tags": tags_of(api, ident),
     }
 
 
