@@ -224,6 +224,19 @@ def pods_per_node(env: Environment, instance_type: str) -> int:
     return row.gpus // layout.gpus if row and layout else 0
 
 
+def standby_groups(env: Environment) -> tuple[str, ...]:
+    """Node groups whose nodes hold a replica of the standby, by name; none where there is no standby to hold."""
+    groups = env.cloud.node_groups if env.cloud and env.standby else {}
+    return tuple(name for name, group in sorted(groups.items()) if pods_per_node(env, group.instance_type))
+
+
+def spot_holds_standby(env: Environment) -> tuple[str, ...]:
+    """The same, where all of them are bought as spot: AWS may take them all back; none where one is not."""
+    names = standby_groups(env)
+    groups = env.cloud.node_groups if env.cloud else {}
+    return names if all(groups[name].capacity == "spot" for name in names) else ()
+
+
 def standby_nodes(env: Environment, instance_type: str) -> int:
     """Nodes of a type that the standby's warm replicas fill."""
     pods = pods_per_node(env, instance_type)

@@ -19,6 +19,7 @@ from fullbore.plan.capacity import (
 )
 from fullbore.plan.change import Change
 from fullbore.plan.checks.base import Finding, Rule, Subject, counted
+from fullbore.plan.recovery import spot_holds_standby
 
 BLOCK_NODES = 64
 """Most instances of one capacity block (EC2 user guide, Capacity Blocks for ML, quotas)."""
@@ -69,11 +70,13 @@ def _spot_reserved(subject: Subject) -> Iterable[Finding]:
 def _spot_alone(subject: Subject) -> Iterable[Finding]:
     """EC2 user guide, "Spot Instance interruptions": AWS takes spot nodes back, and may have none to give.
 
-    A managed node group is bought one way only, so that what nodes fall back to is a group of its own."""
+    A managed node group is bought one way only, so that what nodes fall back to is a group of its own. Where a standby
+    has spot nodes alone, standby-on-spot says so."""
     groups = list(_groups(subject))
+    told = () if subject.env.sandbox else spot_holds_standby(subject.env)
     kept = {_gpu(group) for _, _, group in groups if group.capacity != "spot"}
     for _, name, group in groups:
-        if group.capacity == "spot" and _gpu(group) not in kept:
+        if group.capacity == "spot" and _gpu(group) not in kept and name not in told:
             message = (
                 f"got spot, and no group has {_gpu(group)} that is bought another way; add one for when AWS has no "
                 "spot nodes to give, with min_nodes 0 it costs nothing until then"

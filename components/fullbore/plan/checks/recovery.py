@@ -25,6 +25,7 @@ from fullbore.plan.recovery import (
     held_replicas,
     pods_per_node,
     recovery_plan,
+    spot_holds_standby,
     steady_gbps,
 )
 from fullbore.plan.schedule import ScheduleError, shortest_gap_s
@@ -144,19 +145,15 @@ def _cold(subject: Subject) -> Iterable[Finding]:
 
 def _spot(subject: Subject) -> Iterable[Finding]:
     """AWS takes spot nodes back within two minutes, and most of all when many need them at once, as after a disaster
-    (EC2 user guide, Spot Instance interruptions)."""
-    env = subject.env
-    if env.standby is None or env.cloud is None or env.sandbox:
-        return
-    holding = {name: group for name, group in env.cloud.node_groups.items() if pods_per_node(env, group.instance_type)}
-    if holding and all(group.capacity == "spot" for group in holding.values()):
+    (EC2 user guide, Spot Instance interruptions). spot-alone leaves these groups to this rule."""
+    names = () if subject.env.sandbox else spot_holds_standby(subject.env)
+    if names:
+        path = f"cloud.node_groups.{names[0]}.capacity"
         message = (
-            "got spot, but the standby has no other nodes, and those can be taken back with two minutes' notice; buy "
-            "the nodes that it needs on demand or reserved"
+            f"got spot for {', '.join(names)}, but the standby has no other nodes, and those can be taken back with "
+            "two minutes' notice; buy them on demand or reserved, or add a group that is"
         )
-        for name in sorted(holding):
-            path = f"cloud.node_groups.{name}.capacity"
-            yield Finding(path, message, (put(path, "on-demand"),))
+        yield Finding(path, message, (put(path, "on-demand"),))
 
 
 def _kept_nodes(env: Environment, cloud: Cloud, replicas: int) -> tuple[Change, ...]:
