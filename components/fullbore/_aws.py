@@ -13,7 +13,7 @@ from fullbore._component import Component
 from fullbore.plan.model import CloudPlan
 
 EMULATED_SERVICES = (
-    *("cloudwatch", "datasync", "ec2", "eks", "events", "iam", "kms", "logs", "s3", "scheduler", "sts"),
+    *("cloudwatch", "datasync", "ec2", "efs", "eks", "events", "fsx", "iam", "kms", "logs", "s3", "scheduler", "sts"),
 )
 """Services that the components call: each gets the endpoint of an emulation."""
 

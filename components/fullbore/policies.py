@@ -118,6 +118,23 @@ def bucket_policy(bucket_arn: str, *, account: str = "", may_replicate: bool = T
     return document(statements)
 
 
+CLIENT_ACTIONS = tuple(f"elasticfilesystem:Client{action}" for action in ("Mount", "RootAccess", "Write"))
+
+
+def shared_files(system_arn: str) -> str:
+    """Who may use an EFS file system: whoever its mount targets let in, and over TLS only (EFS user guide, "Using IAM
+    to control access to file systems")."""
+    mounted = {"Bool": {"elasticfilesystem:AccessedViaMountTarget": "true"}}
+    plain = {"Bool": {"aws:SecureTransport": "false"}}
+    common = {"Principal": {"AWS": "*"}, "Action": list(CLIENT_ACTIONS), "Resource": [system_arn]}
+    return document(
+        [
+            {"Sid": "Mounted", "Effect": "Allow", **common, "Condition": mounted},
+            {"Sid": "TlsOnly", "Effect": "Deny", **common, "Condition": plain},
+        ]
+    )
+
+
 def _deny(sid: str, action: str, resources: Sequence[str], condition: Mapping[str, object] | None) -> Statement:
     statement = {"Sid": sid, "Effect": "Deny", "Principal": "*", "Action": action, "Resource": list(resources)}
     return {**statement, "Condition": condition} if condition else statement

@@ -44,7 +44,7 @@ class HybridStack(Component):
         inherit = pulumi.ResourceOptions(parent=self, providers=[aws])
         self.cloud = Cloud("cloud", plan.cloud, tags=tags, opts=inherit)
         if plan.storage:
-            self.storage = Storage("storage", plan.storage, tags=tags, opts=inherit)
+            self.storage = Storage("storage", plan.storage, cloud=self.cloud, tags=tags, opts=inherit)
         if plan.replication and self.storage:
             self.replication = Replication(
                 "replication", plan.replication, storage=self.storage, tags=tags, opts=inherit

@@ -32,6 +32,8 @@ UNTAGGED = {
     "aws:ec2/routeTableAssociation:RouteTableAssociation",
     "aws:ec2/vpnGatewayRoutePropagation:VpnGatewayRoutePropagation",
     "aws:iam/rolePolicy:RolePolicy",
+    "aws:efs/fileSystemPolicy:FileSystemPolicy",
+    "aws:efs/mountTarget:MountTarget",
     "aws:kms/alias:Alias",
     "aws:scheduler/schedule:Schedule",
     "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",

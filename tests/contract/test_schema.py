@@ -35,7 +35,7 @@ CODES = {
 }
 """Numbers of a standard that stand for something and measure nothing."""
 UNITS = (
-    *("GiB", "Gbit/s", "MiB/s", "seconds", "hours", "days", "years", "tokens", "watts", "km", "ratio", "vCPUs"),
+    *("GiB", "Gbit/s", "MiB/s", "MB/s", "seconds", "hours", "days", "years", "tokens", "watts", "km", "ratio", "vCPUs"),
     *("US dollars", "dBm", "mW", "bytes", "MHz", "percent", "NUMA"),
 )
 

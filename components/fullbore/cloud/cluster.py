@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pulumi
 import pulumi_aws as aws
 
 from fullbore import policies
@@ -28,6 +29,11 @@ class ClusterParts:
     cluster_role: Role
     node_role: Role
     key: aws.kms.Key | None
+
+    @property
+    def nodes_group(self) -> pulumi.Output[str]:
+        """The security group that EKS makes for the cluster; every node is in it."""
+        return self.cluster.vpc_config.apply(lambda config: config.cluster_security_group_id or "")
 
 
 def create_cluster(scope: Scope, plan: CloudPlan, network: NetworkParts) -> ClusterParts:

@@ -56,7 +56,6 @@ def _create_template(
     cluster: ClusterParts,
     placement: aws.ec2.PlacementGroup | None,
 ) -> aws.ec2.LaunchTemplate:
-    cluster_group = cluster.cluster.vpc_config.apply(lambda config: config.cluster_security_group_id or "")
     part = f"{group.name}-template"
     return aws.ec2.LaunchTemplate(
         scope.part(part),
@@ -64,7 +63,7 @@ def _create_template(
         instance_type=group.instance_type,
         update_default_version=True,
         block_device_mappings=[launch.root_volume()],
-        network_interfaces=launch.interfaces(group, [network.fabric_group.id, cluster_group]),
+        network_interfaces=launch.interfaces(group, [network.fabric_group.id, cluster.nodes_group]),
         metadata_options=launch.metadata_options(),
         placement=launch.placement(placement.name if placement else group.placement_group),
         instance_market_options=launch.market(group),

@@ -283,6 +283,37 @@ class Backups(Strict):
     )
 
 
+class Lustre(Strict):
+    """A file system (FSx for Lustre) that shows a folder of the weights' bucket, and loads from it what is read."""
+
+    size_gib: Whole = Field(ge=1200, description="size, GiB: 1200, or a multiple of 2400")
+    mb_s_per_tib: Literal[125, 250, 500, 1000] = Field(
+        default=250, description="rate at which it reads, MB/s for each TiB of its size"
+    )
+    zone: Zone | None = Field(
+        default=None,
+        description="zone that it stands in, as its readers should; the first of cloud.zones if left out",
+    )
+    folder: Text = Field(
+        default="weights",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$",
+        description="folder of the bucket that it shows, below its root under the same name",
+    )
+
+
+class Shared(Strict):
+    """A file system (EFS) that every node of the cloud can mount, where shared POSIX is enough."""
+
+    throughput: Literal["elastic", "bursting"] = Field(
+        default="elastic",
+        description="elastic: as much as is asked for, paid by what moves; bursting: as much as what is stored earns",
+    )
+    idle_days: Literal[7, 14, 30, 60, 90, 180, 270, 365] | None = Field(
+        default=None,
+        description="days after which what nobody reads moves to cheaper storage; never if left out",
+    )
+
+
 class Storage(Strict):
     """Where weights live in the cloud."""
 
@@ -298,6 +329,12 @@ class Storage(Strict):
         "the key stays when the environment is destroyed, for what it encrypted may stay",
     )
     backups: Backups | None = Field(default=None, description="a bucket for backups; none is made if left out")
+    lustre: Lustre | None = Field(
+        default=None, description="a fast file system that loads weights from the bucket; none is made if left out"
+    )
+    shared: Shared | None = Field(
+        default=None, description="a file system that all nodes share; none is made if left out"
+    )
 
 
 Pattern = Annotated[str, Field(pattern=r"^[^|\s]+$", max_length=1024)]

@@ -54,6 +54,7 @@ CHECKS = (
     ),
     _by("CKV_AWS_38", "a cluster's endpoint open to all", "eks-endpoint"),
     _by("CKV_AWS_39", "a cluster's public endpoint", "eks-endpoint"),
+    _by("CKV_AWS_42", "encryption of EFS", "efs-encryption"),
     _by("CKV_AWS_46", "secrets in user data", "user-data-secret"),
     _by("CKV_AWS_53", "public ACLs blocked", "s3-public"),
     _by("CKV_AWS_54", "public policies blocked", "s3-public"),
@@ -80,6 +81,8 @@ CHECKS = (
     ),
     _not("CKV_AWS_145", "buckets with keys of KMS", "the environment chooses by storage.own_key"),
     _not("CKV_AWS_158", "logs with keys of KMS", "CloudWatch encrypts them; flow logs hold addresses and no contents"),
+    _not("CKV_AWS_184", "EFS with keys of KMS", "the environment chooses by storage.own_key"),
+    _not("CKV_AWS_190", "FSx for Lustre with keys of KMS", "the environment chooses by storage.own_key"),
     _by("CKV_AWS_227", "keys that are switched off", "kms-key"),
     _by("CKV_AWS_260", "HTTP from anywhere", "open-ingress", "group-inline"),
     _by("CKV_AWS_274", "AdministratorAccess", "role-admin"),
@@ -103,7 +106,7 @@ CHECKS = (
     _by("CKV_AWS_382", "egress to anywhere", "open-egress", "group-inline"),
     _not("CKV_AWS_393", "roles of GitHub Actions", UNUSED),
     _not("CKV2_AWS_1", "network ACLs of subnets", "groups decide; a second list without state only repeats them"),
-    _not("CKV2_AWS_5", "groups that nothing uses", "both groups are used by what the same component makes"),
+    _not("CKV2_AWS_5", "groups that nothing uses", "each group is used by what the same component makes"),
     _by("CKV2_AWS_6", "a bucket's public access block", "s3-no-public-block", "s3-public"),
     _not("CKV2_AWS_7", "open groups of EMR", UNUSED),
     _not("CKV2_AWS_10", "logs of CloudTrail", "the trail belongs to the account, not to an environment"),
@@ -111,6 +114,7 @@ CHECKS = (
     _not(
         "CKV2_AWS_12", "the default group of a VPC", "nothing is made in it: each machine and endpoint names its groups"
     ),
+    _not("CKV2_AWS_18", "EFS in plans of AWS Backup", "what must survive is in the buckets; nodes share files there"),
     _not("CKV2_AWS_23", "addresses of Route 53", UNUSED),
     _not("CKV2_AWS_35", "routes to NAT gateways", UNUSED),
     _by("CKV2_AWS_40", "policies that grant all of IAM", "role-wide"),

@@ -45,14 +45,19 @@ def _encrypted(inputs: Inputs, resources: Sequence[Registered]) -> Iterator[str]
 
 
 def _tls(inputs: Inputs, resources: Sequence[Registered]) -> Iterator[str]:
-    text = inputs.get("policy")
+    if not _denies_plain(inputs.get("policy"), "s3:*"):
+        yield "policy: no statement denies requests without TLS; deny s3:* where aws:SecureTransport is false"
+
+
+def _denies_plain(text: object, action: str) -> bool:
+    """Whether a policy denies an action without TLS; one that is not known yet may."""
     if is_unknown(text) or not isinstance(text, str):
-        return
+        return True
     for statement in json.loads(text)["Statement"]:
         plain = statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport")
-        if statement["Effect"] == "Deny" and plain == "false" and statement["Action"] == "s3:*":
-            return
-    yield "policy: no statement denies requests without TLS; deny s3:* where aws:SecureTransport is false"
+        if statement["Effect"] == "Deny" and plain == "false" and action in items(statement["Action"]):
+            return True
+    return False
 
 
 def _uploads(inputs: Inputs, resources: Sequence[Registered]) -> Iterator[str]:
@@ -83,6 +88,16 @@ def _verified(inputs: Inputs, resources: Sequence[Registered]) -> Iterator[str]:
 def _store_tls(inputs: Inputs, resources: Sequence[Registered]) -> Iterator[str]:
     if inputs.get("serverProtocol") == "HTTP":
         yield "serverProtocol: got HTTP, allowed HTTPS; keys and weights would pass in clear"
+
+
+def _system_encrypted(inputs: Inputs, resources: Sequence[Registered]) -> Iterator[str]:
+    if not is_true(inputs.get("encrypted")):
+        yield f"encrypted: got {inputs.get('encrypted')}, allowed true; what is written would lie in clear"
+
+
+def _system_tls(inputs: Inputs, resources: Sequence[Registered]) -> Iterator[str]:
+    if not _denies_plain(inputs.get("policy"), "elasticfilesystem:ClientMount"):
+        yield "policy: no statement denies mounts without TLS; deny them where aws:SecureTransport is false"
 
 
 def _alarm(inputs: Inputs, resources: Sequence[Registered]) -> Iterator[str]:
@@ -134,6 +149,18 @@ GUARDS = (
         type="aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
         summary="broken uploads that stay",
         find=_uploads,
+    ),
+    Guard(
+        id="efs-encryption",
+        type="aws:efs/fileSystem:FileSystem",
+        summary="a file system that is not encrypted",
+        find=_system_encrypted,
+    ),
+    Guard(
+        id="efs-tls",
+        type="aws:efs/fileSystemPolicy:FileSystemPolicy",
+        summary="a file system that is mounted without TLS",
+        find=_system_tls,
     ),
     Guard(id="kms-key", type="aws:kms/key:Key", summary="a key that never turns over, or nobody's", find=_key),
     Guard(

@@ -59,6 +59,7 @@ HOLDERS = {
     "key": "aws:kms/key:Key",
     "bucket": "aws:s3/bucketPolicy:BucketPolicy",
     "endpoint": "aws:ec2/vpcEndpoint:VpcEndpoint",
+    "file-system": "aws:efs/fileSystemPolicy:FileSystemPolicy",
 }
 """What has a policy; that of an endpoint may name everybody, because it grants nothing."""
 

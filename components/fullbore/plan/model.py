@@ -334,6 +334,23 @@ class BackupPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LustrePlan:
+    size_gib: int
+    mb_s_per_tib: int
+    zone: str
+    """E.g. eu-central-1a."""
+    folder: str
+    """Of the bucket, and of the file system; without slashes at its ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedPlan:
+    throughput: Literal["elastic", "bursting"]
+    idle_days: int | None
+    """Days after which a file moves to cheaper storage; None for never."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoragePlan:
     environment: str
     region: str
@@ -344,6 +361,8 @@ class StoragePlan:
     own_key: bool = False
     """True where objects are encrypted with a key of the environment's own."""
     backups: BackupPlan | None = None
+    lustre: LustrePlan | None = None
+    shared: SharedPlan | None = None
     confined: bool = False
     """True where the environment says where data may go: then only its own account reaches the buckets."""
     may_replicate: bool = True

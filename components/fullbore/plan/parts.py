@@ -7,7 +7,7 @@ from math import ceil
 from fullbore.catalog.instances import INSTANCES
 from fullbore.catalog.shapes import SHAPES
 from fullbore.config.endpoints import ClusterEndpoint, Endpoints
-from fullbore.config.models import Alarm, Cloud, Environment, Replication, Site
+from fullbore.config.models import Alarm, Cloud, Environment, Lustre, Replication, Site
 from fullbore.plan.acceptance import acceptance_plan
 from fullbore.plan.capacity import asked_nodes, efa_interfaces, interface_layout, placement_of, zones_of
 from fullbore.plan.fabric import fabric_plan
@@ -21,10 +21,12 @@ from fullbore.plan.model import (
     GatewayPlan,
     ImagePlan,
     LimitPlan,
+    LustrePlan,
     MonitoringPlan,
     NodeGroupPlan,
     ReplicationPlan,
     ScrapeTarget,
+    SharedPlan,
     SitePlan,
     StandbyPlan,
     StoragePlan,
@@ -138,8 +140,21 @@ def storage_plan(env: Environment) -> StoragePlan | None:
         backups=BackupPlan(bucket=backups.bucket, retain_days=backups.retain_days, mode=backups.mode)
         if backups
         else None,
+        lustre=_lustre(env.cloud, given.lustre) if env.cloud and given.lustre else None,
+        shared=SharedPlan(throughput=given.shared.throughput, idle_days=given.shared.idle_days)
+        if given.shared
+        else None,
         confined=env.sovereignty is not None,
         may_replicate=may_leave(env, "weights"),
+    )
+
+
+def _lustre(cloud: Cloud, given: Lustre) -> LustrePlan:
+    return LustrePlan(
+        size_gib=given.size_gib,
+        mb_s_per_tib=given.mb_s_per_tib,
+        zone=cloud.region + (given.zone or cloud.zones[0]),
+        folder=given.folder.strip("/"),
     )
 
 

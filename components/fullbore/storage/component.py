@@ -1,4 +1,4 @@
-"""Storage as one component: the bucket of the weights, and that of backups where the plan has one."""
+"""Storage as one component: the bucket of the weights, that of backups, and file systems, where the plan has them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ import pulumi_aws as aws
 from fullbore import policies
 from fullbore._aws import Scope
 from fullbore._component import Component
+from fullbore.cloud import Cloud
 from fullbore.plan.model import BackupPlan, StoragePlan
 from fullbore.storage.bucket import BucketParts, BucketSpec, create_bucket, create_lock, expiry_rule, noncurrent_rule
+from fullbore.storage.lustre import LustreParts, create_lustre
+from fullbore.storage.shared import SharedParts, create_shared
 
 BACKUPS = "backups-"
 LOGS = "logs/"
@@ -23,22 +26,26 @@ DELETION_DAYS = 30
 
 @dataclass(frozen=True, kw_only=True)
 class StorageResources:
-    """What a `Storage` made; `key` and `backups` where the plan has them."""
+    """What a `Storage` made; all but the weights' bucket where the plan has it."""
 
     weights: BucketParts
     key: aws.kms.Key | None
     backups: BucketParts | None
     lock: aws.s3.BucketObjectLockConfiguration | None
+    lustre: LustreParts | None
+    shared: SharedParts | None
 
 
 class Storage(Component):
-    """Buckets that speak TLS only, keep every version and are encrypted; backups are held for their time."""
+    """Buckets that speak TLS only, keep every version and are encrypted; backups are held for their time. File systems
+    are reached from the cloud's nodes."""
 
     def __init__(
         self,
         name: str,
         plan: StoragePlan,
         *,
+        cloud: Cloud,
         tags: Mapping[str, str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -53,6 +60,8 @@ class Storage(Component):
             key=key,
             backups=backups,
             lock=create_lock(self.scope, plan.backups, backups, BACKUPS) if plan.backups and backups else None,
+            lustre=create_lustre(self.scope, plan.lustre, weights, cloud, key) if plan.lustre else None,
+            shared=create_shared(self.scope, plan.shared, cloud, key) if plan.shared else None,
         )
         self.register_outputs({"bucket": weights.bucket.bucket, "bucketArn": weights.bucket.arn})
 

@@ -5,6 +5,7 @@ moto keeps everything in memory: a server that is started again is an empty acco
 - `ec2`: placement groups; routes that a VPN gateway brings; security group rules that refer to a group
 - `eks`: the cluster security group and the VPC that AWS fills in, and updates that keep them
 - `eks_parts`: add-ons, Pod Identity associations, new versions of node groups, and tags of what is in a cluster
+- `filesystems`: what AWS fills in of FSx for Lustre, its updates and links to S3; updates of EFS
 - `datasync`: tags, the schedule and every other value that was given, updates of locations, and executions that
   move bytes (`executions`)
 - `locations`: DataSync locations on NFS, in object stores and on HDFS
@@ -19,7 +20,7 @@ import functools
 from moto import backends
 from moto.core import config, responses, utils
 
-from fullbore_sandbox.emulator import datasync, ec2, eks, eks_parts, locations
+from fullbore_sandbox.emulator import datasync, ec2, eks, eks_parts, filesystems, locations
 
 
 @functools.cache
@@ -28,7 +29,7 @@ def install() -> None:
     # The policies that AWS maintains exist in every account. Not by moto's environment variable, which the programs
     # that this process starts would inherit.
     config.default_user_config["iam"] = {"load_aws_managed_policies": True}
-    for part in (ec2, eks, eks_parts, datasync, locations):
+    for part in (ec2, eks, eks_parts, filesystems, datasync, locations):
         part.install()
     _look_up_once()
 

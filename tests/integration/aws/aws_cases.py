@@ -93,6 +93,16 @@ class World:
         self.client("eks").create_cluster(name=name, roleArn=self.role_arn(), resourcesVpcConfig=subnets)
         return name
 
+    def lustre(self) -> str:
+        made = self.client("fsx").create_file_system(
+            FileSystemType="LUSTRE", StorageCapacity=1200, SubnetIds=[self.subnet()]
+        )
+        return made["FileSystem"]["FileSystemId"]
+
+    def shared(self) -> str:
+        """An EFS file system."""
+        return self.client("efs").create_file_system(CreationToken=self.name("efs"))["FileSystemId"]
+
     def location(self) -> str:
         made = self.client("datasync").create_location_s3(
             S3BucketArn=f"arn:aws:s3:::{self.bucket()}",
@@ -299,6 +309,15 @@ def _alarm_call(name: str, threshold: float) -> Map:
         "Threshold": threshold,
         "TreatMissingData": "breaching",
     }
+
+
+def _fsx_untag(client: Client, made: Object) -> object:
+    return client("fsx").untag_resource(ResourceARN=made.outputs["arn"], TagKeys=["team"])
+
+
+def _file_policy(action: str = "elasticfilesystem:ClientMount") -> str:
+    allowed = {"Sid": "Mount", "Effect": "Allow", "Principal": {"AWS": "*"}, "Action": action, "Resource": "*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
 
 
 def _another_hour(client: Client, made: Object) -> object:
@@ -836,5 +855,80 @@ CASES = (
         drifted="scheduleExpression update",
         change={"scheduleExpression": "cron(0 9 * * ? *)"},
         replace=lambda w: {"name": w.name("schedule")},
+    ),
+    Case(
+        type="aws:fsx/lustreFileSystem:LustreFileSystem",
+        inputs=lambda w: {
+            "subnetIds": w.subnet(),
+            "securityGroupIds": [w.group()],
+            "storageCapacity": 2400,
+            "storageType": "SSD",
+            "deploymentType": "PERSISTENT_2",
+            "perUnitStorageThroughput": 250,
+            "fileSystemTypeVersion": "2.15",
+            "metadataConfiguration": {"mode": "AUTOMATIC"},
+            "tags": {"team": "a"},
+        },
+        drift=lambda c, o: c("fsx").update_file_system(
+            FileSystemId=o.id, LustreConfiguration={"PerUnitStorageThroughput": 125}
+        ),
+        drifted="perUnitStorageThroughput update",
+        change={"storageCapacity": 4800, "perUnitStorageThroughput": 500, "tags": {"team": "b"}},
+        replace=lambda w: {"subnetIds": w.subnet(), "deploymentType": "SCRATCH_2"},
+        unreadable=frozenset({"securityGroupIds"}),
+    ),
+    Case(
+        type="aws:fsx/dataRepositoryAssociation:DataRepositoryAssociation",
+        inputs=lambda w: {
+            "fileSystemId": w.lustre(),
+            "fileSystemPath": "/weights",
+            "dataRepositoryPath": f"s3://{w.bucket()}/weights/",
+            "batchImportMetaDataOnCreate": True,
+            "s3": {"autoImportPolicy": {"events": ["NEW", "CHANGED"]}},
+            "tags": {"team": "a"},
+        },
+        drift=_fsx_untag,
+        drifted="tags.team add",
+        change={"s3": {"autoImportPolicy": {"events": ["NEW", "CHANGED", "DELETED"]}}, "tags": {"team": "b"}},
+        replace=lambda w: {"fileSystemPath": "/other"},
+    ),
+    Case(
+        type="aws:efs/fileSystem:FileSystem",
+        inputs=lambda w: {
+            "encrypted": True,
+            "throughputMode": "elastic",
+            "lifecyclePolicies": [{"transitionToIa": "AFTER_30_DAYS"}],
+            "tags": {"team": "a"},
+        },
+        drift=lambda c, o: c("efs").put_lifecycle_configuration(
+            FileSystemId=o.id, LifecyclePolicies=[{"TransitionToIA": "AFTER_7_DAYS"}]
+        ),
+        drifted="lifecyclePolicies update",
+        change={
+            "throughputMode": "bursting",
+            "lifecyclePolicies": [{"transitionToIa": "AFTER_60_DAYS"}],
+            "tags": {"team": "b"},
+        },
+        replace=lambda w: {"encrypted": False},
+    ),
+    Case(
+        type="aws:efs/mountTarget:MountTarget",
+        inputs=lambda w: {"fileSystemId": w.shared(), "subnetId": w.subnet(), "securityGroups": [w.group()]},
+        drift=lambda c, o: c("efs").modify_mount_target_security_groups(
+            MountTargetId=o.id, SecurityGroups=["sg-0a1b2c3d4e5f60718"]
+        ),
+        drifted="securityGroups update",
+        change=lambda w: {"securityGroups": [w.group()]},
+        replace=lambda w: {"subnetId": w.subnet()},
+    ),
+    Case(
+        type="aws:efs/fileSystemPolicy:FileSystemPolicy",
+        inputs=lambda w: {"fileSystemId": w.shared(), "policy": _file_policy()},
+        drift=lambda c, o: c("efs").put_file_system_policy(
+            FileSystemId=o.id, Policy=_file_policy("elasticfilesystem:ClientWrite")
+        ),
+        drifted="policy update",
+        change={"policy": _file_policy("elasticfilesystem:ClientRootAccess")},
+        replace=lambda w: {"fileSystemId": w.shared()},
     ),
 )

@@ -86,6 +86,8 @@ def full() -> Environment:
                 "logs_days": 30,
                 "own_key": True,
                 "backups": {"bucket": "fullbore-full-backups", "retain_days": 7},
+                "lustre": {"size_gib": 2400, "zone": "b"},
+                "shared": {"idle_days": 30},
             },
             "replication": {
                 "source": "nfs",

@@ -51,6 +51,12 @@ CASES: dict[str, tuple[Map, Map]] = {
         {"rules": [{"id": "old"}]},
         {"rules": [{"id": "old"}, {"abortIncompleteMultipartUpload": {"daysAfterInitiation": 7}}]},
     ),
+    "efs-encryption": ({}, {"encrypted": True}),
+    "efs-tls": (
+        {"policy": policy(Action=["elasticfilesystem:ClientMount"])},
+        {"policy": TLS.replace('"s3:*"', '["elasticfilesystem:ClientMount"]')},
+    ),
+    "file-system-wide": ({"policy": policy(Resource="*")}, {"policy": policy()}),
     "kms-key": ({**KEY, "enableKeyRotation": False}, KEY),
     "logs-retention": ({}, {"retentionInDays": 30}),
     "copy-unverified": ({"options": {"verifyMode": "NONE"}}, {"options": {"verifyMode": "ONLY_FILES_TRANSFERRED"}}),

@@ -82,3 +82,51 @@ def test_the_bucket_refuses_to_replicate_where_weights_may_go_nowhere_else(allow
 
 def test_nothing_but_tls_is_asked_for_where_nothing_says_where_data_may_go() -> None:
     assert statements(storage()).keys() == {"TlsOnly"}
+
+
+FILES = {"lustre": {"size_gib": 2400, "mb_s_per_tib": 500, "zone": "b"}, "shared": {"idle_days": 30}, "own_key": True}
+NODES = "sg-cluster"
+
+
+def test_lustre_loads_weights_from_their_folder_and_writes_nothing_back() -> None:
+    found = storage(**FILES)
+    system = found.one("LustreFileSystem")
+    assert (system["deploymentType"], system["storageCapacity"], system["perUnitStorageThroughput"]) == (
+        "PERSISTENT_2",
+        2400,
+        500,
+    )
+    assert (system["subnetIds"], system["kmsKeyId"]) == ("cloud-private-eu-central-1b-id", "arn:aws:mock:::storage-key")
+    link = found.one("DataRepositoryAssociation")
+    assert (link["dataRepositoryPath"], link["fileSystemPath"]) == ("s3://example-weights/weights/", "/weights")
+    assert link["s3"] == {"autoImportPolicy": {"events": ["NEW", "CHANGED", "DELETED"]}}
+
+
+def test_the_shared_files_are_encrypted_and_mounted_by_tls_in_every_zone() -> None:
+    found = storage(**FILES)
+    system = found.one("FileSystem")
+    assert (system["encrypted"], system["lifecyclePolicies"]) == (True, [{"transitionToIa": "AFTER_30_DAYS"}])
+    subnets = {each["subnetId"] for each in found.of("MountTarget").values()}
+    assert subnets == {f"cloud-private-eu-central-1{zone}-id" for zone in "ab"}
+    said = {s["Sid"]: s for s in json.loads(found.one("FileSystemPolicy")["policy"])["Statement"]}
+    assert said["TlsOnly"]["Effect"] == "Deny"
+    assert said["TlsOnly"]["Action"] == said["Mounted"]["Action"]
+    assert said["Mounted"]["Condition"] == {"Bool": {"elasticfilesystem:AccessedViaMountTarget": "true"}}
+
+
+def test_file_systems_are_reached_on_their_ports_and_by_the_nodes_alone() -> None:
+    found = storage(**FILES)
+    rules = {**found.of("SecurityGroupIngressRule"), **found.of("SecurityGroupEgressRule")}
+    mine = [rule for name, rule in rules.items() if name.startswith("storage-")]
+    groups = {"storage-lustre-id", "storage-shared-id", NODES}
+    assert {rule["referencedSecurityGroupId"] for rule in mine} <= groups
+    ports = {(rule["fromPort"], rule["toPort"]) for rule in mine if rule["securityGroupId"] == "storage-shared-id"}
+    assert ports == {(2049, 2049)}
+    lustre = {(rule["fromPort"], rule["toPort"]) for rule in mine if rule["securityGroupId"] != "storage-shared-id"}
+    assert lustre == {(988, 988), (1018, 1023)}
+    assert all(rule["ipProtocol"] == "tcp" for rule in mine)
+
+
+def test_no_file_system_is_made_where_none_is_declared() -> None:
+    assert storage().of("LustreFileSystem") == {}
+    assert storage().of("FileSystem") == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from math import ceil
 
 from fullbore.plan.change import put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject
@@ -33,6 +34,26 @@ def _same_bucket(subject: Subject) -> Iterable[Finding]:
         yield Finding("storage.backups.bucket", f"{message} every version of a weight; name another")
 
 
+LUSTRE_LEAST_GIB, LUSTRE_STEP_GIB = 1200, 2400
+"""Sizes on SSD: the least, or a multiple (FSx API reference, CreateFileSystem, StorageCapacity)."""
+
+
+def _lustre_size(subject: Subject) -> Iterable[Finding]:
+    lustre = subject.env.storage.lustre if subject.env.storage else None
+    if lustre and lustre.size_gib != LUSTRE_LEAST_GIB and lustre.size_gib % LUSTRE_STEP_GIB:
+        larger = ceil(lustre.size_gib / LUSTRE_STEP_GIB) * LUSTRE_STEP_GIB
+        message = f"got {lustre.size_gib}, allowed {LUSTRE_LEAST_GIB} or a multiple of {LUSTRE_STEP_GIB}; the next is"
+        yield Finding("storage.lustre.size_gib", f"{message} {larger}", (put("storage.lustre.size_gib", larger),))
+
+
+def _lustre_zone(subject: Subject) -> Iterable[Finding]:
+    cloud, storage = subject.env.cloud, subject.env.storage
+    zone = storage.lustre.zone if storage and storage.lustre else None
+    if cloud and zone and zone not in cloud.zones:
+        message = f"got {zone}, but cloud.zones has no subnet there (it has {', '.join(cloud.zones)}); choose one"
+        yield Finding("storage.lustre.zone", message, (put("storage.lustre.zone", cloud.zones[0]),))
+
+
 PRIVATE_ASNS = (range(64_512, 65_535), range(4_200_000_000, 4_294_967_295))
 """What AWS takes for its own side: private numbers of 16 and of 32 bits (EC2 API reference, CreateVpnGateway)."""
 
@@ -60,6 +81,13 @@ RULES = (
         severity="error",
         summary="limits of replication contradict each other",
         find=_limits,
+    ),
+    Rule(id="lustre-size", severity="error", summary="FSx for Lustre has no such size", find=_lustre_size),
+    Rule(
+        id="lustre-zone",
+        severity="error",
+        summary="FSx for Lustre is to stand where the VPC has no subnet",
+        find=_lustre_zone,
     ),
     Rule(id="backups-bucket", severity="error", summary="backups are kept among the weights", find=_same_bucket),
 )

@@ -11,6 +11,7 @@ from fullbore_sandbox.plugins.aws.rows import (
     eks,
     eks_access,
     events,
+    filesystems,
     iam,
     kms,
     locations,
@@ -23,6 +24,9 @@ from fullbore_sandbox.plugins.aws.rows import (
 
 ROWS: Mapping[str, Row] = {
     row.type: row
-    for module in (network, vpn, security, compute, eks, eks_access, iam, kms, logs, events, s3, locations, datasync)
+    for module in (
+        *(network, vpn, security, compute, eks, eks_access, iam, kms, logs, events, s3, filesystems),
+        *(locations, datasync),
+    )
     for row in module.ROWS
 }
