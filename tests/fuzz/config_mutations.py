@@ -3,16 +3,22 @@
 A change is seen where it was made: its path is among the problems that came or went, or the plan is another one, or it
 is told by what `fullbore explain` shows, or the environment is the same as before in meaning (a default written out, an
 entry for what nothing uses). Whatever else happens is a defect, as is an exception.
+
+A model that is given by path has its `config.json` beside the environment's fields, at the key FILE: each change writes
+the file and reads it again. What of it decides a model's shape is told in `hub_fields`.
 """
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
@@ -27,9 +33,17 @@ from fullbore.plan.capacity import QuotaUse, quota_uses
 from fullbore.plan.fabric import host_queues, landings, switch_queues
 from fullbore.problems import Problem
 from fullbore.report.explain import Section, explain
+from hub_fields import decides
 
 ROOT = Path(__file__).parents[2]
 PLAN_FIXTURES = ROOT / "tests/fixtures/plan"
+HUB_FIXTURES = ROOT / "tests/fixtures/hub"
+NOWHERE = HUB_FIXTURES / "none"
+"""A folder that is not there, where environments without a file of their own look for one."""
+PRECISIONS_OF = {"deepseek-fp8": "fp8", "qwen3-gptq": "int4", "llama-compressed": "int8"}
+"""Of the files that say how their weights are stored."""
+FILE = "config.json"
+"""The key of a base at which the model's own file stands: as a mapping, or as the file's text where that is no JSON."""
 Path_ = tuple[str | int, ...]
 STRANGE: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 2, 7, 64, 2**53, 2**53 + 1, 10**30, 0.5, -0.5, 1e308, float("inf"), float("nan")),
@@ -37,6 +51,8 @@ STRANGE: tuple[Any, ...] = (
     *({}, [], [{}], {"": None}, {"secure": "v1:A:B"}, {"a.b": {"c d": 1}}),
 )
 """Values that any field may be given by mistake."""
+ABOUT_FILES = 0.15
+"""Share of the changes that are made in a model's own file."""
 
 
 @dataclass(frozen=True)
@@ -75,15 +91,52 @@ def bases() -> dict[str, dict[str, Any]]:
         found[path.name] = read_mapping(path)["config"][KEY]  # type: ignore[index]
     for folder in sorted(PLAN_FIXTURES.iterdir()):
         problems = yaml.load((folder / "out.yaml").read_text(), Loader=yaml.CSafeLoader)
-        hub = (folder / "config.json").exists()
-        if not hub and not any(problem["severity"] == "error" for problem in problems):
-            found[folder.name] = read_mapping(folder / "in.yaml")
+        if not any(problem["severity"] == "error" for problem in problems):
+            found[folder.name] = {**read_mapping(folder / "in.yaml"), **_file(folder / FILE)}
+    for path in sorted(HUB_FIXTURES.glob("*.json")):
+        found[path.name] = {**_hub_environment(path.stem), **_file(path)}
     return {name: env for name, env in found.items() if outcome_of(env).plan}
 
 
-def outcome_of(env: Mapping[str, Any]) -> Outcome:
+def _file(path: Path) -> dict[str, Any]:
+    return {FILE: json.loads(path.read_text())} if path.exists() else {}
+
+
+def _hub_environment(name: str) -> dict[str, Any]:
+    """An environment with the model of a file of HUB_FIXTURES."""
+    env = read_mapping(HUB_FIXTURES / "in.yaml")
+    precision = PRECISIONS_OF.get(name, "bf16")
+    return {**env, "serving": {**env["serving"], "model": name, "hub_config": FILE, "precision": precision}}
+
+
+@cache
+def bases_with_files() -> tuple[str, ...]:
+    return tuple(sorted(name for name, env in bases().items() if FILE in env))
+
+
+@contextmanager
+def laid_out(document: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], Path]]:
+    """The environment of a base's document, and a folder that holds the file beside it."""
+    env = {key: value for key, value in document.items() if key != FILE}
+    if FILE not in document:
+        yield env, NOWHERE
+        return
+    with TemporaryDirectory() as folder:
+        content = document[FILE]
+        text = content if isinstance(content, str) else json.dumps(content)
+        Path(folder, FILE).write_text(text, encoding="utf-8")
+        yield env, Path(folder)
+
+
+def parsed(document: Mapping[str, Any]) -> Environment:
+    """The environment of a base's document. Raises ConfigError."""
+    with laid_out(document) as (env, folder):
+        return parse(env, folder)
+
+
+def outcome_of(document: Mapping[str, Any]) -> Outcome:
     try:
-        environment = parse(env)
+        environment = parsed(document)
     except ConfigError as error:
         return Outcome(None, frozenset(error.problems), None)
     plan = make_plan(environment)
@@ -146,13 +199,35 @@ def places(value: Any, before: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
 def change_of(seed: int) -> Change:
     """The change that a seed stands for."""
     chance = random.Random(seed)
+    if chance.random() < ABOUT_FILES:
+        return _change_of_file(chance)
     base = chance.choice(sorted(bases()))
     env = bases()[base]
     if chance.random() < 0.25:
         added = _addition(chance, env)
         if added:
             return Change(base, "set", *added)
-    path, value = chance.choice(list(places(env)))
+    places_here = [(path, value) for path, value in places(env) if path[0] != FILE]
+    return _change_at(chance, base, *chance.choice(places_here))
+
+
+def _change_of_file(chance: random.Random) -> Change:
+    """A change in a model's own file: a field added, one that is there changed, or the text cut or replaced."""
+    base = chance.choice(bases_with_files())
+    content: dict[str, Any] = bases()[base][FILE]
+    roll = chance.random()
+    if roll < 0.05:
+        text = json.dumps(content)
+        return Change(base, "set", (FILE,), chance.choice((text[: chance.randrange(len(text))], *STRANGE)))
+    if roll < 0.3:
+        others = [bases()[name][FILE] for name in bases_with_files()]
+        name = chance.choice(sorted({name for other in others for name in other} - set(content)))
+        return Change(base, "set", (FILE, name), chance.choice((*values_seen()[name], *STRANGE)))
+    return _change_at(chance, base, *chance.choice([((FILE, *path), value) for path, value in places(content)]))
+
+
+def _change_at(chance: random.Random, base: str, path: Path_, value: Any) -> Change:
+    """What stands at a place is taken away, misspelt or made another."""
     roll = chance.random()
     if roll < 0.12:
         return Change(base, "remove", path)
@@ -252,10 +327,12 @@ def verdict(change: Change) -> str:
         return f"refused elsewhere: {sorted(map(str, after.problems))[:2]}"
     if after.plan != before.plan:
         return "plan"
-    if after.shown != before.shown:
-        return "shown"
     if after.environment == before.environment or _means(after.environment) == _means(before.environment):
         return "meaning"
+    if change.path[0] == FILE and not decides(bases()[change.base][FILE], change.path[1:]):
+        return "meaning"
+    if after.shown != before.shown:
+        return "shown"
     return "meaning" if _alive(change) else "no effect, and no reason why"
 
 
@@ -329,7 +406,16 @@ def _choices(path: Path_) -> list[Any]:
 
 
 def _told(problem: Problem, change: Change) -> bool:
-    """True where the problem names the place of the change, one within it, or the mapping or list that it is in."""
+    """True where the problem names the place of the change, one within it, or the mapping or list that it is in.
+
+    A field of a model's own file is named after the file, at the field that names the file.
+    """
+    if change.path[0] == FILE:
+        within = change.path[1:]
+        names = {str(name) for name in within} | {dotted(within[:count]) for count in range(2, len(within) + 1)}
+        names |= {str(change.value)} if change.kind == "rename" else set()
+        told = not within or any(_mentions(problem.message, name) for name in names)
+        return problem.path == "serving.hub_config" and told
     paths = [change.path]
     if change.kind == "rename":
         paths.append((*change.path[:-1], str(change.value)))

@@ -58,6 +58,7 @@ class ModelRow:
     max_context_tokens: int
     qkv_bias: bool = False
     output_bias: bool = False
+    mlp_bias: bool = False
     qk_norm: bool = False
     tied_embeddings: bool = False
     mla: Mla | None = None

@@ -32,10 +32,10 @@ class _Fields:
         value = self.config.get(name, default)
         if value is None:
             self.reasons.append(f"{name} is missing")
-        elif not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**40:
+        elif not _is_count(value, 2**40):
             self.reasons.append(f"{name}: got {str(value)[:40]!r}, allowed a whole number of at least 1")
         else:
-            return value
+            return cast("int", value)
         return 1
 
     def from_zero(self, name: str) -> int:
@@ -89,7 +89,7 @@ def _contradictions(row: ModelRow) -> tuple[str, ...]:
 def _dense(name: str, source: str, fields: _Fields) -> ModelRow:
     """Llama and Mistral: one feed-forward block a layer, biases only where the file says so."""
     bias = fields.flag("attention_bias")
-    return _row(name, source, fields, qkv_bias=bias, output_bias=bias)
+    return _row(name, source, fields, qkv_bias=bias, output_bias=bias, mlp_bias=fields.flag("mlp_bias"))
 
 
 def _qwen2(name: str, source: str, fields: _Fields) -> ModelRow:
@@ -145,7 +145,9 @@ def _deepseek(name: str, source: str, fields: _Fields) -> ModelRow:
     )
     if fields.config.get("moe_layer_freq", 1) != 1:
         fields.reasons.append("moe_layer_freq: allowed 1; dense layers between experts are not known here")
-    return _row(name, source, fields, head_dim=mla.qk_nope_head_dim + mla.qk_rope_head_dim, mla=mla, moe=moe)
+    bias = fields.flag("attention_bias")
+    head_dim = mla.qk_nope_head_dim + mla.qk_rope_head_dim
+    return _row(name, source, fields, head_dim=head_dim, qkv_bias=bias, output_bias=bias, mla=mla, moe=moe)
 
 
 def _row(
@@ -156,6 +158,7 @@ def _row(
     head_dim: int | None = None,
     qkv_bias: bool = False,
     output_bias: bool = False,
+    mlp_bias: bool = False,
     qk_norm: bool = False,
     mla: Mla | None = None,
     moe: Moe | None = None,
@@ -176,6 +179,7 @@ def _row(
         max_context_tokens=_context(fields),
         qkv_bias=qkv_bias,
         output_bias=output_bias,
+        mlp_bias=mlp_bias,
         qk_norm=qk_norm,
         tied_embeddings=fields.flag("tie_word_embeddings"),
         mla=mla,
@@ -184,8 +188,10 @@ def _row(
     )
 
 
-UNSCALED = ("su", "longrope", "llama3", "default", "mrope")
+UNSCALED = ("default", "llama3", "longrope", "su", "mrope")
 """Kinds of rotary scaling that `max_position_embeddings` counts already."""
+SCALED = ("linear", "dynamic", "yarn")
+"""Kinds whose factor it does not count (transformers, modeling_rope_utils.py)."""
 
 
 def _context(fields: _Fields) -> int:
@@ -195,18 +201,22 @@ def _context(fields: _Fields) -> int:
     """
     written = fields.count("max_position_embeddings")
     scaling = fields.section("rope_scaling", "rope_parameters") or {}
-    kind = scaling.get("rope_type", scaling.get("type", "default"))
-    factor = scaling.get("factor", 1.0)
+    kind, factor = scaling.get("rope_type", scaling.get("type", "default")), scaling.get("factor", 1.0)
+    start = scaling.get("original_max_position_embeddings", written) if kind == "yarn" else written
     if kind in UNSCALED or factor is None:
         return written
-    if not isinstance(factor, int | float) or isinstance(factor, bool) or not 1 <= factor <= MOST_FACTOR:
-        fields.reasons.append(
-            f"rope_scaling.factor: got {str(factor)[:40]!r}, allowed a number from 1 to {MOST_FACTOR}"
-        )
-        return written
-    original = scaling.get("original_max_position_embeddings") if kind == "yarn" else None
-    start = original if isinstance(original, int) and 0 < original < written else written
-    return int(start * factor)
+    if kind not in SCALED:
+        known = ", ".join((*UNSCALED, *SCALED))
+        fields.reasons.append(f"rope_scaling.rope_type: got {str(kind)[:40]!r}, known here {known}")
+    elif not isinstance(factor, int | float) or isinstance(factor, bool) or not 1 <= factor <= MOST_FACTOR:
+        got = f"rope_scaling.factor: got {str(factor)[:40]!r}"
+        fields.reasons.append(f"{got}, allowed a number from 1 to {MOST_FACTOR}")
+    elif not _is_count(start, 2**40):
+        got = f"rope_scaling.original_max_position_embeddings: got {str(start)[:40]!r}"
+        fields.reasons.append(f"{got}, allowed a whole number of at least 1")
+    else:
+        return int(cast("int", start) * factor)
+    return written
 
 
 MOST_FACTOR = 1024
@@ -247,8 +257,8 @@ DEFAULT_GROUP = 128
 """Of AWQ and GPTQ, where the file leaves it out (transformers, AwqConfig and GPTQConfig)."""
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**20
+def _is_count(value: object, beyond: int = 2**20) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < beyond
 
 
 def _compressed(fields: _Fields, config: Config) -> Quantised | None:

@@ -18,6 +18,7 @@ from fullbore.plan.change import apply, put
 from fullbore.plan.checks import check
 from fullbore.plan.fit import Layout, illegal
 from fullbore.plan.fit.memory import weight_bytes
+from fullbore.plan.fit.parts import parameters
 
 FIXTURES = Path(__file__).parents[2] / "fixtures/plan"
 SHAPES = {
@@ -86,6 +87,7 @@ def test_a_config_without_it_says_nothing() -> None:
         (None, 8192),
         ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 8192}, 32768),
         ({"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 2048}, 8192),
+        ({"type": "yarn", "factor": 4, "original_max_position_embeddings": 16384}, 65536),
         ({"type": "yarn", "factor": 4}, 32768),
         ({"type": "linear", "factor": 2.0}, 16384),
         ({"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 1024}, 8192),
@@ -94,6 +96,20 @@ def test_a_config_without_it_says_nothing() -> None:
 )
 def test_positions_reach_as_far_as_they_are_stretched(scaling: object, tokens: int) -> None:
     assert row(rope_scaling=scaling).max_context_tokens == tokens
+
+
+@pytest.mark.parametrize("scaling", [{"type": "yarn_s"}, {"type": "yarn", "original_max_position_embeddings": "8k"}])
+def test_a_scaling_that_is_not_known_is_refused(scaling: object) -> None:
+    with pytest.raises(HubConfigError, match=r"rope_scaling\.\w+: got"):
+        row(rope_scaling=scaling)
+
+
+def test_biases_that_a_file_asks_for_are_counted() -> None:
+    """transformers, modeling_llama.py (LlamaMLP) and modeling_deepseek_v3.py (DeepseekV3Attention)."""
+    assert parameters(row(mlp_bias=True)) - parameters(row()) == 32 * (2 * 14336 + 4096)
+    config = json.loads((FIXTURES.parent / "hub/deepseek-fp8.json").read_text())
+    without, with_bias = (model_row("v3", "", {**config, "attention_bias": given}) for given in (False, True))
+    assert parameters(with_bias) - parameters(without) == 61 * (1536 + 512 + 64 + 7168)
 
 
 @given(st.one_of(st.none(), st.booleans(), st.floats(), st.text(), st.lists(st.integers()), st.integers()))

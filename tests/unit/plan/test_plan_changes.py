@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from proposed_changes import assert_changes_help, findings
 
-from config_mutations import bases, change_of, changed
+from config_mutations import bases, change_of, changed, laid_out
 from fullbore.config import ConfigError, parse
 from fullbore.config.yaml_text import read_mapping
 from fullbore.plan.checks import RULES
@@ -89,8 +89,9 @@ def test_a_change_that_is_proposed_for_any_environment_removes_its_finding(seeds
             env = changed(env, change_of(seed))
         except (AttributeError, IndexError, KeyError, TypeError):
             continue  # a place that this environment does not have
-    try:
-        parse(env)
-    except ConfigError:
-        return
-    assert_changes_help(env)
+    with laid_out(env) as (values, folder):
+        try:
+            parse(values, folder)
+        except ConfigError:
+            return
+        assert_changes_help(values, folder)

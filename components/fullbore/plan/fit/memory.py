@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from fullbore.catalog.accelerators import AcceleratorRow
 from fullbore.catalog.architecture import ModelRow
@@ -159,13 +160,19 @@ def _rank(model: ModelRow, accelerator: AcceleratorRow, layout: Layout, stage: i
 
 def weight_bytes(model: ModelRow, layout: Layout, stage: int) -> dict[str, float]:
     """Bytes of parameters on one rank of a stage, by kind."""
+    return dict(_weight_bytes(model, layout, stage))
+
+
+@lru_cache(maxsize=4096)
+def _weight_bytes(model: ModelRow, layout: Layout, stage: int) -> tuple[tuple[str, float], ...]:
+    """Remembered, for the same layouts are asked for on every kind of GPU."""
     quantised = stored(layout.precision, model.quantised).bytes_per_weight
     small = max(quantised, BYTES_UNQUANTISED)
     sizes = dict[str, float]()
     for part, share, _ in held_by_rank(model, layout, stage):
         each = quantised if part.quantised else small
         sizes[part.kind] = sizes.get(part.kind, 0.0) + part.parameters * float(share) * each
-    return sizes
+    return tuple(sizes.items())
 
 
 def buffer_bytes(model: ModelRow, layout: Layout, layers: int) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from fullbore.catalog.architecture import Mla, ModelRow
@@ -31,12 +32,14 @@ class Held(NamedTuple):
     copies: int
 
 
+@lru_cache(maxsize=64)
 def parameters(model: ModelRow) -> int:
     """Parameters of the whole model, from its shapes; multi-token prediction layers, which serving drops, left out."""
     whole = Layout(precision="bf16", context_tokens=1, concurrency=1)
     return sum(held.part.parameters for held in held_by_rank(model, whole, stage=0))
 
 
+@lru_cache(maxsize=64)
 def active_parameters(model: ModelRow) -> int:
     """Parameters that one token is multiplied with: of the experts only those it takes, and no input embedding."""
     idle = 0
@@ -77,15 +80,28 @@ def _latent(model: ModelRow, mla: Mla) -> tuple[Part, ...]:
     up = model.heads * per_head * (mla.q_lora_rank or model.hidden)
     up += mla.kv_lora_rank * model.heads * (mla.qk_nope_head_dim + mla.v_head_dim)
     norms = mla.kv_lora_rank + (mla.q_lora_rank or 0)
+    biases = norms + mla.qk_rope_head_dim if model.qkv_bias else 0
+    biases += model.hidden if model.output_bias else 0
     return (
         Part("attention", down, "whole"),
         Part("attention", up + model.heads * mla.v_head_dim * model.hidden, "tensor"),
         Part("norms", norms, "whole", quantised=False),
+        *_any(Part("biases", biases, "whole", quantised=False)),
     )
 
 
+def _any(part: Part) -> tuple[Part, ...]:
+    return (part,) if part.parameters else ()
+
+
 def _dense(model: ModelRow) -> tuple[Part, ...]:
-    return (Part("feed-forward", 3 * model.hidden * model.intermediate, "tensor"),)
+    """Gate, up and down projection of one layer; biases of the first two are split with their rows."""
+    split, whole = (2 * model.intermediate, model.hidden) if model.mlp_bias else (0, 0)
+    return (
+        Part("feed-forward", 3 * model.hidden * model.intermediate, "tensor"),
+        *_any(Part("biases", split, "tensor", quantised=False)),
+        *_any(Part("biases", whole, "whole", quantised=False)),
+    )
 
 
 def _mixture(model: ModelRow) -> tuple[Part, ...]:
