@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pulumi
@@ -12,6 +12,7 @@ from fullbore._component import Component
 from fullbore.inventory import host_settings, role_variables
 from fullbore.plan.hosts import content_of
 from fullbore.plan.model import AcceptancePlan, CablePlan, GroupPlan, HostPlan, SitePlan
+from fullbore.plan.rolling import in_order
 from fullbore.provider.resources import Cable, Evidence, Host, HostGroup, Reached
 
 REPOSITORY = Path(__file__).parents[2]
@@ -20,15 +21,13 @@ CONTENT = (
     "ansible/action_plugins", "ansible/lookup_plugins", "images/agent/build.py", "images/agent/fullbore_agent",
 )  # fmt: skip
 """What a run executes on a host, or copies to it."""
-WAVES = ("storage", "gpu")
-"""Storage goes first: GPU machines that change while their storage is half changed would be two faults at once."""
 
 
 class Site(Component):
     """Every machine of the plan, converged by Ansible.
 
-    Groups follow one another in wave order, each after the one before is done, so that a bad change stops at the
-    first. `hosts` is {host: {group, rack, serial, failed}}, where `failed` is why it did not converge, else None.
+    Groups of a stage follow those of the stage before once these are done, so that a bad change stops at the first.
+    `hosts` is {host: {group, rack, serial, failed}}, where `failed` is why it did not converge, else None.
     `accepted` is {group: {accepted, expires, problems}} of the groups that are measured before they serve.
     """
 
@@ -38,7 +37,7 @@ class Site(Component):
         self.groups: dict[str, HostGroup] = {}
         self.evidence: dict[str, Evidence] = {}
         content = content_digest(REPOSITORY)
-        for group in in_waves(plan.groups):
+        for group in in_order(plan.groups):
             self.groups[group.name] = self._create_group(group, content)
             if plan.acceptance:
                 self.evidence[group.name] = self._create_evidence(group, plan.acceptance)
@@ -47,7 +46,8 @@ class Site(Component):
         self.register_outputs({"hosts": self.hosts})
 
     def _create_group(self, group: GroupPlan, content: str) -> HostGroup:
-        before = list[pulumi.Resource](self.groups.values())[-1:]
+        place = group.rolling
+        before = [self.groups[each.name] for each in self.plan.groups if each.rolling.stage == place.stage - 1]
         return HostGroup(
             self.part(group.name),
             group=group.name,
@@ -57,7 +57,8 @@ class Site(Component):
             ssh={"user": self.plan.ssh_user, "privateKeyFile": self.plan.ssh_private_key_file},
             content=content,
             max_failures=group.max_failures,
-            opts=self.child(depends_on=before),
+            rolling={"pool": group.kind, "atOnce": place.at_once, "spare": place.spare},
+            opts=self.child(depends_on=list[pulumi.Resource](before)),
         )
 
     def _create_evidence(self, group: GroupPlan, asked: AcceptancePlan) -> Evidence:
@@ -129,11 +130,6 @@ def summary(plan: SitePlan, failed: dict[str, dict[str, str]]) -> dict[str, dict
         for group in plan.groups
         for host in group.hosts
     }
-
-
-def in_waves(groups: Iterable[GroupPlan]) -> list[GroupPlan]:
-    """Groups in the order that they are changed: by wave, then rack, then name."""
-    return sorted(groups, key=lambda group: (WAVES.index(group.kind), group.rack, group.name))
 
 
 def content_digest(root: Path) -> str:

@@ -16,6 +16,7 @@ CLIENTS |= {"grpc", "requests", "httpx", "moto"}
 
 FORBIDDEN: dict[str, set[str]] = {
     "fullbore.problems": {"fullbore", *CLIENTS},
+    "fullbore.waves": {"fullbore", *CLIENTS},
     "fullbore.catalog": {"fullbore.config", "fullbore.plan", "fullbore.report", "fullbore.provider", *CLIENTS},
     "fullbore.config": {"fullbore.plan", "fullbore.catalog", "fullbore.report", "fullbore.provider", *CLIENTS},
     "fullbore.plan": {"fullbore.report", "fullbore.provider", "fullbore.inventory", "fullbore.stack", *CLIENTS},

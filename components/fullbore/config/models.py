@@ -39,6 +39,7 @@ from fullbore.config.cost import Cost
 from fullbore.config.fabric import Load, Qos, Runtimes, Switch
 from fullbore.config.machine import Machine, TopologyPolicy
 from fullbore.config.recovery import Recovery
+from fullbore.config.rolling import Rolling
 from fullbore.config.sovereignty import Sovereignty
 from fullbore.config.versions import Versions
 
@@ -121,6 +122,7 @@ class Site(Strict):
         ge=0,
         description="hosts of each group that may fail without failing the update; fewer than the largest group has",
     )
+    rolling: Rolling = Field(default=Rolling(), description="how a change goes over machines that serve")
     sysctl: dict[SysctlKey, SysctlValue | Whole] = Field(
         default={}, description="kernel settings that override the profile's"
     )

@@ -107,6 +107,18 @@ class HostPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RollingPlan:
+    """A group's place in a change of machines that serve."""
+
+    stage: int = 0
+    """Groups of one stage change side by side, after those of the stage before."""
+    at_once: int = 1
+    """Machines of the group that change at once."""
+    spare: int = 1
+    """Machines of the site of the same kind that may be out of service at once: they change, or have failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class GroupPlan:
     """Machines of one kind in one rack: one resource."""
 
@@ -128,6 +140,7 @@ class GroupPlan:
     """How each machine of the group is divided."""
     environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     """{runtime: {variable: value}} of the group's processes."""
+    rolling: RollingPlan = RollingPlan()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,7 @@ from fullbore.plan.model import (
 )
 from fullbore.plan.network import private_services, zone_subnet
 from fullbore.plan.numa import PodShape, kubelet_plan, planned_pod, standby_pod
+from fullbore.plan.rolling import needed_machines, rolled
 from fullbore.plan.schedule import HOUR_S, ScheduleError, longest_gap_s
 from fullbore.plan.serving import standby_pool
 from fullbore.plan.sovereignty import may_leave, own_buckets
@@ -56,7 +57,7 @@ def site_plan(env: Environment, site: Site, versions: VersionsPlan, endpoints: E
         name=site.name,
         ssh_user=ssh.user if ssh else site.ssh.user,
         ssh_private_key_file=ssh.private_key_file if ssh else site.ssh.private_key_file or "",
-        groups=group_plans(site, pod, endpoints),
+        groups=rolled(group_plans(site, pod, endpoints), site.rolling, needed_machines(env, site)),
         agent_port=AGENT_PORT,
         fabric=fabric_plan(env, site),
         acceptance=acceptance_plan(site, versions.lock),

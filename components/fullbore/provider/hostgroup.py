@@ -5,6 +5,7 @@ State: the outputs are the inputs with each host's `settings` replaced by what t
     facts    {HOST: {settings: {ID: value}, reportedAt, signature}}   as the host signed them; and `content`, the
              digest of roles and agent that it last converged with
     failed   {HOST: reason}                                           hosts that the last run did not finish
+    pending  {HOST: reason}                                           hosts that it did not touch, though it was to
 
 So a diff of old outputs against new inputs shows what a machine holds and what it shall hold.
 """
@@ -28,10 +29,12 @@ from fullbore.provider.base import (
 )
 from fullbore.provider.events import Fold, Outcome
 from fullbore.provider.facts import age, age_s, from_module, setting_changes, trusted
-from fullbore.provider.hostinputs import check_inputs, host_variables, inventory_groups
+from fullbore.provider.hostinputs import DEFAULTS, check_inputs, host_variables, inventory_groups, some
 from fullbore.provider.hoststate import failures, foreseen, merged_facts, outdated, outputs_of, with_settings
+from fullbore.provider.rolling import Member, Pools, Rolled, roll
 from fullbore.provider.runner import Job, Runner
 from fullbore.provider.values import differences, has_unknown, join_path, plain
+from fullbore.waves import Left
 
 MAX_LINES: Final = 40
 """Lines that one diff writes; `--diff` shows the rest."""
@@ -39,7 +42,8 @@ MAX_LINES: Final = 40
 FRESH_S: Final = 60
 """Facts younger than this need no word about their age."""
 
-_OWN_PATHS: Final = ("hosts", "facts", "failed")
+_OWN_PATHS: Final = ("hosts", "facts", "failed", "pending", "rolling")
+"""Compared host by host, or no change by themselves: how a change would go over the machines."""
 _VARS_OF_SETTINGS: Final = ("fullbore_settings", "fullbore_document_text")
 """Variables that only repeat what the settings say: their change shows there."""
 
@@ -52,20 +56,22 @@ class HostGroups:
         self._logged: set[tuple[str, str]] = set()
         self._live: dict[str, dict[str, Outcome]] = {}
         self._lock = threading.Lock()
+        self._pools = Pools()
 
     def stop(self) -> None:
         self._runner.stop()
 
     def check(self, r: Request) -> Check:
-        inputs = {"maxFailures": 0, "wipe": False, **r.news}
+        inputs = {**DEFAULTS, **r.news}
         return Check(inputs, check_inputs(inputs))
 
     def diff(self, r: Request) -> Diff:
         changes: dict[str, str] = differences(_without_own(r.old_inputs), _without_own(r.news))
         if r.news.get("hosts") is UNKNOWN:
             return Diff(changes | {"hosts": "update"})
+        self._pools.note(_member(r), len(r.olds.get("failed", {})))
         lines: list[str] = []
-        for path, (kind, line) in self._host_changes(r).items():
+        for path, (kind, line) in self._all_changes(r).items():
             changes[path] = kind
             lines += [line] if line else []
         if "content" in changes:
@@ -77,7 +83,7 @@ class HostGroups:
         if r.preview:
             return Created("", foreseen(r.news))
         id = f"{plain(r.news['rack'])}/{plain(r.news['group'])}"
-        return Created(id, self._converge(r, id, r.news, {}))
+        return Created(id, self._converge(r, id, r.news, {}, Left(idle=tuple(sorted(r.news["hosts"])))))
 
     def update(self, r: Request) -> Map:
         if r.preview:
@@ -88,7 +94,7 @@ class HostGroups:
             r.log("info", f"no longer managed, and left as they are: {', '.join(gone)}")
         for host, ids in sorted(_unmanaged(r.old_inputs["hosts"], r.news["hosts"]).items()):
             r.log("info", f"{host}: no longer managed, and left in force: {', '.join(ids)}")
-        return self._converge(r, r.id, r.news, r.olds)
+        return self._converge(r, r.id, r.news, r.olds, self._left(r))
 
     def read(self, r: Request) -> Read:
         if not r.inputs.get("hosts"):
@@ -104,7 +110,7 @@ class HostGroups:
         failed = {**r.olds.get("failed", {}), **lost}
         # As inputs, what the machines hold: the next diff is then from that to what the program wants.
         inputs = {**r.inputs, "hosts": with_settings(r.inputs["hosts"], facts, keep=True)}
-        return Read(r.id, inputs, outputs_of(r.inputs, facts, failed))
+        return Read(r.id, inputs, outputs_of(r.inputs, facts, failed, r.olds.get("pending", {})))
 
     def delete(self, r: Request) -> None:
         hosts = sorted(r.old_inputs["hosts"])
@@ -116,27 +122,47 @@ class HostGroups:
         if failed:
             raise ProviderError(f"{len(failed)} of {len(hosts)} hosts were not released: {'; '.join(failed)}")
 
-    def _host_changes(self, r: Request) -> dict[str, tuple[str, str]]:
-        """{property path: (kind, line)} of every host, and of every host that failed. An empty line is not shown."""
+    def _all_changes(self, r: Request) -> dict[str, tuple[str, str]]:
+        """{property path: (kind, line)} of every host that was, is or shall be here. An empty line is not shown."""
         changes: dict[str, tuple[str, str]] = {}
-        old_hosts: Map = r.old_inputs.get("hosts", {})
-        facts = self._facts(r)
-        for host, spec in sorted(r.news["hosts"].items()):
-            path = join_path("hosts", host)
-            if host not in old_hosts:
-                changes[path] = ("add", f"{host}: new here")
-            elif spec is UNKNOWN:
-                changes[path] = ("update", f"{host}: not known yet")
-            else:
-                changes |= _spec_changes(host, old_hosts[host], spec)
-                changes |= _wanted_changes(host, facts.get(host), spec["settings"])
-        for host in sorted(old_hosts):
+        for found in self._host_changes(r).values():
+            changes |= found
+        for host in sorted(r.old_inputs.get("hosts", {})):
             if host not in r.news["hosts"]:
                 changes[join_path("hosts", host)] = ("delete", f"{host}: no longer managed")
         for host, reason in sorted(r.olds.get("failed", {}).items()):
             line = f"{host}: did not finish last time: {plain(reason)}"
             changes[join_path("failed", host)] = ("delete", line)
+        for host, reason in sorted(r.olds.get("pending", {}).items()):
+            line = f"{host}: not touched last time: {plain(reason)}"
+            changes[join_path("pending", host)] = ("delete", line)
         return changes
+
+    def _host_changes(self, r: Request) -> dict[str, dict[str, tuple[str, str]]]:
+        """{host: {property path: (kind, line)}} of the hosts that shall be here."""
+        found: dict[str, dict[str, tuple[str, str]]] = {}
+        old_hosts: Map = r.old_inputs.get("hosts", {})
+        facts = self._facts(r)
+        for host, spec in sorted(r.news["hosts"].items()):
+            path = join_path("hosts", host)
+            if host not in old_hosts:
+                found[host] = {path: ("add", f"{host}: new here")}
+            elif spec is UNKNOWN:
+                found[host] = {path: ("update", f"{host}: not known yet")}
+            else:
+                wanted = _wanted_changes(host, facts.get(host), spec["settings"])
+                found[host] = _spec_changes(host, old_hosts[host], spec) | wanted
+        return found
+
+    def _left(self, r: Request) -> Left:
+        """The hosts that an update changes, of those that the group shall have."""
+        failed, hosts = r.olds.get("failed", {}), r.news["hosts"]
+        changed = {host for host, changes in self._host_changes(r).items() if changes}
+        changed |= {*failed, *r.olds.get("pending", {}), *outdated(r.olds, plain(r.news["content"]))} & set(hosts)
+        if not plain(r.news.get("rolling")):
+            return Left(idle=tuple(sorted(changed)))
+        idle = {host for host in changed if host in failed or host not in r.olds.get("facts", {})}
+        return Left(idle=tuple(sorted(idle)), serving=tuple(sorted(changed - idle)))
 
     def _facts(self, r: Request) -> dict[str, Map]:
         """The facts that a diff goes by: those in state whose signature holds, or live ones with FULLBORE_LIVE=1."""
@@ -179,28 +205,38 @@ class HostGroups:
             self._logged.add((r.urn, line))
             r.log(severity, line)
 
-    def _converge(self, r: Request, id: str, news: Map, olds: Map) -> Map:
-        content = plain(news["content"])
-        outcomes = self._run(r, "converge", news, outdated(olds, content))
+    def _converge(self, r: Request, id: str, news: Map, olds: Map, left: Left) -> Map:
+        """The outputs after every wave. Raises PartialFailure where too many failed, or some were not touched."""
+        content, outcomes = plain(news["content"]), dict[str, Outcome]()
+        force = outdated(olds, content)
+
+        def change(wave: tuple[str, ...]) -> dict[str, str]:
+            found = self._run(r, "converge", some(news, wave), force)
+            outcomes.update(found)
+            return failures(news, found, merged_facts(olds, news, found))
+
+        before = {host: str(plain(why)) for host, why in olds.get("failed", {}).items() if host in news["hosts"]}
+        rolled = roll(self._pools, _member(r), left, change, before)
         facts = merged_facts(olds, news, outcomes)
-        failed = failures(news, outcomes, facts)
-        facts = {host: {**fact, "content": content} if host not in failed else fact for host, fact in facts.items()}
-        outputs = outputs_of(news, facts, failed)
+        done = outcomes.keys() - rolled.failed.keys()
+        facts = {host: {**fact, "content": content} if host in done else fact for host, fact in facts.items()}
         with self._lock:
             self._live.pop(r.urn, None)
-        if not failed:
-            return outputs
-        reasons = [f"{host}: {reason}" for host, reason in sorted(failed.items())]
-        allowed = int(plain(news.get("maxFailures", 0)))
-        if len(failed) > allowed:
-            summary = (
-                f"{len(failed)} of {len(outcomes)} hosts failed, but maxFailures is {allowed}; the next up goes on"
-            )
-            raise PartialFailure(id, outputs, news, [summary, *reasons])
-        r.log(
-            "warning",
-            f"{len(failed)} of {len(outcomes)} hosts failed (maxFailures is {allowed}); the next up tries again",
-        )
+        return self._ended(r, id, rolled, outputs_of(news, facts, rolled.failed, rolled.pending))
+
+    def _ended(self, r: Request, id: str, rolled: Rolled, outputs: Map) -> Map:
+        reasons = [f"{host}: {reason}" for host, reason in sorted(rolled.failed.items())]
+        allowed = int(plain(r.news.get("maxFailures", 0)))
+        count = f"{len(rolled.failed)} of {len(r.news['hosts'])} hosts failed"
+        untouched = [f"{', '.join(sorted(rolled.pending))}: not touched: {why}" for why in {*rolled.pending.values()}]
+        if len(rolled.failed) > allowed:
+            reasons = [f"{count}, but maxFailures is {allowed}; the next up goes on", *reasons, *untouched]
+            raise PartialFailure(id, outputs, r.news, reasons)
+        if rolled.pending:
+            reasons = [f"the change stopped; the next up goes on; {count}", *reasons, *untouched]
+            raise PartialFailure(id, outputs, r.news, reasons)
+        if reasons:
+            r.log("warning", f"{count} (maxFailures is {allowed}); the next up tries again")
         for reason in reasons:
             r.log("warning", reason)
         return outputs
@@ -226,6 +262,16 @@ class HostGroups:
 
         self._runner.run(job, on_event)
         return fold.outcomes(hosts)
+
+
+def _member(r: Request) -> Member:
+    """The group's place among those that change."""
+    rolling: Map = plain(r.news.get("rolling") or {})
+    limit = int(plain(r.news.get("maxFailures", 0)))
+    if not rolling:
+        return Member(urn=r.urn, max_failures=limit)
+    spare, at_once = int(rolling["spare"]), int(rolling["atOnce"])
+    return Member(urn=r.urn, pool=str(rolling["pool"]), at_once=at_once, spare=spare, max_failures=limit)
 
 
 def _without_own(inputs: Map) -> Map:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final, cast
 
 from fullbore.provider.base import Failure, Map
@@ -32,6 +32,7 @@ GROUP: Final[dict[str, Rule]] = {
     "maxFailures": COUNT,
     "content": TEXT,
     "wipe": BOOL,
+    "rolling": MAP,
 }
 HOST: Final[dict[str, Rule]] = {
     "address": TEXT,
@@ -41,6 +42,8 @@ HOST: Final[dict[str, Rule]] = {
     "settings": TEXTS,
     "vars": MAP,
 }
+ROLLING: Final[dict[str, Rule]] = {"pool": TEXT, "atOnce": COUNT, "spare": COUNT}
+DEFAULTS: Final[Map] = {"maxFailures": 0, "wipe": False, "rolling": {}}
 SSH: Final[dict[str, Rule]] = {"user": TEXT, "privateKeyFile": TEXT}
 
 
@@ -55,6 +58,8 @@ def check_inputs(inputs: Map) -> list[Failure]:
     failures = list(check_map("", bare, GROUP))
     if isinstance(bare.get("ssh"), dict):
         failures += check_map("ssh", bare["ssh"], SSH)
+    if isinstance(bare.get("rolling"), dict) and bare["rolling"]:
+        failures += check_map("rolling", bare["rolling"], ROLLING)
     if isinstance(bare.get("hosts"), dict):
         for name, spec in cast("Map", bare["hosts"]).items():
             failures += _check_host(name, spec)
@@ -101,6 +106,11 @@ def _check_variables(path: str, host: Map) -> Iterator[Failure]:
         yield Failure(
             join_path(path, "vars", "fullbore_settings"), "does not say the same as settings; give both alike"
         )
+
+
+def some(inputs: Map, hosts: Collection[str]) -> Map:
+    """The inputs of some of the hosts."""
+    return {**inputs, "hosts": {host: spec for host, spec in inputs["hosts"].items() if host in hosts}}
 
 
 def host_variables(inputs: Map, host: str, force: bool) -> Map:

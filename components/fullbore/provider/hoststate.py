@@ -15,15 +15,16 @@ def foreseen(news: Map) -> Map:
     hosts = news["hosts"]
     known = isinstance(hosts, dict) and not any(spec is UNKNOWN for spec in cast("Map", hosts).values())
     shown = _without_vars(cast("Map", hosts)) if known else UNKNOWN
-    return {**news, "hosts": shown, "facts": UNKNOWN, "failed": UNKNOWN}
+    return {**news, "hosts": shown, "facts": UNKNOWN, "failed": UNKNOWN, "pending": UNKNOWN}
 
 
 def merged_facts(olds: Map, inputs: Map, outcomes: Mapping[str, Outcome]) -> dict[str, Map]:
     """The newest facts of each host of the group, with secret marks where the wanted values have them."""
     merged: dict[str, Map] = {}
     old_facts: dict[str, Map] = olds.get("facts", {})
-    for host, outcome in outcomes.items():
-        if outcome.facts is not None:
+    for host in inputs["hosts"]:
+        outcome = outcomes.get(host)
+        if outcome is not None and outcome.facts is not None:
             new = keep_secrets(from_module(outcome.facts), {"settings": inputs["hosts"][host]["settings"]})
             merged[host] = {"content": "", **_only(old_facts.get(host, {}), "content"), **new}
         elif host in old_facts:
@@ -61,9 +62,9 @@ def _reported(host: str, spec: Map, facts: Mapping[str, Map]) -> Map:
     return {id: value for id, value in facts.get(host, {}).get("settings", {}).items() if id in spec["settings"]}
 
 
-def outputs_of(inputs: Map, facts: Mapping[str, Map], failed: Mapping[str, Any]) -> Map:
+def outputs_of(inputs: Map, facts: Mapping[str, Map], failed: Mapping[str, Any], pending: Mapping[str, Any]) -> Map:
     hosts = _without_vars(with_settings(inputs["hosts"], facts, keep=False))
-    return {**inputs, "hosts": hosts, "facts": dict(facts), "failed": dict(failed)}
+    return {**inputs, "hosts": hosts, "facts": dict(facts), "failed": dict(failed), "pending": dict(pending)}
 
 
 def failures(news: Map, outcomes: Mapping[str, Outcome], facts: Mapping[str, Map]) -> dict[str, str]:

@@ -9,7 +9,7 @@ import pulumi
 
 from fullbore.provider.schema import VERSION
 
-__all__ = ["Cable", "Evidence", "Host", "HostGroup", "Image", "Reached", "Ssh"]
+__all__ = ["Cable", "Evidence", "Host", "HostGroup", "Image", "Reached", "Rolling", "Ssh"]
 
 
 class Host(TypedDict):
@@ -44,6 +44,17 @@ class Cable(TypedDict):
     peerPort: pulumi.Input[str]
 
 
+class Rolling(TypedDict):
+    """How a change goes over the machines of a group that serve."""
+
+    pool: pulumi.Input[str]
+    """Name of what the machines share: `spare` counts those of every group of it."""
+    atOnce: pulumi.Input[int]
+    """Machines of the group that change at once."""
+    spare: pulumi.Input[int]
+    """Machines of the pool that may be out of service at once."""
+
+
 class Ssh(TypedDict):
     """How the hosts are reached."""
 
@@ -59,8 +70,10 @@ class HostGroup(pulumi.CustomResource):
     """Machines of one kind in one rack, at most 32, converged by Ansible over SSH.
 
     `content` is a digest of the roles and the agent: another one runs every role again. Up to `max_failures` hosts may
-    fail; they are in `failed`, and the next update tries them again. Deleting it leaves the machines as they are,
-    unless `wipe` says to remove what was installed.
+    fail; they are in `failed`, and the next update tries them again. Where `rolling` is given, an update changes one
+    machine, then so many at once, and stops where the first fails, where too many fail, and where too many would be
+    out of service; what it did not reach is in `pending`. Deleting it leaves the machines as they are, unless `wipe`
+    says to remove what was installed.
     """
 
     hosts: pulumi.Output[dict[str, Any]]
@@ -69,6 +82,8 @@ class HostGroup(pulumi.CustomResource):
     """{host: {settings, reportedAt, signature}} as each host reported and signed it."""
     failed: pulumi.Output[dict[str, str]]
     """{host: reason} of hosts that the last run did not finish."""
+    pending: pulumi.Output[dict[str, str]]
+    """{host: reason} of hosts that the last run did not touch, though they were to change."""
 
     def __init__(
         self,
@@ -82,6 +97,7 @@ class HostGroup(pulumi.CustomResource):
         content: pulumi.Input[str],
         max_failures: pulumi.Input[int] = 0,
         wipe: pulumi.Input[bool] = False,
+        rolling: pulumi.Input[Rolling] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         inputs = {
@@ -93,8 +109,9 @@ class HostGroup(pulumi.CustomResource):
             "content": content,
             "maxFailures": max_failures,
             "wipe": wipe,
+            "rolling": rolling or {},
         }
-        outputs = {"facts": None, "failed": None}
+        outputs = {"facts": None, "failed": None, "pending": None}
         # Each look at the hosts signs its facts anew; what differs in them shows under `hosts`.
         options = _options(opts, hidden=["facts"])
         super().__init__("fullbore:metal:HostGroup", name, {**inputs, **outputs}, options)

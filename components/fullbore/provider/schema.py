@@ -47,6 +47,15 @@ _TYPES: Final[dict[str, Any]] = {
         },
         "required": ["user", "privateKeyFile"],
     },
+    "fullbore:metal:Rolling": {
+        "type": "object",
+        "description": "How a change goes over the machines of a group that serve.",
+        "properties": {
+            "pool": _said("What the machines share: `spare` counts those of every group of it.", _TEXT),
+            "atOnce": _said("Machines of the group that change at once.", {"type": "integer"}),
+            "spare": _said("Machines of the pool that may be out of service at once.", {"type": "integer"}),
+        },
+    },
     "fullbore:metal:Reached": {
         "type": "object",
         "description": "One machine: how it is reached.",
@@ -91,12 +100,14 @@ _GROUP_INPUTS: Final[dict[str, Any]] = {
     "maxFailures": _said("Hosts that may fail without failing the update.", {"type": "integer", "default": 0}),
     "content": _said("Digest of the roles and the agent; another one runs every role again.", _TEXT),
     "wipe": _said("Whether deleting the resource removes what was installed.", {**_FLAG, "default": False}),
+    "rolling": _said("How a change goes over machines that serve; all at once where it is empty.", _ref("Rolling")),
 }
 _GROUP_OUTPUTS: Final[dict[str, Any]] = {
     "facts": _said("What each host reported last.", _map_of(_ref("Facts"))),
     "failed": _said("Hosts that the last run did not finish, and why.", _TEXTS),
+    "pending": _said("Hosts that were to change and that the last run did not touch, and why.", _TEXTS),
 }
-_GROUP_OPTIONAL: Final = ("maxFailures", "wipe")
+_GROUP_OPTIONAL: Final = ("maxFailures", "wipe", "rolling")
 
 _EVIDENCE_INPUTS: Final[dict[str, Any]] = {
     "group": _said("Name of the host group.", _TEXT),
@@ -185,7 +196,7 @@ SCHEMA: Final[dict[str, Any]] = {
             _GROUP_INPUTS,
             _GROUP_OUTPUTS,
             _GROUP_OPTIONAL,
-            ("maxFailures", "wipe", "facts", "failed"),
+            ("maxFailures", "wipe", "rolling", "facts", "failed", "pending"),
         ),
         "fullbore:metal:Evidence": _resource(
             "Acceptance of a group's machines as a signed result. Machines that hold a workload are refused.",

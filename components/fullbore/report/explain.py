@@ -19,6 +19,7 @@ from fullbore.report.explain_site import (
     fabric_section,
     links_section,
     numa_section,
+    rolling_notes,
     switch_section,
 )
 from fullbore.report.section import Row, Section, Value
@@ -67,6 +68,7 @@ def _site_notes(env: Environment, plan: Plan) -> Iterator[str]:
         yield f"{first_of(names)}: roles {', '.join(roles)}"
     if env.site.sysctl:
         yield f"kernel settings of the site's own: {len(env.site.sysctl)}"
+    yield from rolling_notes(plan.site)
     asked = plan.site.acceptance
     if asked:
         cables = sum(len(host.cables) for group in plan.site.groups for host in group.hosts)

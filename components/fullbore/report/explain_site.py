@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
 from fullbore.catalog.runtimes import LINE_SHARE
 from fullbore.config.models import Environment
 from fullbore.plan.fabric import links, narrowest_group
-from fullbore.plan.model import LandingPlan, NumaPlan, Plan
+from fullbore.plan.model import LandingPlan, NumaPlan, Plan, SitePlan
 from fullbore.plan.pools import first_of
+from fullbore.plan.rolling import POOLS, in_order, waves
 from fullbore.report.section import Section
 
 ARTICLE_GBPS = 100
@@ -48,6 +52,23 @@ def _alike(plan: Plan) -> list[tuple[str, NumaPlan]]:
         elif group.numa:
             found.append(([group.name], group.numa))
     return [(first_of(names), numa) for names, numa in found]
+
+
+def rolling_notes(site: SitePlan) -> Iterator[str]:
+    """How a change goes over each kind of machine."""
+    for kind in POOLS:
+        groups = in_order(group for group in site.groups if group.kind == kind)
+        machines = sum(len(group.hosts) for group in groups)
+        if machines > 1:
+            sizes = [len(wave) for wave in waves(groups, [host.name for group in groups for host in group.hosts])]
+            told = ", ".join(f"{count} x {size}" if count > 1 else str(size) for size, count in _runs(sizes))
+            spare = groups[0].rolling.spare
+            yield f"a change of all {kind} machines goes over {told}; at most {spare} of {machines} are out of service"
+
+
+def _runs(sizes: Iterable[int]) -> list[tuple[int, int]]:
+    """[(size, how often it follows itself)]"""
+    return [(size, len(list(same))) for size, same in groupby(sizes)]
 
 
 def fabric_section(env: Environment, plan: Plan) -> Section:

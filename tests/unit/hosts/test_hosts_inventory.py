@@ -13,7 +13,7 @@ from typing import Any
 from fullbore.inventory import host_settings, render, ssh_args
 from fullbore.plan.hosts import HostContent
 from fullbore.plan.model import GroupPlan, HostPlan, Setting, SitePlan
-from fullbore.site import CONTENT, REPOSITORY, content_digest, in_waves, summary
+from fullbore.site import CONTENT, REPOSITORY, content_digest, summary
 
 KEY = "ssh-ed25519 AAAAC3Nza"
 
@@ -76,11 +76,6 @@ def test_only_the_planned_host_key_is_accepted() -> None:
     assert options["KnownHostsCommand"] == f"/bin/echo %H {KEY}"
     assert int(options["ServerAliveInterval"]) * int(options["ServerAliveCountMax"]) == 60
     assert options["UserKnownHostsFile"] == options["GlobalKnownHostsFile"] == "/dev/null"
-
-
-def test_storage_changes_before_gpus_and_racks_in_order() -> None:
-    early = replace(GPU, name="gpu-b", rack="r-00")
-    assert [group.name for group in in_waves((GPU, DISK, early))] == ["disk", "gpu-b", "gpu-a"]
 
 
 def test_the_summary_names_hosts_that_did_not_converge() -> None:

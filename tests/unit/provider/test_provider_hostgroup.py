@@ -44,6 +44,7 @@ def group(wants: Map = WANTS, **changes: Any) -> Map:
         "maxFailures": 0,
         "content": "sha256:1",
         "wipe": False,
+        "rolling": {},
     }
     return inputs | changes
 
@@ -193,12 +194,18 @@ def test_failures_within_the_limit_succeed_with_a_warning(start: Start) -> None:
     assert ECN_PATH not in changes
 
 
-def test_failures_beyond_the_limit_keep_what_was_done(start: Start) -> None:
-    plugin, _ = start("unreachable")
-    status = refused(lambda: plugin.create(group()))
+def kept_of(status: Any) -> Any:
+    """What a call that failed in part keeps (`ErrorResourceInitFailed`)."""
     rich = status_pb2.Status.FromString(dict(status.trailing_metadata())["grpc-status-details-bin"])
     detail = provider_pb2.ErrorResourceInitFailed()
     assert rich.details[0].Unpack(detail)
+    return detail
+
+
+def test_failures_beyond_the_limit_keep_what_was_done(start: Start) -> None:
+    plugin, _ = start("unreachable")
+    status = refused(lambda: plugin.create(group()))
+    detail = kept_of(status)
     assert detail.id == "r01/gpu"
     assert detail.reasons[0] == "1 of 2 hosts failed, but maxFailures is 0; the next up goes on"
     assert detail.reasons[1].startswith("gpu-02: unreachable: ")
@@ -230,17 +237,65 @@ def test_other_roles_run_again_everywhere_and_on_a_host_that_missed_them_later(s
     whole = plugin.update(newer, partly, newer)
     plugin.update(newer, whole, newer)
     forced = [{name for name, spec in job.hosts.items() if spec["fullbore_force_host"]} for job in recorder.jobs]
-    assert forced == [{"gpu-01", "gpu-02"}, {"gpu-02"}, set()]
+    assert forced == [{"gpu-01", "gpu-02"}, {"gpu-02"}]
+    assert [sorted(job.hosts) for job in recorder.jobs] == [["gpu-01", "gpu-02"], ["gpu-02"]], "only what is left"
+
+
+ROLLING: Map = {"pool": "gpu", "atOnce": 2, "spare": 2}
+
+
+def test_a_change_of_machines_that_serve_goes_to_one_first(start: Start) -> None:
+    outputs = created(start)
+    newer = group(content="sha256:2", rolling=ROLLING)
+    plugin, recorder = start("quiet", "quiet")
+    changed = plugin.update(group(), outputs, newer)
+    assert [sorted(job.hosts) for job in recorder.jobs] == [["gpu-01"], ["gpu-02"]]
+    assert (changed["failed"], changed["pending"]) == ({}, {})
+    assert plugin.diff(newer, changed, newer) == {}
+
+
+def test_a_change_that_stopped_goes_on_where_it_stopped(start: Start) -> None:
+    outputs = created(start)
+    newer = group(content="sha256:2", rolling=ROLLING, maxFailures=1)
+    plugin, recorder = start("failed", "quiet", "quiet")
+    status = refused(lambda: plugin.update(group(), outputs, newer))
+    detail = kept_of(status)
+    assert detail.reasons[0] == "the change stopped; the next up goes on; 1 of 2 hosts failed"
+    assert detail.reasons[2] == "gpu-02: not touched: gpu-01, which changed first, failed"
+    kept = decode(detail.properties)
+    assert (list(kept["failed"]), list(kept["pending"])) == (["gpu-01"], ["gpu-02"])
+    assert kept["facts"]["gpu-02"] == outputs["facts"]["gpu-02"]
+
+    again, recorder = start("quiet", "quiet")
+    changes = again.diff(newer, kept, newer)
+    assert {path for path in changes if not path.startswith("hosts.")} == {"failed.gpu-01", "pending.gpu-02"}
+    whole = again.update(newer, kept, newer)
+    assert [sorted(job.hosts) for job in recorder.jobs] == [["gpu-01"], ["gpu-02"]]
+    assert (whole["failed"], whole["pending"], again.diff(newer, whole, newer)) == ({}, {}, {})
+
+
+def test_a_machine_more_is_the_only_one_touched(start: Start) -> None:
+    plugin, recorder = start("quiet", "quiet")
+    alone = group(hosts={"gpu-01": host("gpu-01")}, rolling=ROLLING)
+    outputs = plugin.create(alone)[1]
+    plugin.update(alone, outputs, group(rolling={**ROLLING, "spare": 1}))
+    assert [sorted(job.hosts) for job in recorder.jobs] == [["gpu-01"], ["gpu-02"]]
+
+
+def test_how_a_change_would_go_is_no_change(start: Start) -> None:
+    outputs = created(start)
+    plugin, _ = start()
+    assert plugin.diff(group(), outputs, group(rolling=ROLLING)) == {}
 
 
 def test_hosts_come_and_go(start: Start) -> None:
     outputs = created(start)
-    plugin, recorder = start("quiet")
+    plugin, recorder = start()
     fewer = group(hosts={"gpu-01": host("gpu-01")})
     assert plugin.diff(group(), outputs, fewer) == {"hosts.gpu-02": "DELETE"}
     assert plugin.diff(fewer, outputs, group()) == {"hosts.gpu-02": "ADD"}
     assert sorted(plugin.update(group(), outputs, fewer)["hosts"]) == ["gpu-01"]
-    assert sorted(recorder.jobs[0].hosts) == ["gpu-01"]
+    assert recorder.jobs == [], "the other one holds what it shall"
     assert "no longer managed, and left as they are: gpu-02" in plugin.log.said()
 
 
@@ -279,7 +334,7 @@ def test_machines_are_not_imported(start: Start) -> None:
 
 def test_defaults_are_filled_in(start: Start) -> None:
     plugin, _ = start()
-    news = {key: value for key, value in group().items() if key not in ("maxFailures", "wipe")}
+    news = {key: value for key, value in group().items() if key not in ("maxFailures", "wipe", "rolling")}
     assert plugin.check(news) == (group(), [])
 
 
@@ -318,6 +373,7 @@ def spoilt(path: str, value: Any) -> Map:
         ),
         ("hosts/gpu-01/settings/x", 4, "hosts.gpu-01.settings: got dict, but it must be a map of texts"),
         ("hosts/gpu-01/settings/x", "4", "hosts.gpu-01.vars.fullbore_settings: does not say the same as settings"),
+        ("rolling/pool", "gpu", "rolling.atOnce: is missing; give a whole number from 0"),
         ("ssh/user", None, "ssh.user: is missing"),
         ("ssh/password", "p", "ssh.password: is not known here"),
     ],

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from fullbore.config.models import Host, HostGroup
 from fullbore.plan.change import put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject, counted
+from fullbore.plan.rolling import spare_machines
 
 
 def _groups(subject: Subject) -> Iterator[tuple[str, HostGroup]]:
@@ -111,6 +112,19 @@ def _max_failures(subject: Subject) -> Iterable[Finding]:
         yield Finding("site.max_failures", message, (put("site.max_failures", hosts - 1),))
 
 
+def _serving_floor(subject: Subject) -> Iterable[Finding]:
+    """A change takes at least one machine out of service."""
+    site = subject.env.site
+    share = site.rolling.min_serving_share if site else None
+    machines = sum(len(group.hosts) for _, group in _groups(subject) if group.kind == "gpu")
+    if site and share is not None and machines and spare_machines(machines, site.rolling, None) < 1:
+        most = 100 * (machines - 1) // machines / 100
+        message = (
+            f"got {share:g}, but of {counted(machines, 'GPU machine')} none could ever change; allowed at most {most:g}"
+        )
+        yield Finding("site.rolling.min_serving_share", message, (put("site.rolling.min_serving_share", most),))
+
+
 def _sandbox_hosts(subject: Subject) -> Iterable[Finding]:
     if subject.endpoints is None:
         return
@@ -145,6 +159,12 @@ RULES = (
         severity="error",
         summary="max_failures lets every host of every group fail",
         find=_max_failures,
+    ),
+    Rule(
+        id="serving-floor-too-high",
+        severity="error",
+        summary="the share of machines that must go on serving lets none change",
+        find=_serving_floor,
     ),
     Rule(
         id="sandbox-host-missing",
