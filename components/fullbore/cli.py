@@ -90,6 +90,32 @@ def inventory(env: Env) -> None:
 
 
 @app.command()
+def switch(
+    env: Env,
+    system: Annotated[
+        str,
+        typer.Option(help="operating system of the switches: cumulus, onyx, sonic or eos; the profile's if left out"),
+    ] = "",
+) -> None:
+    """Print the settings of switch ports that the plan of a RoCE fabric assumes, for whoever runs the network."""
+    from fullbore.catalog.switches import SWITCH_SYSTEMS
+    from fullbore.render.switch import switch_text, system_of
+
+    environment, _ = _load(env)
+    plan = _plan(environment)
+    port = plan.site.fabric.port if plan.site and plan.site.fabric else None
+    if _errors(plan.problems):
+        _refuse(plan.problems)
+    if plan.site is None or port is None:
+        _stop("site.fabric: switch settings are those of a RoCE fabric, which this environment does not have")
+    chosen = system or system_of(port.profile)
+    if chosen not in SWITCH_SYSTEMS:
+        known = ", ".join(SWITCH_SYSTEMS)
+        _stop(f"--system: got {chosen or 'none, and no profile that says it'}; one of {known} is known")
+    print(switch_text(plan.site, chosen), end="")
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON schema of a stack file, which editors use."""
     from fullbore.report.reference import stack_file_schema
@@ -160,6 +186,11 @@ def _show_check(env: str, plan: Plan | None, problems: Sequence[Problem], as_jso
 def _refuse(problems: Sequence[Problem]) -> NoReturn:
     for problem in problems:
         print(f"{problem.severity}: {problem}", file=sys.stderr)
+    sys.exit(EXIT_PROBLEMS)
+
+
+def _stop(message: str) -> NoReturn:
+    print(f"fullbore: {message}", file=sys.stderr)
     sys.exit(EXIT_PROBLEMS)
 
 

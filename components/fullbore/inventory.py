@@ -69,8 +69,8 @@ def host_settings(content: HostContent) -> tuple[Setting, ...]:
 
 _COPIED = {
     "/etc/systemd/system/fullbore-agent.service": ("node_agent", "fullbore-agent.service"),
-    "/etc/systemd/system/fullbore-fabric.service": ("rdma", "fullbore-fabric.service"),
-    "/etc/udev/rules.d/90-fullbore-fabric.rules": ("rdma", "fullbore-fabric.service"),
+    "/etc/systemd/system/fullbore-fabric.service": ("roce", "fullbore-fabric.service"),
+    "/etc/udev/rules.d/90-fullbore-fabric.rules": ("roce", "fullbore-fabric.service"),
     "/etc/systemd/system/fullbore-numa.service": ("numa", "fullbore-numa.service"),
 }
 """{path on a host: (role, unit that it belongs to)}; it lies in the role's `files` under its own name."""

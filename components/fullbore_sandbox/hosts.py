@@ -103,7 +103,7 @@ def _key(path: Path, comment: str) -> None:
 
 def _describe(folder: Path, group: HostGroup, name: str) -> None:
     """Write the hardware double, once: what the roles change in it is the machine's state from then on."""
-    described = group.model_dump_json(exclude={"hosts"})
+    described = hardware.VERSION + group.model_dump_json(exclude={"hosts"})
     written = folder / "hardware.json"
     if written.exists() and written.read_text() == described:
         return

@@ -12,8 +12,8 @@ HUGEPAGES_2MIB = {"h100": 8192, "h200": 8192, "gb200": 5128}
 """{accelerator: pages}: nvidia-tuned os/common/nvidia-h100-inference (H200 as H100: our inference) and
 nvidia-gb200-performance, whose two pages of 1 GiB only the kernel's command line can give."""
 
-ROLES = ("baseline", "node_agent", "rdma", "numa")
-"""In the order that they run: the boot-time units of `rdma` and `numa` call the program that `node_agent` installs."""
+ROLES = ("baseline", "node_agent", "rdma", "roce", "numa")
+"""In the order that they run: the boot-time units of `roce` and `numa` call the program that `node_agent` installs."""
 
 _NVIDIA_BASE = "NVIDIA/skyhook-packages nvidia-tuned/profiles/common/nvidia-base/tuned.conf"
 _H100_TRAINING = "NVIDIA/skyhook-packages nvidia-tuned h100-multiNodeTraining"
@@ -26,6 +26,11 @@ _NIC_OPERATOR = "Mellanox/nic-configuration-operator README"
 _OCI_NCCL = "oracle-quickstart/oci-hpc playbooks/roles/nccl-conf/templates"
 _EFA_SHEET = "aws-samples/awsome-distributed-training 1.architectures/efa-cheatsheet.md"
 _KUBELET = "kubernetes.io: Control Topology Management Policies on a node; kubespray kubelet_config_extra_args"
+_OCI_INTERFACE = "oracle-quickstart/oci-hpc playbooks/roles/rdma-interface/tasks/el.yml: rp_filter=2 for each NIC"
+_DOCA_ECN = "docs.nvidia.com DOCA SDK, Explicit Congestion Notification: ecn/roce_np/enable/PRIORITY"
+_SPIDERPOOL = "spidernet-io/spiderpool docs/example/qos/rdma-qos.sh: roce_np/cnp_dscp and cnp_802p_prio"
+_MLNX_QOS = "Mellanox/mlnx-tools mlnx_qos --dscp2prio"
+_MTU = "site.mtu_bytes; /sys/class/net/IF/mtu: Linux Documentation/ABI/testing/sysfs-class-net"
 _IRQBALANCE = "Solarflare Server Adapter User Guide, 3.26 Interrupt Affinity: disable irqbalance, then set affinities"
 _FULLBORE = "this project: the role installs it"
 
@@ -73,6 +78,8 @@ BASELINE = (
     _sysctl("net.ipv4.neigh.default.gc_thresh3", "16384", _AZHPC),
     # TCP that shares the fabric's queues must answer ECN marks as RoCE does.
     _sysctl("net.ipv4.tcp_ecn", "1", _IMPERIAL, fabrics=("roce",)),
+    # With several NICs in one subnet an answer may leave by another NIC than the request came in by.
+    _sysctl("net.ipv4.conf.{interface}.rp_filter", "{loose_rp_filter}", _OCI_INTERFACE, fabrics=("roce",)),
     _sysctl("vm.swappiness", "1", _H100_INFERENCE),
     _sysctl("vm.nr_hugepages", "{hugepages_2mib}", f"{_H100_INFERENCE}; {_GB200}"),
     _sysctl("vm.min_free_kbytes", "65536", _GB200, accelerators=("gb200",)),
@@ -102,11 +109,26 @@ RDMA = (
         source=f"{_EFA_SHEET} (by exclusion); the bridge names are our inference",
         kinds=("gpu",),
     ),
-    Row(id="unit.fullbore-fabric.service", want="enabled,active", role="rdma", source=_FULLBORE, fabrics=("roce",)),
-    Row(id="qos.{interface}.trust", want="{trust}", role="rdma", source=_IMPERIAL, fabrics=("roce",)),
-    Row(id="qos.{interface}.pfc", want="{pfc_mask}", role="rdma", source=_NIC_OPERATOR, fabrics=("roce",)),
-    Row(id="tos.{hca}", want="{traffic_class}", role="rdma", source=_IMPERIAL, fabrics=("roce",)),
-    Row(id="tclass.{hca}", want="{host_traffic_class}", role="rdma", source=_IMPERIAL, fabrics=("roce",)),
+)
+
+
+def _roce(id: str, want: str, source: str) -> Row:
+    return Row(id=id, want=want, role="roce", source=source, fabrics=("roce",))
+
+
+ROCE = (
+    _roce("unit.fullbore-fabric.service", "enabled,active", _FULLBORE),
+    _roce("mtu.{interface}", "{mtu}", _MTU),
+    # The map counts, and is shown, only where the DSCP is trusted: trust comes first.
+    _roce("qos.{interface}.trust", "{trust}", _IMPERIAL),
+    _roce("qos.{interface}.dscp", "{dscp_map}", _MLNX_QOS),
+    _roce("qos.{interface}.pfc", "{pfc_mask}", _NIC_OPERATOR),
+    _roce("ecn.{interface}.np", "{ecn_mask}", _DOCA_ECN),
+    _roce("ecn.{interface}.rp", "{ecn_mask}", _DOCA_ECN),
+    _roce("cnp.{interface}.dscp", "{cnp_dscp}", _SPIDERPOOL),
+    _roce("cnp.{interface}.prio", "{cnp_priority}", _SPIDERPOOL),
+    _roce("tos.{hca}", "{traffic_class}", _IMPERIAL),
+    _roce("tclass.{hca}", "{host_traffic_class}", _IMPERIAL),
 )
 
 NUMA = (
@@ -132,4 +154,4 @@ NUMA = (
 
 NODE_AGENT = (Row(id="unit.fullbore-agent.service", want="enabled,active", role="node_agent", source=_FULLBORE),)
 
-ROWS: tuple[Row, ...] = (*BASELINE, *RDMA, *NUMA, *NODE_AGENT)
+ROWS: tuple[Row, ...] = (*BASELINE, *RDMA, *ROCE, *NUMA, *NODE_AGENT)

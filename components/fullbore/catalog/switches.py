@@ -52,3 +52,36 @@ SWITCHES = {
         _roce("onyx-lossy", _ONYX, pfc=()),
     )
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwitchSystem:
+    """A switch's operating system, and where its commands are documented. A preset has its own thresholds."""
+
+    name: str
+    source: str
+    ecn_min_bytes: int | None = None
+    ecn_max_bytes: int | None = None
+
+
+SWITCH_SYSTEMS = {
+    row.name: row
+    for row in (
+        SwitchSystem(name="cumulus", source=f"{_CUMULUS}, and Change RoCE Configuration"),
+        SwitchSystem(name="onyx", source=_ONYX),
+        SwitchSystem(
+            name="sonic",
+            source="sonic-net/sonic-buildimage files/build_templates/qos_config.j2 (AZURE, AZURE_LOSSLESS)",
+            ecn_min_bytes=1_048_576,
+            ecn_max_bytes=2_097_152,
+        ),
+        SwitchSystem(
+            name="eos",
+            source="Arista EOS user manual, Quality of Service; thresholds are Arista's reference design for AI leaves "
+            "as a guide of July 2026 to RoCEv2 on EOS 4.36 quotes it",
+            ecn_min_bytes=256 * 1024,
+            ecn_max_bytes=512 * 1024,
+        ),
+    )
+}
+"""What `fullbore switch` writes settings for."""

@@ -127,7 +127,11 @@ class Site(Strict):
         default={}, description="kernel settings that override the profile's"
     )
     mtu_bytes: Whole | None = Field(
-        default=None, ge=1280, le=9978, description="IP MTU of the fabric's interfaces, bytes; not checked if left out"
+        default=None,
+        ge=1280,
+        le=9978,
+        description="IP MTU of the fabric's interfaces, bytes, set on hosts of a RoCE fabric; neither set nor checked "
+        "if left out",
     )
     gid_index: Whole | None = Field(
         default=None, ge=0, le=255, description="RoCE GID index; found by NCCL 2.21 and later themselves if left out"

@@ -7,6 +7,10 @@ Kinds of setting, and how each is read back on the host:
     nccl.VARIABLE           line of /etc/nccl.conf
     qos.IF.trust            what mlnx_qos shows: "dscp" or "pcp"
     qos.IF.pfc              eight comma-separated 0 or 1, one a priority, as mlnx_qos takes them
+    qos.IF.dscp             entries of the NIC's map that differ from priority = DSCP / 8, "26:5 48:6", or "default"
+    ecn.IF.np, ecn.IF.rp    priorities whose congestion marks the NIC notifies of (np) and answers (rp): eight 0 or 1
+    cnp.IF.dscp, cnp.IF.prio  DSCP and 802.1p priority of congestion notification packets, decimal
+    mtu.IF                  MTU of the interface, bytes
     tos.HCA                 default RoCE type of service of RDMA CM connections, decimal, as cma_roce_tos shows it
     tclass.HCA              traffic class that the kernel puts over every application's (tc/1/traffic_class), decimal
     governor.all            the cpufreq governor that all CPUs share, else "mixed: ..."; "not applicable: no cpufreq",
@@ -28,7 +32,7 @@ import hashlib
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from fullbore.catalog.host_profiles import ROLES, ROWS, Row
@@ -57,8 +61,12 @@ class HostContent:
     document_text: str
 
 
-def group_plans(site: Site, pod: PodShape | None = None, endpoints: Endpoints | None = None) -> tuple[GroupPlan, ...]:
+def group_plans(
+    site: Site, pod: PodShape | None = None, endpoints: Endpoints | None = None, *, inbox: bool = False
+) -> tuple[GroupPlan, ...]:
     """The groups in the order of their names. `pod` is the serving pod that hosts run, where one is planned.
+
+    `inbox` is true where the RDMA drivers are the kernel's own, which lack what NVIDIA's add to sysfs.
 
     What groups of equal machines must hold is decided once: thousands of hosts are of few kinds. Equal machines have
     the same NumaPlan, the very object, which `known` keeps.
@@ -68,7 +76,7 @@ def group_plans(site: Site, pod: PodShape | None = None, endpoints: Endpoints | 
     for name, group in sorted(site.groups.items()):
         numa = numa_plan(group, pod)
         kind = (group.kind, group.accelerator, group.gpus_per_host, group.interfaces, group.hcas, id(numa))
-        common = known.get(kind) or known.setdefault(kind, _common(site, group, numa))
+        common = known.get(kind) or known.setdefault(kind, _common(site, group, numa, inbox))
         plans.append(
             GroupPlan(
                 name=name,
@@ -99,8 +107,8 @@ class _Common:
     document: Mapping[str, object]
 
 
-def _common(site: Site, group: HostGroup, numa: NumaPlan) -> _Common:
-    settings = _settings(site, group, numa)
+def _common(site: Site, group: HostGroup, numa: NumaPlan, inbox: bool) -> _Common:
+    settings = _settings(site, group, numa, inbox)
     environment = group_environment(site, group, numa.ranks) if group.kind == "gpu" else {}
     return _Common(
         numa=numa,
@@ -111,10 +119,10 @@ def _common(site: Site, group: HostGroup, numa: NumaPlan) -> _Common:
     )
 
 
-def _settings(site: Site, group: HostGroup, numa: NumaPlan) -> tuple[Setting, ...]:
+def _settings(site: Site, group: HostGroup, numa: NumaPlan, inbox: bool) -> tuple[Setting, ...]:
     """In the order of the roles. `site.sysctl` wins over a profile's row, and adds the keys that no row has."""
     rows = [row for row in ROWS if row.applies(group.kind, site.fabric, group.accelerator)]
-    values = group_values(group, numa, host_queues(site))
+    values = {**group_values(group, numa), **roce_values(site, group, inbox=inbox)}
     settings = {s.id: s for row in rows for s in _fill(row, group, values)}
     if group.kind == "gpu":
         nccl = (Setting(id=f"nccl.{name}", role="rdma", want=want) for name, want in system_environment(site).items())
@@ -189,7 +197,7 @@ def _fabric(site: Site, group: HostGroup, environment: Mapping[str, Mapping[str,
         "interfaces": list(group.interfaces),
         "hcas": list(group.hcas),
         "trust": queues.trust if queues else None,
-        "pfc": pfc_mask(queues) if queues else None,
+        "pfc": priority_mask(queues.pfc) if queues else None,
         "tos": queues.traffic_class if queues else None,
         "environment": {runtime: dict(lines) for runtime, lines in environment.items()},
     }
@@ -222,20 +230,46 @@ def document_text(document: Mapping[str, object]) -> str:
     return _canonical({**body, "checksum": f"sha256:{_sha256(_canonical(body))}"})
 
 
-def pfc_mask(queues: HostQueues) -> str:
+def priority_mask(priorities: Collection[int]) -> str:
     """Eight 0 or 1, one a priority, as mlnx_qos takes them."""
-    return ",".join("1" if priority in queues.pfc else "0" for priority in range(8))
+    return ",".join("1" if priority in priorities else "0" for priority in range(8))
 
 
-def group_values(group: HostGroup, numa: NumaPlan, queues: HostQueues | None) -> dict[str, str]:
+def roce_values(site: Site, group: HostGroup, *, inbox: bool) -> dict[str, str]:
+    """What rows of RoCE may name in braces, as `group_values`.
+
+    The kernel's own driver has no files for ECN by priority: the firmware's ROCE_CC_PRIO_MASK decides it there.
+    """
+    queues = host_queues(site)
+    if queues is None:
+        return {}
+    forced = queues.host_traffic_class
+    return {
+        "mtu": str(site.mtu_bytes or ""),
+        "trust": queues.trust,
+        "dscp_map": _dscp_map(queues),
+        "pfc_mask": priority_mask(queues.pfc),
+        "ecn_mask": "" if inbox else priority_mask(queues.ecn),
+        "cnp_dscp": str(queues.cnp_dscp),
+        "cnp_priority": str(queues.cnp_priority),
+        "traffic_class": str(queues.traffic_class),
+        "host_traffic_class": "" if forced is None else str(forced),
+        "loose_rp_filter": "2" if len(group.interfaces) > 1 else "",
+    }
+
+
+def _dscp_map(queues: HostQueues) -> str:
+    """The entries that differ from the NIC's own; empty where the NIC looks at the VLAN tag, and so at no map."""
+    if queues.trust != "dscp":
+        return ""
+    entries = sorted(queues.dscp_to_priority.items())
+    return " ".join(f"{dscp}:{priority}" for dscp, priority in entries if priority != dscp >> 3) or "default"
+
+
+def group_values(group: HostGroup, numa: NumaPlan) -> dict[str, str]:
     """What rows may name in braces. An empty value leaves the row out."""
-    forced = queues.host_traffic_class if queues else None
     return {
         "hca_list": hca_list(group.hcas),
-        "trust": queues.trust if queues else "",
-        "pfc_mask": pfc_mask(queues) if queues else "",
-        "traffic_class": str(queues.traffic_class) if queues else "",
-        "host_traffic_class": "" if forced is None else str(forced),
         "topology_policy": numa.topology_policy,
         # The kubelet refuses to start with static CPU management and no reserved CPU.
         "cpu_manager": "static" if numa.reserved_cpus else "",
@@ -271,7 +305,8 @@ def _fill(row: Row, group: HostGroup, values: Mapping[str, str]) -> Iterator[Set
     for item in items:
         fill = {name: values.get(f"{name} {item}", values.get(name, "")) for name in named - {repeated}}
         if all(fill.values()):
-            fill |= {repeated: item} if repeated else {}
+            # In a kernel setting's key a slash stands for the dot of a name (sysctl.d(5)).
+            fill |= {repeated: item.replace(".", "/") if row.id.startswith("sysctl.") else item} if repeated else {}
             yield Setting(id=row.id.format_map(fill), role=row.role, want=row.want.format_map(fill))
 
 

@@ -187,6 +187,24 @@ class SwitchLine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PortPlan:
+    """What a switch port towards a host must hold, in figures. Priorities are 0 to 7."""
+
+    profile: str
+    """Of the switch in the catalog; empty where it is not known."""
+    trust: str
+    dscp: int
+    """Of RoCE traffic."""
+    priorities: Mapping[int, int]
+    """{DSCP that is in use or mapped: its priority}, that of notifications among them."""
+    pfc: tuple[int, ...]
+    ecn: tuple[int, ...]
+    cnp_dscp: int
+    mtu_bytes: int | None
+    """IP MTU that is to be set; None where the port's is large enough, or the hosts' is not planned."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FlowPlan:
     """One kind of traffic between hosts, at a replica's planned rate."""
 
@@ -216,6 +234,8 @@ class FabricPlan:
     landings: tuple[LandingPlan, ...]
     switch: tuple[SwitchLine, ...]
     flows: tuple[FlowPlan, ...]
+    port: PortPlan | None = None
+    """What `switch` says, in figures; None on other fabrics."""
 
 
 @dataclass(frozen=True, kw_only=True)

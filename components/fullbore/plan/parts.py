@@ -57,7 +57,11 @@ def site_plan(env: Environment, site: Site, versions: VersionsPlan, endpoints: E
         name=site.name,
         ssh_user=ssh.user if ssh else site.ssh.user,
         ssh_private_key_file=ssh.private_key_file if ssh else site.ssh.private_key_file or "",
-        groups=rolled(group_plans(site, pod, endpoints), site.rolling, needed_machines(env, site)),
+        groups=rolled(
+            group_plans(site, pod, endpoints, inbox=versions.lock["ofed"] == "inbox"),
+            site.rolling,
+            needed_machines(env, site),
+        ),
         agent_port=AGENT_PORT,
         fabric=fabric_plan(env, site),
         acceptance=acceptance_plan(site, versions.lock),

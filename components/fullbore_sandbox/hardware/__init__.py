@@ -3,6 +3,6 @@
 `write` lays it below a folder that the host sees as FULLBORE_SYSROOT. What is read there is SIMULATED.
 """
 
-from fullbore_sandbox.hardware.tree import Machine, files, links, write
+from fullbore_sandbox.hardware.tree import VERSION, Machine, files, links, write
 
-__all__ = ["Machine", "files", "links", "write"]
+__all__ = ["VERSION", "Machine", "files", "links", "write"]

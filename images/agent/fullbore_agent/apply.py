@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from .settings import TCLASS, holds, interface_irqs, irq_cpus, read_all, sysctl_path, wanted_cpus
+from .settings import (
+    TCLASS,
+    cnp_file,
+    ecn_files,
+    holds,
+    interface_irqs,
+    irq_cpus,
+    mtu_file,
+    parse_dscp_map,
+    parse_mlnx_qos,
+    read_all,
+    sysctl_path,
+    wanted_cpus,
+)
 from .system import System, ToolError
 
 Applier = Callable[[System, str, str], None]
@@ -56,7 +70,41 @@ def _sysctl(system: System, key: str, want: str) -> None:
 
 def _qos(system: System, key: str, want: str) -> None:
     interface, _, item = key.rpartition(".")
-    system.change("mlnx_qos", "-i", interface, f"--{item}", want)
+    if item == "dscp":
+        _dscp(system, interface, want)
+    else:
+        system.change("mlnx_qos", "-i", interface, f"--{item}", want)
+
+
+def _dscp(system: System, interface: str, want: str) -> None:
+    """Set each entry that differs, back to DSCP / 8 where it is not wanted otherwise."""
+    held = parse_dscp_map(parse_mlnx_qos(system.run("mlnx_qos", "-i", interface)).get("dscp", "default"))
+    wanted = parse_dscp_map(want)
+    for dscp in sorted({*held, *wanted}):
+        priority = wanted.get(dscp, dscp >> 3)
+        if held.get(dscp, dscp >> 3) != priority:
+            system.change("mlnx_qos", "-i", interface, "--dscp2prio", f"set,{dscp},{priority}")
+
+
+def _ecn(system: System, key: str, want: str) -> None:
+    for file, value in zip(ecn_files(system, key), want.split(","), strict=True):
+        if file.read_text().strip() != value:
+            file.write_text(value + "\n")
+
+
+def _cnp(system: System, key: str, want: str) -> None:
+    _write(cnp_file(system, key), want)
+
+
+def _mtu(system: System, key: str, want: str) -> None:
+    _write(mtu_file(system, key), want)
+
+
+def _write(file: Path, value: str) -> None:
+    """Into a file that is there: a folder of the kernel takes no new one, and a double shall not either."""
+    with file.open("r+") as opened:
+        opened.write(value + "\n")
+        opened.truncate()
 
 
 def _tos(system: System, key: str, want: str) -> None:
@@ -93,6 +141,9 @@ def _stopped(system: System, key: str, want: str) -> None:
 APPLIERS: dict[str, Applier] = {
     "sysctl": _sysctl,
     "qos": _qos,
+    "ecn": _ecn,
+    "cnp": _cnp,
+    "mtu": _mtu,
     "tos": _tos,
     "tclass": _tclass,
     "governor": _governor,

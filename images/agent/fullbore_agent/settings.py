@@ -11,6 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from .system import System, ToolError
@@ -90,12 +91,27 @@ def parse_limits(text: str) -> dict[str, str]:
 
 
 def parse_mlnx_qos(text: str) -> dict[str, str]:
-    """{trust, pfc} of what `mlnx_qos -i IF` prints. Raises ValueError where either line is missing."""
+    """{trust, pfc, dscp} of what `mlnx_qos -i IF` prints. Raises ValueError where trust or PFC is missing.
+
+    `dscp` names the entries that differ from priority = DSCP / 8; without trust in it no map is shown.
+    """
     trust = re.search(r"^Priority trust state:\s*(\w+)", text, re.MULTILINE)
     pfc = re.search(r"^\s*enabled\s+((?:[01]\s*){8})$", text, re.MULTILINE)
     if not trust or not pfc:
         raise ValueError("mlnx_qos: no trust state or PFC line in its output")
-    return {"trust": trust[1], "pfc": ",".join(pfc[1].split())}
+    shown = {"trust": trust[1], "pfc": ",".join(pfc[1].split())}
+    lines = re.findall(r"^\s*prio:(\d) dscp:([\d,]+)$", text, re.MULTILINE)
+    if lines:
+        entries = sorted((int(dscp), int(prio)) for prio, dscps in lines for dscp in dscps.split(",") if dscp)
+        changed = [f"{dscp}:{prio}" for dscp, prio in entries if prio != dscp >> 3]
+        shown["dscp"] = " ".join(changed) or "default"
+    return shown
+
+
+def parse_dscp_map(text: str) -> dict[int, int]:
+    """`26:5 48:6` -> {26: 5, 48: 6}; "default" -> {}."""
+    entries = (entry.partition(":") for entry in text.split() if ":" in entry)
+    return {int(dscp): int(priority) for dscp, _, priority in entries}
 
 
 def parse_cpu_list(text: str) -> set[int]:
@@ -151,7 +167,45 @@ def _assignments(system: System, path: str) -> dict[str, str]:
 def _qos(system: System, key: str, want: str) -> str:
     del want
     interface, _, item = key.rpartition(".")
-    return parse_mlnx_qos(system.run("mlnx_qos", "-i", interface))[item]
+    shown = parse_mlnx_qos(system.run("mlnx_qos", "-i", interface))
+    return shown.get(item, f"not in use: trust is {shown['trust']}")
+
+
+def _ecn(system: System, key: str, want: str) -> str:
+    del want
+    return ",".join(file.read_text().strip() for file in ecn_files(system, key))
+
+
+def ecn_files(system: System, key: str) -> list[Path]:
+    """The switches of IF.np or IF.rp, one a priority; they come with NVIDIA's own driver."""
+    interface, _, end = key.rpartition(".")
+    folder = system.hardware(f"/sys/class/net/{interface}/ecn/roce_{end}/enable")
+    return [folder / str(priority) for priority in range(8)]
+
+
+def _cnp(system: System, key: str, want: str) -> str:
+    del want
+    return cnp_file(system, key).read_text().strip()
+
+
+def cnp_file(system: System, key: str) -> Path:
+    """Where IF.dscp or IF.prio is: sysfs of NVIDIA's own driver, else what the kernel's driver has in debugfs."""
+    interface, _, item = key.rpartition(".")
+    device = system.hardware(f"/sys/class/net/{interface}")
+    file = device / "ecn/roce_np" / {"dscp": "cnp_dscp", "prio": "cnp_802p_prio"}[item]
+    if file.exists():
+        return file
+    address = (device / "device").resolve().name
+    return system.hardware(f"/sys/kernel/debug/mlx5/{address}/cc_params/np_cnp_{item}")
+
+
+def _mtu(system: System, key: str, want: str) -> str:
+    del want
+    return mtu_file(system, key).read_text().strip()
+
+
+def mtu_file(system: System, interface: str) -> Path:
+    return system.hardware(f"/sys/class/net/{interface}/mtu")
 
 
 def _tos(system: System, key: str, want: str) -> str:
@@ -266,6 +320,9 @@ READERS: dict[str, Reader] = {
     "limits": _limits,
     "nccl": _nccl,
     "qos": _qos,
+    "ecn": _ecn,
+    "cnp": _cnp,
+    "mtu": _mtu,
     "tos": _tos,
     "tclass": _tclass,
     "governor": _governor,

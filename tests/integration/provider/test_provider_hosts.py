@@ -23,7 +23,7 @@ from fullbore_sandbox.podman import ensure_network, podman, remove_all
 from fullbore_sandbox.state import State
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "evidence"
-RDMA_FILES = Path(__file__).parents[3] / "ansible" / "roles" / "rdma" / "files"
+ROCE_FILES = Path(__file__).parents[3] / "ansible" / "roles" / "roce" / "files"
 ECN = "sysctl.net.ipv4.tcp_ecn"
 ENVIRONMENT: Map = {
     "name": "test",
@@ -172,15 +172,15 @@ def test_ten_adapters_that_come_at_once_are_no_crash_loop(machine: tuple[State, 
     agent = "import sys, time\ntime.sleep(1)\nprint(*sys.argv[1:], file=open('/run/applied', 'a'))\n"
     put("/usr/local/lib/fullbore/agent.pyz", agent)
     put("/etc/fullbore/plan.json", "{}")
-    put("/etc/systemd/system/fullbore-fabric.service", (RDMA_FILES / "fullbore-fabric.service").read_text())
-    (command,) = re.findall(r'RUN\+="([^"]+)"', (RDMA_FILES / "90-fullbore-fabric.rules").read_text())
+    put("/etc/systemd/system/fullbore-fabric.service", (ROCE_FILES / "fullbore-fabric.service").read_text())
+    (command,) = re.findall(r'RUN\+="([^"]+)"', (ROCE_FILES / "90-fullbore-fabric.rules").read_text())
     adds = f"for adapter in $(seq 10); do {command}; sleep 0.3; done"
     script = f"systemctl daemon-reload; systemctl start fullbore-fabric; : > /run/applied; {adds}"
     podman(state, "exec", container, "sh", "-c", script)
     # The job of the last one is waited for: a unit that is active, or becomes so, is started once.
     podman(state, "exec", container, "systemctl", "start", "fullbore-fabric")
     assert podman(state, "exec", container, "systemctl", "is-active", "fullbore-fabric").strip() == "active"
-    assert podman(state, "exec", container, "cat", "/run/applied") == "apply rdma\n"
+    assert podman(state, "exec", container, "cat", "/run/applied") == "apply roce\n"
 
 
 def test_a_host_that_balances_interrupts_stops_doing_so(machine: tuple[State, Map], tmp_path: Path) -> None:

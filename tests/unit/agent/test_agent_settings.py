@@ -68,6 +68,14 @@ def test_nic_settings_come_from_the_tools(system: System) -> None:
     assert list(settings.read_all(system, wants).values()) == ["dscp", "0,0,0,1,0,0,0,0", "pcp", "0", "106"]
 
 
+def test_a_dscp_map_is_read_only_where_the_dscp_is_trusted(system: System) -> None:
+    assert value(system, "qos.ens1np0.dscp") == "not in use: trust is pcp"
+    system.change("mlnx_qos", "-i", "ens1np0", "--trust", "dscp")
+    assert value(system, "qos.ens1np0.dscp") == "default"
+    system.change("mlnx_qos", "-i", "ens1np0", "--dscp2prio", "set,26,5")
+    assert value(system, "qos.ens1np0.dscp") == "26:5"
+
+
 def test_a_host_wide_traffic_class_is_read_as_the_kernel_shows_it(system: System) -> None:
     assert value(system, "tclass.mlx5_0") == "unset"
     system.hardware("/sys/class/infiniband/mlx5_0/tc/1/traffic_class").write_text("Global tclass=106\n")
@@ -179,7 +187,7 @@ def test_a_file_is_its_checksum(system: System) -> None:
 
 
 def test_every_unknown_id_is_named_and_nothing_is_read(system: System) -> None:
-    with pytest.raises(settings.BadSettings, match=r"'foo\.bar', 'sysctl', 'extra\.b'.*kinds are extra, file, gov"):
+    with pytest.raises(settings.BadSettings, match=r"'foo\.bar', 'sysctl', 'extra\.b'.*kinds are cnp, ecn, extra, f"):
         settings.read_all(system, {"foo.bar": "1", "sysctl": "1", "extra.b": "none", "governor.all": "performance"})
 
 

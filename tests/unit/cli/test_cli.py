@@ -190,3 +190,24 @@ def test_neither_pulumi_nor_ansible_is_imported() -> None:
         check=False,
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_switch_settings_are_printed_for_the_planned_profile() -> None:
+    done = fullbore("switch", "staging")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "nv set qos roce mode lossless" in done.stdout
+    assert "qos profile" in fullbore("switch", "staging", "--system", "eos").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("prod",), "site.fabric: switch settings are those of a RoCE fabric"),
+        (("local",), "--system: got none, and no profile that says it; one of cumulus, onyx, sonic, eos"),
+        (("staging", "--system", "ios"), "--system: got ios"),
+    ],
+)
+def test_switch_settings_that_cannot_be_written_are_refused(arguments: tuple[str, ...], said: str) -> None:
+    done = fullbore("switch", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr

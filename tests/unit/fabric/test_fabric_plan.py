@@ -246,7 +246,7 @@ def test_a_host_wide_class_is_written_to_each_device() -> None:
     plan = make_plan(environment(qos={"host_traffic_class": 106}))
     assert plan.site
     settings = {s.id: (s.want, s.role) for s in plan.site.groups[0].settings}
-    assert settings["tclass.mlx5_1"] == ("106", "rdma")
+    assert settings["tclass.mlx5_1"] == ("106", "roce")
     without = make_plan(environment()).site
     assert without
     assert not [s for s in without.groups[0].settings if s.id.startswith("tclass.")]

@@ -116,12 +116,12 @@ def test_everything_beside_them_is_known_not_to_change_a_host() -> None:
 
 
 def test_a_file_that_a_role_copies_is_a_setting_of_the_hosts_that_have_its_unit() -> None:
-    unit = Setting(id="unit.fullbore-fabric.service", role="rdma", want="enabled,active")
+    unit = Setting(id="unit.fullbore-fabric.service", role="roce", want="enabled,active")
     copied = host_settings(HostContent(settings=(unit,), document_text=""))[1:]
     assert [(setting.id, setting.role) for setting in copied] == [
-        ("file./etc/systemd/system/fullbore-fabric.service", "rdma"),
-        ("file./etc/udev/rules.d/90-fullbore-fabric.rules", "rdma"),
+        ("file./etc/systemd/system/fullbore-fabric.service", "roce"),
+        ("file./etc/udev/rules.d/90-fullbore-fabric.rules", "roce"),
     ]
-    rule = REPOSITORY / "ansible/roles/rdma/files/90-fullbore-fabric.rules"
+    rule = REPOSITORY / "ansible/roles/roce/files/90-fullbore-fabric.rules"
     assert copied[1].want == hashlib.sha256(rule.read_bytes()).hexdigest()
     assert host_settings(HostContent(settings=GPU.settings, document_text="")) == GPU.settings

@@ -56,8 +56,48 @@ def test_lossless_ethernet_agrees_from_nccl_to_the_switch_port() -> None:
 @pytest.mark.parametrize("fabric", ["infiniband", "efa", "nvlink", "ethernet"])
 def test_other_fabrics_get_no_ethernet_qos(fabric: str) -> None:
     settings = wants(fabric)
-    lossless = ("qos.", "tos.", "nccl.NCCL_IB_TC", "unit.fullbore-fabric", "sysctl.net.ipv4.tcp_ecn")
-    assert not [id for id in settings if id.startswith(lossless)]
+    lossless = ("qos.", "ecn.", "cnp.", "mtu.", "tos.", "nccl.NCCL_IB_TC", "unit.fullbore-fabric")
+    assert not [id for id in settings if id.startswith((*lossless, "sysctl.net.ipv4.tcp_ecn"))]
+
+
+QOS = {"dscp": 34, "dscp_to_priority": [{"dscp": 34, "priority": 5}, {"dscp": 48, "priority": 6}], "ecn": [5, 6]}
+
+
+def roce(qos: dict[str, object], *, inbox: bool = False, **changes: object) -> dict[str, str]:
+    """{id: want} of the role `roce` on one host."""
+    written = {"name": "lab", "cidr": "10.0.0.0/8", "fabric": "roce", "mtu_bytes": 4220, "qos": qos}
+    (plan,) = group_plans(Site.model_validate({**written, "groups": {"gpu": group(**changes)}}), inbox=inbox)
+    return {setting.id: setting.want for setting in plan.settings if setting.role == "roce"}
+
+
+def test_all_that_the_plan_decides_of_lossless_ethernet_is_carried_out() -> None:
+    settings = roce(QOS, interfaces=["ens1np0"], hcas=["mlx5_0"])
+    assert settings == {
+        "unit.fullbore-fabric.service": "enabled,active",
+        "mtu.ens1np0": "4220",
+        "qos.ens1np0.trust": "dscp",
+        "qos.ens1np0.dscp": "34:5",
+        "qos.ens1np0.pfc": "0,0,0,0,0,1,0,0",
+        "ecn.ens1np0.np": "0,0,0,0,0,1,1,0",
+        "ecn.ens1np0.rp": "0,0,0,0,0,1,1,0",
+        "cnp.ens1np0.dscp": "48",
+        "cnp.ens1np0.prio": "6",
+        "tos.mlx5_0": "138",
+    }
+    assert list(settings).index("qos.ens1np0.trust") < list(settings).index("qos.ens1np0.dscp")
+
+
+def test_what_the_kernels_own_driver_or_a_vlan_tag_cannot_have_is_left_out() -> None:
+    assert not [id for id in roce(QOS, inbox=True) if id.startswith("ecn.")]
+    assert "qos.ens1np0.dscp" not in roce({"trust": "pcp"})
+    assert roce({})["qos.ens1np0.dscp"] == "default"
+
+
+def test_answers_may_leave_by_another_nic_only_where_there_are_several() -> None:
+    id = "sysctl.net.ipv4.conf.ens1np0.rp_filter"
+    assert wants()[id] == "2"
+    assert id not in wants(interfaces=["ens1np0"])
+    assert "sysctl.net.ipv4.conf.eth0/100.rp_filter" in wants(interfaces=["eth0.100", "eth1"])
 
 
 @pytest.mark.parametrize(("fabric", "named"), [("roce", True), ("infiniband", True), ("efa", False)])

@@ -13,7 +13,7 @@ from fullbore.plan.fabric.need import PREFILL, Flow, flows, kv_transfer_bytes, n
 from fullbore.plan.fabric.queues import HostQueues, SwitchQueues, host_queues, switch_queues
 from fullbore.plan.fit.latency import speed
 from fullbore.plan.fit.layout import illegal
-from fullbore.plan.model import FabricPlan, FlowPlan, RankPlan, SwitchLine
+from fullbore.plan.model import FabricPlan, FlowPlan, PortPlan, RankPlan, SwitchLine
 from fullbore.plan.pools import layout_of, model_of
 
 RDMA = ("infiniband", "roce")
@@ -40,6 +40,7 @@ def fabric_plan(env: Environment, site: Site) -> FabricPlan:
         landings=landings(site),
         switch=tuple(_switch(site, hosts, switch_queues(site))) if hosts else (),
         flows=tuple(_flows(env, site)),
+        port=_port(site, hosts, switch_queues(site)) if hosts else None,
     )
 
 
@@ -119,6 +120,24 @@ def _switch(site: Site, hosts: HostQueues, switch: SwitchQueues | None) -> Itera
         thresholds = f"{row.ecn_min_bytes} to {row.ecn_max_bytes}"
         yield line("ECN thresholds (bytes)", thresholds, thresholds)
         yield line("scheduling", row.scheduling, row.scheduling)
+
+
+def _port(site: Site, hosts: HostQueues, switch: SwitchQueues | None) -> PortPlan:
+    used = {landing.dscp for landing in landings(site)} | {hosts.dscp}
+    enough = bool(switch and switch.mtu_bytes and switch.mtu_bytes >= (site.mtu_bytes or 0))
+    return PortPlan(
+        profile=switch.profile if switch else "",
+        trust=hosts.trust,
+        dscp=hosts.dscp,
+        priorities={
+            **{dscp: hosts.priority(dscp) for dscp in sorted(used | set(hosts.dscp_to_priority))},
+            hosts.cnp_dscp: hosts.cnp_priority,
+        },
+        pfc=tuple(sorted(hosts.pfc)),
+        ecn=tuple(sorted(hosts.ecn)),
+        cnp_dscp=hosts.cnp_dscp,
+        mtu_bytes=None if enough else site.mtu_bytes,
+    )
 
 
 def _known(number: int | None) -> str:
