@@ -10,7 +10,6 @@ import pulumi
 import pulumi_aws as aws
 
 from fullbore._component import Component
-from fullbore.plan.model import CloudPlan
 
 EMULATED_SERVICES = (
     *("cloudwatch", "datasync", "ec2", "efs", "eks", "events", "fsx", "iam", "kms", "logs", "s3", "scheduler", "sts"),
@@ -18,19 +17,26 @@ EMULATED_SERVICES = (
 """Services that the components call: each gets the endpoint of an emulation."""
 
 
-def aws_provider(plan: CloudPlan, tags: Mapping[str, str], opts: pulumi.ResourceOptions | None = None) -> aws.Provider:
-    """The provider of the plan's region; its tags reach what no component tags.
+def aws_provider(
+    name: str,
+    region: str,
+    endpoint_url: str | None,
+    *,
+    tags: Mapping[str, str],
+    opts: pulumi.ResourceOptions | None = None,
+) -> aws.Provider:
+    """The provider of a region; its tags reach what no component tags.
 
-    AWS itself is reached with the caller's own credentials, never with ours.
+    AWS itself, where there is no endpoint of an emulation, is reached with the caller's own credentials.
     """
     default_tags = aws.ProviderDefaultTagsArgs(tags=dict(tags))
-    if plan.endpoint_url is None:
-        return aws.Provider("aws", region=plan.region, default_tags=default_tags, opts=opts)
+    if endpoint_url is None:
+        return aws.Provider(name, region=region, default_tags=default_tags, opts=opts)
     return aws.Provider(
-        "aws",
-        region=plan.region,
+        name,
+        region=region,
         default_tags=default_tags,
-        endpoints=[aws.ProviderEndpointArgs(**dict.fromkeys(EMULATED_SERVICES, plan.endpoint_url))],
+        endpoints=[aws.ProviderEndpointArgs(**dict.fromkeys(EMULATED_SERVICES, endpoint_url))],
         access_key="test",
         secret_key="test",
         s3_use_path_style=True,
@@ -69,6 +75,8 @@ class Scope:
     component: Component
     environment: str
     tags: Mapping[str, str]
+    provider: pulumi.ProviderResource | None = None
+    """Of another region than the component's own."""
 
     def part(self, part: str) -> str:
         """The Pulumi name of a child."""
@@ -85,7 +93,7 @@ class Scope:
     def child(
         self, depends_on: list[pulumi.Resource] | None = None, ignore_changes: list[str] | None = None
     ) -> pulumi.ResourceOptions:
-        return self.component.child(depends_on=depends_on, ignore_changes=ignore_changes)
+        return self.component.child(self.provider, depends_on=depends_on, ignore_changes=ignore_changes)
 
     @cached_property
     def account(self) -> pulumi.Output[str]:

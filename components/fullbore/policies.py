@@ -207,6 +207,33 @@ def copy_buckets(written: Sequence[str], read: Sequence[str] = ()) -> str:
     return document(statements)
 
 
+def replicate(source: str, target: str, regions: tuple[str, str], keys: tuple[str | None, str]) -> str:
+    """What S3 needs to copy new objects between two buckets of an account, with a key on either side (S3 user guide,
+    "Setting up permissions for live replication", "Replicating encrypted objects"). Buckets and keys by their ARNs."""
+    copied = ("s3:GetObjectVersionAcl", "s3:GetObjectVersionForReplication", "s3:GetObjectVersionTagging")
+    written = ("s3:ReplicateDelete", "s3:ReplicateObject", "s3:ReplicateTags")
+    statements = [
+        _allow("Source", ("s3:GetReplicationConfiguration", "s3:ListBucket"), source),
+        _allow("Read", copied, f"{source}/*"),
+        _allow("Write", written, f"{target}/*"),
+        _allow("Encrypt", ("kms:Encrypt", "kms:GenerateDataKey"), keys[1], _through_s3(regions[1])),
+    ]
+    if keys[0]:
+        statements.append(_allow("Decrypt", ("kms:Decrypt",), keys[0], _through_s3(regions[0])))
+    return document(statements)
+
+
+def _through_s3(region: str) -> Mapping[str, object]:
+    return {"StringEquals": {"kms:ViaService": f"s3.{region}.amazonaws.com"}}
+
+
+def _allow(
+    sid: str, actions: Sequence[str], resource: str, condition: Mapping[str, object] | None = None
+) -> Mapping[str, object]:
+    statement = {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": [resource]}
+    return {**statement, "Condition": condition} if condition else statement
+
+
 def update_task(task_arn: str) -> str:
     """Changing one DataSync task."""
     return document([{"Sid": "Limit", "Effect": "Allow", "Action": ["datasync:UpdateTask"], "Resource": [task_arn]}])

@@ -12,7 +12,7 @@ from fullbore.cluster import Cluster
 from fullbore.gateway import Gateway
 from fullbore.monitoring import Monitoring
 from fullbore.plan.model import Plan
-from fullbore.replication import Replication
+from fullbore.replication import Replication, TimeControl
 from fullbore.runtime_image import RuntimeImage
 from fullbore.serving import Serving
 from fullbore.site import Site
@@ -37,10 +37,10 @@ class HybridStack(Component):
 
     def _create_cloud(self) -> None:
         plan, tags = self.plan, self.plan.tags
-        self.cloud = self.storage = self.replication = None
+        self.cloud = self.storage = self.replication = self.time_control = None
         if plan.cloud is None:
             return
-        aws = aws_provider(plan.cloud, tags=tags, opts=self.child())
+        aws = aws_provider("aws", plan.cloud.region, plan.cloud.endpoint_url, tags=tags, opts=self.child())
         inherit = pulumi.ResourceOptions(parent=self, providers=[aws])
         self.cloud = Cloud("cloud", plan.cloud, tags=tags, opts=inherit)
         if plan.storage:
@@ -48,6 +48,10 @@ class HybridStack(Component):
         if plan.replication and self.storage:
             self.replication = Replication(
                 "replication", plan.replication, storage=self.storage, tags=tags, opts=inherit
+            )
+        if plan.time_control and self.storage:
+            self.time_control = TimeControl(
+                "replication", plan.time_control, storage=self.storage, tags=tags, opts=inherit
             )
 
     def _create_serving(self) -> None:

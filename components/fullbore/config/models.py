@@ -43,6 +43,9 @@ from fullbore.config.rolling import Rolling
 from fullbore.config.sovereignty import Sovereignty
 from fullbore.config.versions import Versions
 
+REGION_PATTERN = r"^[a-z]{2,4}(-[a-z]+)+-[0-9]$"
+TOPIC_PATTERN = r"^arn:aws:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]+$"
+
 
 class Host(Strict):
     """One bare-metal machine. `address` and `host_key` may be left out only in a sandbox environment."""
@@ -233,7 +236,7 @@ class Vpn(Strict):
 class Cloud(Strict):
     """The AWS side."""
 
-    region: Text = Field(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]$", description="AWS region, e.g. eu-central-1")
+    region: Text = Field(pattern=REGION_PATTERN, description="AWS region, e.g. eu-central-1")
     cidr: Network = Field(description="address range of the VPC")
     zones: tuple[Zone, ...] = Field(
         min_length=1, description="availability zone letters, e.g. [a, b]; EKS takes no fewer than two"
@@ -361,7 +364,7 @@ class Alarm(Strict):
 
     topic_arn: Text | None = Field(
         default=None,
-        pattern=r"^arn:aws:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]+$",
+        pattern=TOPIC_PATTERN,
         description="SNS topic that is told; the alarm only shows in CloudWatch if left out",
     )
     lag_hours: Whole | None = Field(
@@ -372,8 +375,26 @@ class Alarm(Strict):
     )
 
 
+class TimeControl(Strict):
+    """S3 copies each new object from a bucket of another region itself, within the time that Replication Time Control
+    promises."""
+
+    region: Text = Field(pattern=REGION_PATTERN, description="AWS region of the source bucket, which keeps versions")
+    key_arn: Text | None = Field(
+        default=None,
+        pattern=r"^arn:aws:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$",
+        description="KMS key of the source's objects; left out where they have no key of the account's own",
+    )
+    events_topic_arn: Text | None = Field(
+        default=None,
+        pattern=TOPIC_PATTERN,
+        description="SNS topic of the source's region that is told of each object that failed or came late; the source "
+        "bucket's other notifications end",
+    )
+
+
 class Replication(Strict):
-    """Copying weights from the site's store to the cloud with DataSync."""
+    """Copying weights to the cloud: from the site's store with DataSync, or from another region by S3 itself."""
 
     source: Literal["smb", "nfs", "s3", "object-store", "hdfs"] = Field(
         description="kind of the on-premises store; object-store speaks S3"
@@ -414,6 +435,9 @@ class Replication(Strict):
     )
     alarm: Alarm | None = Field(default=None, description="who is told of failures and lag; nobody if left out")
     agent_arns: tuple[Text, ...] = Field(default=(), description="activated DataSync agents that reach the store")
+    time_control: TimeControl | None = Field(
+        default=None, description="has S3 copy in place of DataSync, from a source s3 of another region"
+    )
 
 
 class Image(Strict):

@@ -25,7 +25,7 @@ class DataSet(Strict):
         default="datasync",
         description="what copies it: the schedule of `replication`, S3 replication with Time Control, synchronous or "
         "continuous block replication (AWS Elastic Disaster Recovery), or full backups into S3; this stack sets up the "
-        "first only",
+        "first, and the second with replication.time_control",
     )
     every_hours: Number | None = Field(
         default=None,

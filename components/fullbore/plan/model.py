@@ -454,6 +454,26 @@ class ReplicationPlan:
         return slowest(self.bandwidth_mib_s, *(limit.mib_s for limit in self.limits))
 
 
+@dataclass(frozen=True, kw_only=True)
+class TimeControlPlan:
+    """S3 Replication Time Control from a bucket of another region into that of the weights."""
+
+    environment: str
+    region: str
+    """Of the weights' bucket."""
+    source_bucket: str
+    source_region: str
+    prefix: str
+    """Of what is copied, without a slash in front; empty for everything."""
+    source_key_arn: str | None
+    events_topic_arn: str | None
+    alarm_topic_arn: str | None
+    lag_s: int
+    """Seconds behind the source, after which somebody is told."""
+    endpoint_url: str | None
+    """Where AWS is emulated; None for AWS itself."""
+
+
 def slowest(*rates: int | None) -> int | None:
     """The least of the rates that are limits; None where none is."""
     return min((rate for rate in rates if rate is not None), default=None)
@@ -716,6 +736,9 @@ class Plan:
     cloud: CloudPlan | None
     storage: StoragePlan | None
     replication: ReplicationPlan | None
+    """By DataSync."""
+    time_control: TimeControlPlan | None
+    """By S3 itself."""
     image: ImagePlan | None
     cluster: ClusterPlan | None
     serving: ServingPlan | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import ceil
 
 from fullbore.catalog.instances import INSTANCES
+from fullbore.catalog.replication import RTC_WORST_S
 from fullbore.catalog.shapes import SHAPES
 from fullbore.config.endpoints import ClusterEndpoint, Endpoints
 from fullbore.config.models import Alarm, Cloud, Environment, Lustre, Replication, Site
@@ -31,6 +32,7 @@ from fullbore.plan.model import (
     StandbyPlan,
     StoragePlan,
     SubnetPlan,
+    TimeControlPlan,
     VersionsPlan,
     VpnPlan,
 )
@@ -165,7 +167,7 @@ def _lustre(cloud: Cloud, given: Lustre) -> LustrePlan:
 
 def replication_plan(env: Environment) -> ReplicationPlan | None:
     given = env.replication
-    if given is None:
+    if given is None or given.time_control:
         return None
     return ReplicationPlan(
         environment=env.name,
@@ -189,6 +191,26 @@ def replication_plan(env: Environment) -> ReplicationPlan | None:
         verify=given.verify,
         report=given.report,
         alarm=_alarm(env, given, given.alarm) if given.alarm else None,
+    )
+
+
+def time_control_plan(env: Environment, endpoints: Endpoints | None) -> TimeControlPlan | None:
+    """Somebody is told when the newest copy is older than the RPO, and without a standby than S3 promises."""
+    given = env.replication
+    if given is None or given.time_control is None:
+        return None
+    control = given.time_control
+    return TimeControlPlan(
+        environment=env.name,
+        region=env.cloud.region if env.cloud else "",
+        source_bucket=given.server,
+        source_region=control.region,
+        prefix=f"{given.path.strip('/')}/".lstrip("/"),
+        source_key_arn=control.key_arn,
+        events_topic_arn=control.events_topic_arn,
+        alarm_topic_arn=given.alarm.topic_arn if given.alarm else None,
+        lag_s=max(env.standby.rpo_s if env.standby else 0, RTC_WORST_S),
+        endpoint_url=endpoints.aws.endpoint_url if endpoints and endpoints.aws else None,
     )
 
 

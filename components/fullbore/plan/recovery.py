@@ -49,7 +49,9 @@ def copied_data(env: Environment) -> dict[str, DataSet]:
     """What is copied, by class: as declared, else the weights where anything copies them."""
     if env.recovery and env.recovery.data:
         return {str(name): data for name, data in env.recovery.data.items()}
-    return {"weights": DataSet()} if env.replication else {}
+    if env.replication is None:
+        return {}
+    return {"weights": DataSet(method="s3-rtc" if env.replication.time_control else "datasync")}
 
 
 def _copy(env: Environment, given: Recovery, name: str, data: DataSet) -> CopyPlan:

@@ -43,7 +43,7 @@ def _to_the_cloud(env: Environment, region: str) -> Iterator[tuple[str, str, str
     if env.storage and env.replication is None:
         yield "storage.bucket", "weights", region
     for name, data in copied_data(env).items():
-        if data.method == "datasync":
+        if data.method == "datasync" or (data.method == "s3-rtc" and env.replication and env.replication.time_control):
             yield "replication", name, region
         elif data.method != "block-sync":
             yield f"recovery.data.{name}.method", name, region

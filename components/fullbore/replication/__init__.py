@@ -1,5 +1,6 @@
-"""Copying weights from the site's store to the cloud with DataSync."""
+"""Copying weights to the cloud: from the site's store with DataSync, from a bucket of another region by S3 itself."""
 
 from fullbore.replication.component import Replication, ReplicationResources
+from fullbore.replication.time_control import TimeControl, TimeControlResources
 
-__all__ = ["Replication", "ReplicationResources"]
+__all__ = ["Replication", "ReplicationResources", "TimeControl", "TimeControlResources"]

@@ -62,6 +62,15 @@ class World:
         made = self.client("iam").create_policy(PolicyName=self.name("policy"), PolicyDocument=document())
         return made["Policy"]["Arn"]
 
+    def versioned(self) -> str:
+        """A bucket that keeps every version."""
+        name = self.bucket()
+        self.client("s3").put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        return name
+
+    def topic(self) -> str:
+        return self.client("sns").create_topic(Name=self.name("topic"))["TopicArn"]
+
     def bucket(self, locked: bool = False) -> str:
         name = self.name("bucket")
         self.client("s3").create_bucket(
@@ -309,6 +318,32 @@ def _alarm_call(name: str, threshold: float) -> Map:
         "Threshold": threshold,
         "TreatMissingData": "breaching",
     }
+
+
+def _replication(**rule: object) -> Map:
+    minutes = {"minutes": 15}
+    destination = {
+        "bucket": "arn:aws:s3:::t-destination",
+        "metrics": {"status": "Enabled", "eventThreshold": minutes},
+        "replicationTime": {"status": "Enabled", "time": minutes},
+        "encryptionConfiguration": {"replicaKmsKeyId": f"arn:aws:kms:{REGION}:123456789012:key/k"},
+    }
+    return {
+        "id": "weights",
+        "priority": 1,
+        "status": "Enabled",
+        "filter": {"prefix": "weights/"},
+        "deleteMarkerReplication": {"status": "Enabled"},
+        "sourceSelectionCriteria": {"sseKmsEncryptedObjects": {"status": "Enabled"}},
+        "destination": destination,
+        **rule,
+    }
+
+
+def _stop_replicating(client: Client, made: Object) -> object:
+    held = client("s3").get_bucket_replication(Bucket=made.id)["ReplicationConfiguration"]
+    rules = [{**rule, "Status": "Disabled"} for rule in held["Rules"]]
+    return client("s3").put_bucket_replication(Bucket=made.id, ReplicationConfiguration={**held, "Rules": rules})
 
 
 def _fsx_untag(client: Client, made: Object) -> object:
@@ -930,5 +965,26 @@ CASES = (
         drifted="policy update",
         change={"policy": _file_policy("elasticfilesystem:ClientRootAccess")},
         replace=lambda w: {"fileSystemId": w.shared()},
+    ),
+    Case(
+        type="aws:s3/bucketReplicationConfig:BucketReplicationConfig",
+        inputs=lambda w: {"bucket": w.versioned(), "role": w.role_arn(), "rules": [_replication()]},
+        drift=_stop_replicating,
+        drifted="rules update",
+        change={"rules": [_replication(deleteMarkerReplication={"status": "Disabled"})]},
+        replace=lambda w: {"bucket": w.versioned()},
+    ),
+    Case(
+        type="aws:s3/bucketNotification:BucketNotification",
+        inputs=lambda w: {
+            "bucket": w.bucket(),
+            "topics": [{"id": "late", "topicArn": w.topic(), "events": ["s3:Replication:OperationMissedThreshold"]}],
+        },
+        drift=lambda c, o: c("s3").put_bucket_notification_configuration(Bucket=o.id, NotificationConfiguration={}),
+        drifted="",
+        change=lambda w: {
+            "topics": [{"id": "late", "topicArn": w.topic(), "events": ["s3:Replication:OperationFailedReplication"]}]
+        },
+        replace=lambda w: {"bucket": w.bucket()},
     ),
 )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from aws_engine import Engine, Object
 from mocked_engine import run_mocked
@@ -17,24 +19,28 @@ from fullbore.config.models import Environment
 from fullbore.plan import make_plan
 from fullbore.stack import HybridStack
 
-Client = Callable[[str], Any]
 ROOT = Path(__file__).parents[3]
 KEPT = ("aws:s3/bucketVersioning:BucketVersioning",)
 """What is not taken away, only suspended."""
 
 
 class Driven(mocks.Mocks):
-    """What the plugin answers is what the program sees."""
+    """What the plugin answers is what the program sees; a provider of another region is another plugin."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.made: list[Object] = []
+    def __init__(self, connect: Callable[[str], Engine]) -> None:
+        self.connect = connect
+        self.engines: dict[str, Engine] = {}
+        self.made: list[tuple[Engine, Object]] = []
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        ident = f"{args.name}-id"
+        if args.typ == "pulumi:providers:aws":
+            self.engines[ident] = self.connect(args.inputs["region"])
         if not args.typ.startswith("aws:"):
-            return f"{args.name}-id", args.inputs
-        made = self.engine.create(args.typ, args.name, _revealed(args.inputs))
-        self.made.append(made)
+            return ident, args.inputs
+        engine = self.engines[(args.provider or "").rpartition("::")[2]]
+        made = engine.create(args.typ, args.name, _revealed(args.inputs))
+        self.made.append((engine, made))
         return made.id, made.outputs
 
     def call(self, args: mocks.MockCallArgs) -> Any:
@@ -107,18 +113,30 @@ def full() -> Environment:
     )
 
 
-@pytest.fixture(params=[local, full], ids=["local", "full"], scope="module")
-def made(request: pytest.FixtureRequest, engine: Engine) -> list[Object]:
+def copied() -> Environment:
+    """Buckets that S3 copies between by itself."""
+    return load_file(ROOT / "stacks" / "Pulumi.dev.yaml")
+
+
+@pytest.fixture(params=[local, full, copied], ids=["local", "full", "copied"], scope="module")
+def made(
+    request: pytest.FixtureRequest, make_engine: Callable[..., Engine], endpoint: str
+) -> list[tuple[Engine, Object]]:
     plan = make_plan(request.param())
     assert [p for p in plan.problems if p.severity == "error"] == []
-    driven = Driven(engine)
+    if plan.time_control:
+        name, region = plan.time_control.source_bucket, plan.time_control.source_region
+        s3 = boto3.client("s3", region, endpoint_url=endpoint, aws_access_key_id="test", aws_secret_access_key="test")
+        s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    driven = Driven(cache(lambda region: make_engine(region=region).start()))
     run_mocked(driven, lambda: HybridStack(plan.environment, plan).outputs, stack=plan.environment)
     return driven.made
 
 
-def test_what_was_made_is_there_and_needs_no_change(engine: Engine, made: list[Object]) -> None:
+def test_what_was_made_is_there_and_needs_no_change(made: list[tuple[Engine, Object]]) -> None:
     assert len(made) > 30
-    for each in made:
+    for engine, each in made:
         live = engine.read(each)
         assert live is not None, each.urn
         # A security group that others refer to, a table that a gateway adds a route to, are as they were made.
@@ -126,8 +144,8 @@ def test_what_was_made_is_there_and_needs_no_change(engine: Engine, made: list[O
         assert engine.diff(live, each.inputs).changes == {}, each.urn
 
 
-def test_all_of_it_can_be_removed_in_the_order_of_the_engine(engine: Engine, made: list[Object]) -> None:
-    for each in reversed(made):
+def test_all_of_it_can_be_removed_in_the_order_of_the_engine(made: list[tuple[Engine, Object]]) -> None:
+    for engine, each in reversed(made):
         engine.delete(each)
-    left = [each.urn for each in made if each.type not in KEPT and engine.read(each) is not None]
+    left = [each.urn for engine, each in made if each.type not in KEPT and engine.read(each) is not None]
     assert left == []

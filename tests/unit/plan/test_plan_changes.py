@@ -50,6 +50,7 @@ WITHOUT = {
     "versions-unlisted": "nothing is known of the release",
     "versions-eks-image": "a release of the image that exists",
     "spot-alone": "another group, and what it may cost",
+    "topic-region": "a topic of the other region",
     "backups-bucket": "the name of another bucket",
 }
 """{rule: what it would take, and the plan cannot know}."""

@@ -26,6 +26,51 @@ def _limits(subject: Subject) -> Iterable[Finding]:
         yield Finding("replication.bandwidth_mib_s", message, (change,))
 
 
+DATASYNC_ALONE = ("limits", "bandwidth_mib_s", "include", "exclude", "report", "failback", "agent_arns")
+"""What S3's own replication has no place for."""
+
+
+def _time_control(subject: Subject) -> Iterable[Finding]:
+    given, storage, cloud = subject.env.replication, subject.env.storage, subject.env.cloud
+    control = given.time_control if given else None
+    if given is None or control is None:
+        return
+    without = (remove("replication.time_control"),)
+    if given.source != "s3":
+        message = f"given, but replication.source is {given.source}, and S3 copies from S3 to S3; remove it"
+        yield Finding("replication.time_control", message, without)
+    if cloud and control.region == cloud.region:
+        message = (
+            f"got {control.region}, which is the cloud's own; name the region of the source, or remove it: what is"
+        )
+        yield Finding("replication.time_control.region", f"{message} lost with the region is lost twice", without)
+    if storage and not storage.own_key:
+        message = "got false, but copies of encrypted objects need a key that their role is let use; allowed true"
+        yield Finding("storage.own_key", message, (put("storage.own_key", True),))
+    for field in DATASYNC_ALONE:
+        if getattr(given, field):
+            message = "given, but S3 copies in place of DataSync, which this belongs to; remove it"
+            yield Finding(f"replication.{field}", message, (remove(f"replication.{field}"),))
+
+
+def _topics(subject: Subject) -> Iterable[Finding]:
+    """Alarms and buckets tell topics of their own region (CloudWatch user guide, "Using Amazon CloudWatch alarms";
+    S3 user guide, "Supported event destinations")."""
+    given, cloud = subject.env.replication, subject.env.cloud
+    if given is None or cloud is None:
+        return
+    control = given.time_control
+    region = control.region if control else cloud.region
+    named = {"replication.alarm.topic_arn": given.alarm.topic_arn if given.alarm else None}
+    if control:
+        named["replication.time_control.events_topic_arn"] = control.events_topic_arn
+    for path, arn in named.items():
+        if arn and arn.split(":")[3] != region:
+            yield Finding(
+                path, f"got a topic of {arn.split(':')[3]}, but what tells it is in {region}; name one of there"
+            )
+
+
 def _same_bucket(subject: Subject) -> Iterable[Finding]:
     """Object Lock would hold weights that are replaced every day, too."""
     storage = subject.env.storage
@@ -76,6 +121,18 @@ def _asns(subject: Subject) -> Iterable[Finding]:
 
 RULES = (
     Rule(id="vpn-asn", severity="error", summary="BGP or AWS refuses the autonomous system numbers", find=_asns),
+    Rule(
+        id="time-control",
+        severity="error",
+        summary="S3 cannot copy so with Replication Time Control",
+        find=_time_control,
+    ),
+    Rule(
+        id="topic-region",
+        severity="error",
+        summary="a topic is in another region than what tells it",
+        find=_topics,
+    ),
     Rule(
         id="replication-limits",
         severity="error",

@@ -277,6 +277,9 @@ def _method(subject: Subject) -> Iterable[Finding]:
             message = f"got s3-rtc, which copies from S3 to S3, but replication.source is {env.replication.source}"
             fix = put(path, "datasync")
             yield Finding(path, f"{message}; keep the data in S3 or choose another method, e.g. datasync", (fix,))
+        if data.method == "datasync" and env.replication and env.replication.time_control:
+            message = "got datasync, but replication.time_control has S3 copy in place of DataSync; choose s3-rtc"
+            yield Finding(path, message, (put(path, "s3-rtc"),))
         if (data.method == "backup") != (data.every_hours is not None):
             message = f"must be given with method backup and no other; got {data.every_hours} with {data.method}"
             where = f"recovery.data.{name}.every_hours"

@@ -253,8 +253,48 @@ def _get_lock(api: Api, bucket: str) -> Map | None:
     return {"objectLockEnabled": "Enabled", "rule": {"defaultRetention": camel(given)}} if given else None
 
 
+_REPLICATION = {"id": "ID", "replicaKmsKeyId": "ReplicaKmsKeyID"}
+
+
+def _put_replication(api: Api, bucket: str, inputs: Map) -> None:
+    given = {"Role": inputs["role"], "Rules": pascal(inputs["rules"], _REPLICATION)}
+    api.s3.put_bucket_replication(Bucket=bucket, ReplicationConfiguration=given)
+
+
+def _get_replication(api: Api, bucket: str) -> Map | None:
+    found = _or_none(api.s3.get_bucket_replication, Bucket=bucket).get("ReplicationConfiguration")
+    return found and {"role": found["Role"], "rules": camel(found["Rules"], _REPLICATION)}
+
+
+def _put_topics(api: Api, bucket: str, inputs: Map) -> None:
+    topics = pascal(inputs.get("topics") or [])
+    api.s3.put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={"TopicConfigurations": topics} if topics else {}
+    )
+
+
+def _get_topics(api: Api, bucket: str) -> Map | None:
+    """A bucket without notifications has none of these settings; S3 names each topic that was given no id."""
+    found = _or_none(api.s3.get_bucket_notification_configuration, Bucket=bucket).get("TopicConfigurations")
+    return {"topics": camel(found)} if found else None
+
+
 ROWS = (
     BUCKET,
+    _setting(
+        "BucketReplicationConfig",
+        {"role", "rules"},
+        _put_replication,
+        _get_replication,
+        lambda api, bucket: api.s3.delete_bucket_replication(Bucket=bucket),
+    ),
+    _setting(
+        "BucketNotification",
+        {"topics"},
+        _put_topics,
+        _get_topics,
+        lambda api, bucket: _put_topics(api, bucket, {}),
+    ),
     _setting(
         "BucketObjectLockConfiguration",
         {"objectLockEnabled", "rule"},
