@@ -106,7 +106,9 @@ def _hub_environment(name: str) -> dict[str, Any]:
     """An environment with the model of a file of HUB_FIXTURES."""
     env = read_mapping(HUB_FIXTURES / "in.yaml")
     precision = PRECISIONS_OF.get(name, "bf16")
-    return {**env, "serving": {**env["serving"], "model": name, "hub_config": FILE, "precision": precision}}
+    serving = env["serving"]
+    assert isinstance(serving, dict)
+    return {**env, "serving": {**serving, "model": name, "hub_config": FILE, "precision": precision}}
 
 
 @cache
