@@ -25,7 +25,7 @@ import yaml
 
 from fullbore.config import KEY, ConfigError, Environment, parse
 from fullbore.config.fabric import DscpPriority
-from fullbore.config.models import Quotas, Site
+from fullbore.config.models import Cloud, Quotas, Site
 from fullbore.config.paths import dotted
 from fullbore.config.yaml_text import read_mapping
 from fullbore.plan import Plan, make_plan
@@ -339,13 +339,22 @@ def verdict(change: Change) -> str:
 
 
 def _means(env: Environment) -> Environment:
-    """The environment without what nothing in it uses: quotas that are not reached, or of what is not bought, and the
-    priorities of marks that no packet has."""
+    """The environment without what nothing in it uses: quotas that are not reached, or of what is not bought, zones and
+    offers of the like, and the priorities of marks that no packet has."""
     uses = {use.name: use for use in quota_uses(env.cloud)} if env.cloud else {}
     given = dict(env.cloud.quotas) if env.cloud else {}
     reached = {name: limit for name, limit in given.items() if name in uses and _short(limit, uses[name])}
-    cloud = env.cloud.model_copy(update={"quotas": Quotas(**reached)}) if env.cloud else None
+    cloud = _asked(env.cloud).model_copy(update={"quotas": Quotas(**reached)}) if env.cloud else None
     return env.model_copy(update={"cloud": cloud, "site": _marked(env.site) if env.site else None})
+
+
+def _asked(cloud: Cloud) -> Cloud:
+    """The cloud with ids of zones that have a subnet, and for types that are bought whether those offer them."""
+    ids = {zone: zone_id for zone, zone_id in cloud.zone_ids.items() if zone in cloud.zones}
+    bought = {group.instance_type for group in cloud.node_groups.values()}
+    known = {name: cloud.offerings[name] for name in sorted(bought & set(cloud.offerings))}
+    told = {name: tuple(sorted(set(zones) & set(ids.values()))) for name, zones in known.items()}
+    return cloud.model_copy(update={"zone_ids": ids, "offerings": told})
 
 
 def _short(limit: int | None, use: QuotaUse) -> bool:

@@ -56,6 +56,8 @@ Address = Annotated[IPv4Address, BeforeValidator(_text_only, json_schema_input_t
 Network = Annotated[IPv4Network, BeforeValidator(_text_only, json_schema_input_type=str)]
 Date = Annotated[date, BeforeValidator(_date), WithJsonSchema({"type": "string", "format": "date"})]
 Zone = Annotated[str, Field(pattern=r"^[a-p]$")]
+ZoneId = Annotated[str, Field(pattern=r"^[a-z]+[0-9]+-az[0-9]+$", max_length=32)]
+"""An availability zone by its id, which is the same in every account, e.g. use1-az4 (EC2 user guide, AZ IDs)."""
 Port = Annotated[Whole, Field(ge=1, le=65535)]
 NAME_PATTERN = r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]

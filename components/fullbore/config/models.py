@@ -34,6 +34,7 @@ from fullbore.config.base import (
     Text,
     Whole,
     Zone,
+    ZoneId,
 )
 from fullbore.config.cost import Cost
 from fullbore.config.fabric import Load, Qos, Runtimes, Switch
@@ -240,6 +241,16 @@ class Cloud(Strict):
     cidr: Network = Field(description="address range of the VPC")
     zones: tuple[Zone, ...] = Field(
         min_length=1, description="availability zone letters, e.g. [a, b]; EKS takes no fewer than two"
+    )
+    zone_ids: dict[Zone, ZoneId] = Field(
+        default={},
+        description="id of each zone letter in this account, e.g. {a: use1-az4}, as "
+        "`aws ec2 describe-availability-zones` tells; whether zones offer an instance type is not checked if left out",
+    )
+    offerings: dict[Text, tuple[ZoneId, ...]] = Field(
+        default={},
+        description="ids of the zones that offer an instance type, as `aws ec2 describe-instance-type-offerings "
+        "--location-type availability-zone-id` tells; what the catalog knows of a type if left out",
     )
     kubernetes_version: Text = Field(default="1.33", description="EKS control plane version")
     kubeconfig: Text | None = Field(

@@ -14,6 +14,7 @@ from math import ceil
 from typing import Literal
 
 from fullbore.catalog.instances import INSTANCES
+from fullbore.catalog.offerings import zone_offers
 from fullbore.catalog.shapes import QUOTAS, SHAPES, Shape
 from fullbore.config.models import Cloud, NodeGroup
 from fullbore.plan.model import InterfacePlan
@@ -59,13 +60,25 @@ def is_close(group: NodeGroup) -> bool:
 
 
 def zones_of(cloud: Cloud, group: NodeGroup) -> tuple[str, ...]:
-    """Zone letters of a group's nodes: those given, the reservation's, the first where they must be close, or all."""
+    """Zone letters of a group's nodes: those given, the reservation's, else of those that are not known to lack the
+    type the first where the nodes must be close, or all."""
     if group.zones:
         return tuple(dict.fromkeys(group.zones))
     if group.reservation:
         return (group.reservation.zone,)
     every = tuple(dict.fromkeys(cloud.zones))
-    return every[:1] if is_close(group) else every
+    able = tuple(zone for zone in every if offers(cloud, group.instance_type, zone) is not False) or every
+    return able[:1] if is_close(group) else able
+
+
+def offers(cloud: Cloud, instance_type: str, zone: str) -> bool | None:
+    """Whether a zone, by its letter, offers a type: as the account was told, else as the catalog knows; None where
+    neither does, or the zone's id is not given."""
+    zone_id = cloud.zone_ids.get(zone)
+    if zone_id is None:
+        return None
+    told = cloud.offerings.get(instance_type)
+    return zone_offers(instance_type, zone_id) if told is None else zone_id in told
 
 
 def placement_of(group: NodeGroup) -> Placement:

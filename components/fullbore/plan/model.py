@@ -253,6 +253,8 @@ class SitePlan:
 class SubnetPlan:
     zone: str
     cidr: str
+    zone_id: str | None = None
+    """The zone's id, which is the same in every account; None where the environment does not say."""
 
 
 @dataclass(frozen=True, kw_only=True)

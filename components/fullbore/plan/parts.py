@@ -78,7 +78,11 @@ def cloud_plan(env: Environment, cloud: Cloud, versions: VersionsPlan, endpoints
         environment=env.name,
         region=cloud.region,
         cidr=str(cloud.cidr),
-        subnets=tuple(SubnetPlan(zone=cloud.region + zone, cidr=str(subnet)) for zone, subnet in subnets if subnet),
+        subnets=tuple(
+            SubnetPlan(zone=cloud.region + zone, cidr=str(subnet), zone_id=cloud.zone_ids.get(zone))
+            for zone, subnet in subnets
+            if subnet
+        ),
         kubernetes_version=cloud.kubernetes_version,
         node_groups=tuple(_node_group(cloud, name, pod, versions) for name in sorted(cloud.node_groups)),
         endpoint_url=endpoints.aws.endpoint_url if endpoints and endpoints.aws else None,

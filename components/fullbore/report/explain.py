@@ -9,7 +9,7 @@ from fullbore.config.models import Environment, HostGroup
 from fullbore.plan.capacity import quota_uses, zone_needs
 from fullbore.plan.cost import PURCHASES, purchase_of, usd_per_hour
 from fullbore.plan.fit import Aim, Candidate, Fit, active_parameters, parameters
-from fullbore.plan.model import Plan, ReplicaCost, Term
+from fullbore.plan.model import Plan, ReplicaCost, SubnetPlan, Term
 from fullbore.plan.pools import Pool, alternatives, first_of, fits, layout_of, model_of, serving_pools
 from fullbore.plan.recovery import copied_data, size_gib
 from fullbore.plan.thumb import rules_of_thumb
@@ -234,8 +234,13 @@ def _capacity(env: Environment, plan: Plan) -> Section:
         }
         for group in (plan.cloud.node_groups if plan.cloud else ())
     )
-    subnets = ", ".join(f"{subnet.zone} {subnet.cidr}" for subnet in plan.cloud.subnets) if plan.cloud else ""
+    subnets = ", ".join(_subnet(subnet) for subnet in plan.cloud.subnets) if plan.cloud else ""
     return Section(title="cloud capacity", rows=rows, note=f"subnets: {subnets}")
+
+
+def _subnet(subnet: SubnetPlan) -> str:
+    zone_id = f" ({subnet.zone_id})" if subnet.zone_id else ""
+    return f"{subnet.zone}{zone_id} {subnet.cidr}"
 
 
 def _addresses(env: Environment, plan: Plan) -> Section:

@@ -73,6 +73,25 @@ def test_what_aws_recommends_passes(arrangement: dict[str, Any], placement: str,
 
 
 @pytest.mark.parametrize(
+    ("offered", "group", "zones"),
+    [
+        (["use2-az1"], {}, ("us-east-2b",)),
+        (["use2-az1", "use2-az3"], {}, ("us-east-2a",)),
+        (["use2-az1"], {"efa_interfaces": 0}, ("us-east-2b",)),
+        (["use2-az1", "use2-az3"], {"efa_interfaces": 0}, ("us-east-2a", "us-east-2b")),
+    ],
+)
+def test_nodes_are_placed_where_their_type_is_offered(
+    offered: list[str], group: dict[str, Any], zones: tuple[str, ...]
+) -> None:
+    env = document(**group)
+    told = {"zone_ids": {"a": "use2-az3", "b": "use2-az1"}, "offerings": {"p5.48xlarge": offered}}
+    env = {**env, "cloud": {**env["cloud"], **told}}
+    assert rules_broken(env) == set()
+    assert planned(env).zones == zones
+
+
+@pytest.mark.parametrize(
     ("report", "arrangement", "rule"),
     [
         ("eksctl-io/eksctl#7949", {"reservation": BLOCK, "placement": "cluster"}, "reservation-placed"),

@@ -15,6 +15,7 @@ from fullbore.plan.capacity import (
     asked_nodes,
     efa_interfaces,
     is_close,
+    offers,
     zones_of,
 )
 from fullbore.plan.change import Change
@@ -168,7 +169,8 @@ def _apart(subject: Subject) -> Iterable[Finding]:
         if is_close(group) and len(zones) > 1:
             what = "EFA" if efa_interfaces(group) else "a reservation" if group.reservation else "its placement group"
             message = f"got {', '.join(zones)}, but {what} keeps the nodes in one zone; choose one of them"
-            best = group.reservation.zone if group.reservation else zones[0]
+            able = [zone for zone in zones if offers(cloud, group.instance_type, zone) is not False]
+            best = group.reservation.zone if group.reservation else (able or zones)[0]
             yield Finding(_path(name, "zones"), message, (_set(name, "zones", [best]),))
 
 

@@ -20,6 +20,7 @@ from fullbore.plan.checks import (
     sovereignty,
     structure,
     versions,
+    zones,
 )
 from fullbore.plan.checks.base import Rule, Subject
 from fullbore.problems import Problem
@@ -37,6 +38,7 @@ RULES: tuple[Rule, ...] = (
     *cloud.RULES,
     *cost.RULES,
     *capacity.RULES,
+    *zones.RULES,
     *room.RULES,
     *recovery.RULES,
     *data.RULES,
