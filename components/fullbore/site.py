@@ -11,9 +11,9 @@ import pulumi
 from fullbore._component import Component
 from fullbore.inventory import host_settings, role_variables
 from fullbore.plan.hosts import content_of
-from fullbore.plan.model import AcceptancePlan, CablePlan, GroupPlan, HostPlan, SitePlan
+from fullbore.plan.model import AcceptancePlan, CablePlan, GroupPlan, HostPlan, MaintenancePlan, SitePlan
 from fullbore.plan.rolling import in_order
-from fullbore.provider.resources import Cable, Evidence, Host, HostGroup, Reached
+from fullbore.provider.resources import Cable, Evidence, Host, HostGroup, Maintenance, Reached
 
 REPOSITORY = Path(__file__).parents[2]
 CONTENT = (
@@ -58,6 +58,7 @@ class Site(Component):
             content=content,
             max_failures=group.max_failures,
             rolling={"pool": group.kind, "atOnce": place.at_once, "spare": place.spare},
+            maintenance=_maintenance(self.plan.maintenance),
             opts=self.child(depends_on=list[pulumi.Resource](before)),
         )
 
@@ -96,6 +97,20 @@ class Site(Component):
     def _summary(self) -> pulumi.Output[dict[str, dict[str, str | None]]]:
         failed = pulumi.Output.all(**{name: group.failed for name, group in self.groups.items()})
         return failed.apply(lambda reasons: summary(self.plan, reasons))
+
+
+def _maintenance(given: MaintenancePlan | None) -> Maintenance | None:
+    if given is None:
+        return None
+    return {
+        "days": list(given.days),
+        "start": given.start,
+        "hours": given.hours,
+        "timeZone": given.time_zone,
+        "drainLimitS": given.drain_limit_s,
+        "returnLimitS": given.return_limit_s,
+        "kubeconfig": given.kubeconfig,
+    }
 
 
 def _reached(host: HostPlan) -> Reached:

@@ -39,6 +39,7 @@ from fullbore.config.base import (
 from fullbore.config.cost import Cost
 from fullbore.config.fabric import Load, Qos, Runtimes, Switch
 from fullbore.config.machine import Machine, TopologyPolicy
+from fullbore.config.maintenance import Maintenance
 from fullbore.config.recovery import Recovery
 from fullbore.config.rolling import Rolling
 from fullbore.config.sovereignty import Sovereignty
@@ -127,6 +128,9 @@ class Site(Strict):
         description="hosts of each group that may fail without failing the update; fewer than the largest group has",
     )
     rolling: Rolling = Field(default=Rolling(), description="how a change goes over machines that serve")
+    maintenance: Maintenance | None = Field(
+        default=None, description="when machines may be rebooted; none is if left out"
+    )
     sysctl: dict[SysctlKey, SysctlValue | Whole] = Field(
         default={}, description="kernel settings that override the profile's"
     )

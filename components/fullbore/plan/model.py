@@ -239,6 +239,21 @@ class FabricPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MaintenancePlan:
+    """When machines may be rebooted. Whether that is now, a provider decides: the plan has no clock."""
+
+    days: tuple[str, ...]
+    start: str
+    """HH:MM"""
+    hours: int
+    time_zone: str
+    drain_limit_s: int
+    return_limit_s: int
+    kubeconfig: str
+    """Of the cluster whose pods leave a machine before; empty where there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SitePlan:
     name: str
     ssh_user: str
@@ -247,6 +262,7 @@ class SitePlan:
     agent_port: int
     fabric: FabricPlan | None = None
     acceptance: AcceptancePlan | None = None
+    maintenance: MaintenancePlan | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

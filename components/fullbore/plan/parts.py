@@ -23,6 +23,7 @@ from fullbore.plan.model import (
     ImagePlan,
     LimitPlan,
     LustrePlan,
+    MaintenancePlan,
     MonitoringPlan,
     NodeGroupPlan,
     ReplicationPlan,
@@ -67,6 +68,22 @@ def site_plan(env: Environment, site: Site, versions: VersionsPlan, endpoints: E
         agent_port=AGENT_PORT,
         fabric=fabric_plan(env, site),
         acceptance=acceptance_plan(site, versions.lock),
+        maintenance=_maintenance(env, site, endpoints),
+    )
+
+
+def _maintenance(env: Environment, site: Site, endpoints: Endpoints | None) -> MaintenancePlan | None:
+    given, cluster = site.maintenance, site_cluster_plan(env, endpoints)
+    if given is None:
+        return None
+    return MaintenancePlan(
+        days=given.days,
+        start=given.start,
+        hours=given.hours,
+        time_zone=given.time_zone,
+        drain_limit_s=given.drain_limit_s,
+        return_limit_s=given.return_limit_s,
+        kubeconfig=cluster.kubeconfig if cluster else "",
     )
 
 

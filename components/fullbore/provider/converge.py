@@ -89,6 +89,7 @@ def _playbook(play: str, root: Path) -> Path:
         "converge": ansible / "site.yml",
         "facts": ansible / "facts.yml",
         "evidence": ansible / "evidence.yml",
+        "reboot": ansible / "reboot.yml",
         "release": PLAYS / "release.yml",
     }[play]
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from fullbore.provider.base import (
@@ -27,13 +29,24 @@ from fullbore.provider.base import (
     Read,
     Request,
 )
+from fullbore.provider.drain import Nodes, nodes_of
 from fullbore.provider.events import Fold, Outcome
 from fullbore.provider.facts import age, age_s, from_module, setting_changes, trusted
 from fullbore.provider.hostinputs import DEFAULTS, check_inputs, host_variables, inventory_groups, some
-from fullbore.provider.hoststate import failures, foreseen, merged_facts, outdated, outputs_of, with_settings
+from fullbore.provider.hoststate import (
+    awaiting_boot,
+    failures,
+    foreseen,
+    merged_facts,
+    outdated,
+    outputs_of,
+    with_settings,
+)
+from fullbore.provider.reboot import needs, reboot
 from fullbore.provider.rolling import Member, Pools, Rolled, roll
 from fullbore.provider.runner import Job, Runner
 from fullbore.provider.values import differences, has_unknown, join_path, plain
+from fullbore.provider.window import Window, waits, window_of
 from fullbore.waves import Left
 
 MAX_LINES: Final = 40
@@ -42,17 +55,27 @@ MAX_LINES: Final = 40
 FRESH_S: Final = 60
 """Facts younger than this need no word about their age."""
 
-_OWN_PATHS: Final = ("hosts", "facts", "failed", "pending", "rolling")
-"""Compared host by host, or no change by themselves: how a change would go over the machines."""
+_OWN_PATHS: Final = ("hosts", "facts", "failed", "pending", "rolling", "maintenance")
+"""Compared host by host, or no change by themselves: how and when a change would go over the machines."""
 _VARS_OF_SETTINGS: Final = ("fullbore_settings", "fullbore_document_text")
 """Variables that only repeat what the settings say: their change shows there."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class HostGroups:
     """The resource's operations."""
 
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
+    def __init__(
+        self,
+        runner: Runner,
+        now: Callable[[], datetime] = _now,
+        nodes: Callable[[str], Nodes] = nodes_of,
+    ) -> None:
+        """`now` is the clock; `nodes` gives the nodes of the cluster that a kubeconfig names."""
+        self._runner, self._now, self._nodes = runner, now, nodes
         self._logged: set[tuple[str, str]] = set()
         self._live: dict[str, dict[str, Outcome]] = {}
         self._lock = threading.Lock()
@@ -74,6 +97,7 @@ class HostGroups:
         for path, (kind, line) in self._all_changes(r).items():
             changes[path] = kind
             lines += [line] if line else []
+        lines += [f"{host}: {line}" for host, line in self._reboots(r).items()]
         if "content" in changes:
             lines.append("the roles or the agent changed: every role runs again on every host")
         self._say(r, lines)
@@ -107,7 +131,9 @@ class HostGroups:
             reasons = "; ".join(f"{host}: {reason}" for host, reason in sorted(lost.items()))
             r.log("warning", f"kept the last known facts of {len(lost)} of {len(outcomes)} hosts: {reasons}")
         facts = merged_facts(r.olds, r.inputs, outcomes)
-        failed = {**r.olds.get("failed", {}), **lost}
+        out = self._nodes(plain(r.inputs.get("maintenance") or {}).get("kubeconfig", "")).drained()
+        cordoned = dict.fromkeys(out & outcomes.keys(), "a reboot that was not finished left it out of service")
+        failed = {**r.olds.get("failed", {}), **cordoned, **lost}
         # As inputs, what the machines hold: the next diff is then from that to what the program wants.
         inputs = {**r.inputs, "hosts": with_settings(r.inputs["hosts"], facts, keep=True)}
         return Read(r.id, inputs, outputs_of(r.inputs, facts, failed, r.olds.get("pending", {})))
@@ -134,7 +160,7 @@ class HostGroups:
             line = f"{host}: did not finish last time: {plain(reason)}"
             changes[join_path("failed", host)] = ("delete", line)
         for host, reason in sorted(r.olds.get("pending", {}).items()):
-            line = f"{host}: not touched last time: {plain(reason)}"
+            line = f"{host}: pending: {plain(reason)}"
             changes[join_path("pending", host)] = ("delete", line)
         return changes
 
@@ -157,8 +183,14 @@ class HostGroups:
     def _left(self, r: Request) -> Left:
         """The hosts that an update changes, of those that the group shall have."""
         failed, hosts = r.olds.get("failed", {}), r.news["hosts"]
-        changed = {host for host, changes in self._host_changes(r).items() if changes}
-        changed |= {*failed, *r.olds.get("pending", {}), *outdated(r.olds, plain(r.news["content"]))} & set(hosts)
+        closed = bool(waits(_window(r.news), self._now()))
+        facts = self._facts(r)
+        changed = {
+            host
+            for host, changes in self._host_changes(r).items()
+            if changes and not (closed and changes.keys() <= _waiting_paths(host, hosts[host], facts.get(host)))
+        }
+        changed |= {*failed, *outdated(r.olds, plain(r.news["content"]))} & set(hosts)
         if not plain(r.news.get("rolling")):
             return Left(idle=tuple(sorted(changed)))
         idle = {host for host in changed if host in failed or host not in r.olds.get("facts", {})}
@@ -205,15 +237,48 @@ class HostGroups:
             self._logged.add((r.urn, line))
             r.log(severity, line)
 
+    def _reboots(self, r: Request) -> dict[str, str]:
+        """{host: why it needs a reboot, and when it gets it} as far as it is known before the roles run."""
+        facts, why = self._facts(r), waits(_window(r.news), self._now()) or "this update does it"
+        found: dict[str, str] = {}
+        for host, spec in r.news["hosts"].items():
+            if spec is UNKNOWN or has_unknown(spec):
+                continue
+            later = [s["id"] for s in plain(spec["vars"])["fullbore_settings"] if s.get("reboot")]
+            have = facts.get(host, {}).get("settings", {})
+            ids = [id for id in later if id in have and setting_changes(host, have, {id: spec["settings"][id]})]
+            if ids:
+                found[host] = needs(ids, why)
+        return found
+
     def _converge(self, r: Request, id: str, news: Map, olds: Map, left: Left) -> Map:
         """The outputs after every wave. Raises PartialFailure where too many failed, or some were not touched."""
-        content, outcomes = plain(news["content"]), dict[str, Outcome]()
-        force = outdated(olds, content)
+        content, outcomes, held = plain(news["content"]), dict[str, Outcome](), dict[str, str]()
+        force, maintenance = outdated(olds, content), plain(news.get("maintenance") or {})
+        nodes = self._nodes(maintenance.get("kubeconfig", ""))
 
-        def change(wave: tuple[str, ...]) -> dict[str, str]:
-            found = self._run(r, "converge", some(news, wave), force)
+        def converge(hosts: Iterable[str]) -> dict[str, str]:
+            found = self._run(r, "converge", some(news, tuple(hosts)), force)
             outcomes.update(found)
             return failures(news, found, merged_facts(olds, news, found))
+
+        def run(hosts: Iterable[str]) -> dict[str, str]:
+            found = self._run(r, "reboot", some(news, tuple(hosts)))
+            return {host: outcome.failed for host, outcome in found.items() if outcome.failed}
+
+        def change(wave: tuple[str, ...]) -> dict[str, str]:
+            bad = converge(wave)
+            facts = merged_facts(olds, news, outcomes)
+            ids = {host: awaiting_boot(news["hosts"][host], facts.get(host)) for host in wave if host not in bad}
+            needed = {host: found for host, found in ids.items() if found}
+            if needed:
+                done = reboot(needed, maintenance, nodes, self._now(), run, converge)
+                held.update(done.held)
+                bad |= done.failed
+            problem = nodes.put_back(host for host in wave if host not in bad)
+            if problem:
+                r.log("warning", problem)
+            return bad
 
         before = {host: str(plain(why)) for host, why in olds.get("failed", {}).items() if host in news["hosts"]}
         rolled = roll(self._pools, _member(r), left, change, before)
@@ -222,13 +287,22 @@ class HostGroups:
         facts = {host: {**fact, "content": content} if host in done else fact for host, fact in facts.items()}
         with self._lock:
             self._live.pop(r.urn, None)
-        return self._ended(r, id, rolled, outputs_of(news, facts, rolled.failed, rolled.pending))
+        held = self._waiting(news, facts) | held
+        for host, why in sorted(held.items()):
+            r.log("warning", f"{host}: {why}")
+        return self._ended(r, id, rolled, outputs_of(news, facts, rolled.failed, held | rolled.pending))
+
+    def _waiting(self, news: Map, facts: Mapping[str, Map]) -> dict[str, str]:
+        """{host: why it still waits for a reboot}"""
+        why = waits(_window(news), self._now()) or "the next up does it"
+        ids = {host: awaiting_boot(spec, facts.get(host)) for host, spec in news["hosts"].items()}
+        return {host: needs(found, why) for host, found in ids.items() if found}
 
     def _ended(self, r: Request, id: str, rolled: Rolled, outputs: Map) -> Map:
         reasons = [f"{host}: {reason}" for host, reason in sorted(rolled.failed.items())]
         allowed = int(plain(r.news.get("maxFailures", 0)))
         count = f"{len(rolled.failed)} of {len(r.news['hosts'])} hosts failed"
-        untouched = [f"{', '.join(sorted(rolled.pending))}: not touched: {why}" for why in {*rolled.pending.values()}]
+        untouched = [f"{', '.join(sorted(rolled.pending))}: {why}" for why in {*rolled.pending.values()}]
         if len(rolled.failed) > allowed:
             reasons = [f"{count}, but maxFailures is {allowed}; the next up goes on", *reasons, *untouched]
             raise PartialFailure(id, outputs, r.news, reasons)
@@ -262,6 +336,15 @@ class HostGroups:
 
         self._runner.run(job, on_event)
         return fold.outcomes(hosts)
+
+
+def _window(news: Map) -> Window | None:
+    return window_of(plain(news.get("maintenance") or {}))
+
+
+def _waiting_paths(host: str, spec: Map, facts: Map | None) -> set[str]:
+    """Paths of settings that only a boot is missing for."""
+    return {join_path("hosts", host, "settings", id) for id in awaiting_boot(spec, facts)}
 
 
 def _member(r: Request) -> Member:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from typing import Any, Final, cast
 
@@ -17,11 +18,13 @@ from fullbore.provider.inputrules import (
     PORT,
     TEXT,
     TEXTS,
+    WORD,
     Rule,
     brief,
     check_map,
 )
 from fullbore.provider.values import UNKNOWN, Secret, has_unknown, join_path, plain
+from fullbore.provider.window import DAYS, window_of
 
 GROUP: Final[dict[str, Rule]] = {
     "group": TEXT,
@@ -33,6 +36,7 @@ GROUP: Final[dict[str, Rule]] = {
     "content": TEXT,
     "wipe": BOOL,
     "rolling": MAP,
+    "maintenance": MAP,
 }
 HOST: Final[dict[str, Rule]] = {
     "address": TEXT,
@@ -42,8 +46,18 @@ HOST: Final[dict[str, Rule]] = {
     "settings": TEXTS,
     "vars": MAP,
 }
+_START: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 ROLLING: Final[dict[str, Rule]] = {"pool": TEXT, "atOnce": COUNT, "spare": COUNT}
-DEFAULTS: Final[Map] = {"maxFailures": 0, "wipe": False, "rolling": {}}
+MAINTENANCE: Final[dict[str, Rule]] = {
+    "days": (lambda v: bool(v) and set(v) <= set(DAYS), f"a list of {', '.join(DAYS)}"),
+    "start": (lambda v: isinstance(v, str) and bool(_START.fullmatch(v)), "a time of day, HH:MM"),
+    "hours": (lambda v: type(v) is int and 1 <= v <= 24, "a whole number from 1 to 24"),
+    "timeZone": TEXT,
+    "drainLimitS": COUNT,
+    "returnLimitS": COUNT,
+    "kubeconfig": WORD,
+}
+DEFAULTS: Final[Map] = {"maxFailures": 0, "wipe": False, "rolling": {}, "maintenance": {}}
 SSH: Final[dict[str, Rule]] = {"user": TEXT, "privateKeyFile": TEXT}
 
 
@@ -60,9 +74,21 @@ def check_inputs(inputs: Map) -> list[Failure]:
         failures += check_map("ssh", bare["ssh"], SSH)
     if isinstance(bare.get("rolling"), dict) and bare["rolling"]:
         failures += check_map("rolling", bare["rolling"], ROLLING)
+    if isinstance(bare.get("maintenance"), dict) and bare["maintenance"]:
+        failures += _check_maintenance(bare["maintenance"])
     if isinstance(bare.get("hosts"), dict):
         for name, spec in cast("Map", bare["hosts"]).items():
             failures += _check_host(name, spec)
+    return failures
+
+
+def _check_maintenance(given: Map) -> list[Failure]:
+    failures = list(check_map("maintenance", given, MAINTENANCE))
+    if not failures and not has_unknown(given):
+        try:
+            window_of(given)
+        except ValueError as error:
+            failures.append(Failure("maintenance.timeZone", str(error)))
     return failures
 
 
@@ -118,6 +144,7 @@ def host_variables(inputs: Map, host: str, force: bool) -> Map:
     from fullbore.inventory import ssh_args  # not for every preview: it imports the catalog
 
     spec: Map = inputs["hosts"][host]
+    maintenance: Map = inputs.get("maintenance") or {}
     return {
         "ansible_python_interpreter": "/usr/bin/python3",
         **spec["vars"],
@@ -127,6 +154,7 @@ def host_variables(inputs: Map, host: str, force: bool) -> Map:
         "ansible_ssh_private_key_file": inputs["ssh"]["privateKeyFile"],
         "ansible_ssh_common_args": ssh_args(spec["hostKey"]),
         "fullbore_force_host": force,
+        **({"fullbore_return_limit_s": maintenance["returnLimitS"]} if maintenance else {}),
     }
 
 

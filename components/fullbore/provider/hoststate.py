@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from fullbore.provider.base import UNKNOWN, Map
 from fullbore.provider.events import Outcome
@@ -65,6 +65,17 @@ def _reported(host: str, spec: Map, facts: Mapping[str, Map]) -> Map:
 def outputs_of(inputs: Map, facts: Mapping[str, Map], failed: Mapping[str, Any], pending: Mapping[str, Any]) -> Map:
     hosts = _without_vars(with_settings(inputs["hosts"], facts, keep=False))
     return {**inputs, "hosts": hosts, "facts": dict(facts), "failed": dict(failed), "pending": dict(pending)}
+
+
+AT_BOOT: Final = "; at boot: "
+"""Between what a machine holds and what it will hold after its next boot, in the value that it reports."""
+
+
+def awaiting_boot(spec: Map, facts: Map | None) -> list[str]:
+    """Ids of a host's settings that its next boot brings to what is wanted."""
+    have: Map = plain((facts or {}).get("settings", {}))
+    later = (setting for setting in plain(spec["vars"])["fullbore_settings"] if setting.get("reboot"))
+    return [s["id"] for s in later if str(have.get(s["id"], "")).endswith(f"{AT_BOOT}{s['want']}")]
 
 
 def failures(news: Map, outcomes: Mapping[str, Outcome], facts: Mapping[str, Map]) -> dict[str, str]:

@@ -9,7 +9,7 @@ import pulumi
 
 from fullbore.provider.schema import VERSION
 
-__all__ = ["Cable", "Evidence", "Host", "HostGroup", "Image", "Reached", "Rolling", "Ssh"]
+__all__ = ["Cable", "Evidence", "Host", "HostGroup", "Image", "Maintenance", "Reached", "Rolling", "Ssh"]
 
 
 class Host(TypedDict):
@@ -55,6 +55,21 @@ class Rolling(TypedDict):
     """Machines of the pool that may be out of service at once."""
 
 
+class Maintenance(TypedDict):
+    """The window in which machines are rebooted."""
+
+    days: pulumi.Input[Sequence[pulumi.Input[str]]]
+    """mon to sun"""
+    start: pulumi.Input[str]
+    """HH:MM"""
+    hours: pulumi.Input[int]
+    timeZone: pulumi.Input[str]
+    drainLimitS: pulumi.Input[int]
+    returnLimitS: pulumi.Input[int]
+    kubeconfig: pulumi.Input[str]
+    """Of the cluster whose pods leave a machine before; empty for none."""
+
+
 class Ssh(TypedDict):
     """How the hosts are reached."""
 
@@ -72,8 +87,9 @@ class HostGroup(pulumi.CustomResource):
     `content` is a digest of the roles and the agent: another one runs every role again. Up to `max_failures` hosts may
     fail; they are in `failed`, and the next update tries them again. Where `rolling` is given, an update changes one
     machine, then so many at once, and stops where the first fails, where too many fail, and where too many would be
-    out of service; what it did not reach is in `pending`. Deleting it leaves the machines as they are, unless `wipe`
-    says to remove what was installed.
+    out of service; what it did not reach is in `pending`. A machine that needs a reboot gets it inside the window of
+    `maintenance`, drained before, and is in `pending` until then. Deleting it leaves the machines as they are, unless
+    `wipe` says to remove what was installed.
     """
 
     hosts: pulumi.Output[dict[str, Any]]
@@ -83,7 +99,7 @@ class HostGroup(pulumi.CustomResource):
     failed: pulumi.Output[dict[str, str]]
     """{host: reason} of hosts that the last run did not finish."""
     pending: pulumi.Output[dict[str, str]]
-    """{host: reason} of hosts that the last run did not touch, though they were to change."""
+    """{host: reason} of hosts that are still to change: a run stopped before them, or they wait for a reboot."""
 
     def __init__(
         self,
@@ -98,6 +114,7 @@ class HostGroup(pulumi.CustomResource):
         max_failures: pulumi.Input[int] = 0,
         wipe: pulumi.Input[bool] = False,
         rolling: pulumi.Input[Rolling] | None = None,
+        maintenance: pulumi.Input[Maintenance] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         inputs = {
@@ -110,6 +127,7 @@ class HostGroup(pulumi.CustomResource):
             "maxFailures": max_failures,
             "wipe": wipe,
             "rolling": rolling or {},
+            "maintenance": maintenance or {},
         }
         outputs = {"facts": None, "failed": None, "pending": None}
         # Each look at the hosts signs its facts anew; what differs in them shows under `hosts`.

@@ -141,4 +141,4 @@ def roll(
         first, left = False, left.without(wave)
         if len(now) > member.max_failures:
             why = why or f"{len(now)} failed, but maxFailures is {member.max_failures}"
-    return Rolled(now, dict.fromkeys((*left.idle, *left.serving), why))
+    return Rolled(now, dict.fromkeys((*left.idle, *left.serving), f"not touched: {why}"))

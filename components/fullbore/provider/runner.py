@@ -32,7 +32,7 @@ STOP_S: Final = 25.0
 class Job:
     """One run of Ansible over some hosts."""
 
-    play: Literal["converge", "facts", "release", "evidence"]
+    play: Literal["converge", "facts", "release", "evidence", "reboot"]
     hosts: dict[str, Map]
     """Variables of each host."""
     groups: dict[str, list[str]] = field(default_factory=dict[str, list[str]])

@@ -56,6 +56,19 @@ _TYPES: Final[dict[str, Any]] = {
             "spare": _said("Machines of the pool that may be out of service at once.", {"type": "integer"}),
         },
     },
+    "fullbore:metal:Maintenance": {
+        "type": "object",
+        "description": "The window in which machines are rebooted.",
+        "properties": {
+            "days": _said("Days on which it opens, mon to sun.", {"type": "array", "items": _TEXT}),
+            "start": _said("Time of day at which it opens, HH:MM.", _TEXT),
+            "hours": _said("Hours that it stays open.", {"type": "integer"}),
+            "timeZone": _said("Time zone of days and start, as IANA names it.", _TEXT),
+            "drainLimitS": _said("Seconds that pods have to leave a machine.", {"type": "integer"}),
+            "returnLimitS": _said("Seconds that a machine has to come back.", {"type": "integer"}),
+            "kubeconfig": _said("Of the cluster whose pods leave a machine before; empty for none.", _TEXT),
+        },
+    },
     "fullbore:metal:Reached": {
         "type": "object",
         "description": "One machine: how it is reached.",
@@ -101,13 +114,14 @@ _GROUP_INPUTS: Final[dict[str, Any]] = {
     "content": _said("Digest of the roles and the agent; another one runs every role again.", _TEXT),
     "wipe": _said("Whether deleting the resource removes what was installed.", {**_FLAG, "default": False}),
     "rolling": _said("How a change goes over machines that serve; all at once where it is empty.", _ref("Rolling")),
+    "maintenance": _said("When machines are rebooted; none is where it is empty.", _ref("Maintenance")),
 }
 _GROUP_OUTPUTS: Final[dict[str, Any]] = {
     "facts": _said("What each host reported last.", _map_of(_ref("Facts"))),
     "failed": _said("Hosts that the last run did not finish, and why.", _TEXTS),
-    "pending": _said("Hosts that were to change and that the last run did not touch, and why.", _TEXTS),
+    "pending": _said("Hosts that are still to change: not touched yet, or waiting for a reboot.", _TEXTS),
 }
-_GROUP_OPTIONAL: Final = ("maxFailures", "wipe", "rolling")
+_GROUP_OPTIONAL: Final = ("maxFailures", "wipe", "rolling", "maintenance")
 
 _EVIDENCE_INPUTS: Final[dict[str, Any]] = {
     "group": _said("Name of the host group.", _TEXT),
@@ -196,7 +210,7 @@ SCHEMA: Final[dict[str, Any]] = {
             _GROUP_INPUTS,
             _GROUP_OUTPUTS,
             _GROUP_OPTIONAL,
-            ("maxFailures", "wipe", "rolling", "facts", "failed", "pending"),
+            ("maxFailures", "wipe", "rolling", "maintenance", "facts", "failed", "pending"),
         ),
         "fullbore:metal:Evidence": _resource(
             "Acceptance of a group's machines as a signed result. Machines that hold a workload are refused.",

@@ -55,7 +55,7 @@ def _alike(plan: Plan) -> list[tuple[str, NumaPlan]]:
 
 
 def rolling_notes(site: SitePlan) -> Iterator[str]:
-    """How a change goes over each kind of machine."""
+    """How a change goes over each kind of machine, and when machines are rebooted."""
     for kind in POOLS:
         groups = in_order(group for group in site.groups if group.kind == kind)
         machines = sum(len(group.hosts) for group in groups)
@@ -64,6 +64,12 @@ def rolling_notes(site: SitePlan) -> Iterator[str]:
             told = ", ".join(f"{count} x {size}" if count > 1 else str(size) for size, count in _runs(sizes))
             spare = groups[0].rolling.spare
             yield f"a change of all {kind} machines goes over {told}; at most {spare} of {machines} are out of service"
+    window = site.maintenance
+    if window:
+        when = f"{', '.join(window.days)} at {window.start} {window.time_zone} for {window.hours} h"
+        yield f"reboots: {when}, after {'a drain of the node' if window.kubeconfig else 'nothing: no cluster is given'}"
+    else:
+        yield "reboots: never; site.maintenance opens no window"
 
 
 def _runs(sizes: Iterable[int]) -> list[tuple[int, int]]:

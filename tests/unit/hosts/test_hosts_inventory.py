@@ -103,7 +103,7 @@ def test_everything_that_the_digest_covers_is_there() -> None:
     assert [name for name in CONTENT if not (REPOSITORY / name).exists()] == []
 
 
-READS_ONLY = {"evidence.yml", "facts.yml"}
+READS_ONLY = {"evidence.yml", "facts.yml", "reboot.yml"}
 """Playbooks that leave a host's settings alone."""
 TOOLING = {".ansible-lint", ".yamllint", "ansible.cfg", "inventory.py", "molecule", "ruff.toml"}
 

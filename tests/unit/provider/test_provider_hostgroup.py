@@ -19,6 +19,16 @@ ECN = "sysctl.net.ipv4.tcp_ecn"
 ECN_PATH = f'hosts.gpu-01.settings["{ECN}"]'
 WANTS = {ECN: "1", "limits.*.-.memlock": "unlimited"}
 
+NIGHTS: Map = {
+    "days": ["sat", "sun"],
+    "start": "22:00",
+    "hours": 4,
+    "timeZone": "Europe/Berlin",
+    "drainLimitS": 900,
+    "returnLimitS": 1800,
+    "kubeconfig": "",
+}
+
 Start = Callable[..., tuple[Plugin, Recorder]]
 
 
@@ -45,6 +55,7 @@ def group(wants: Map = WANTS, **changes: Any) -> Map:
         "content": "sha256:1",
         "wipe": False,
         "rolling": {},
+        "maintenance": {},
     }
     return inputs | changes
 
@@ -334,7 +345,9 @@ def test_machines_are_not_imported(start: Start) -> None:
 
 def test_defaults_are_filled_in(start: Start) -> None:
     plugin, _ = start()
-    news = {key: value for key, value in group().items() if key not in ("maxFailures", "wipe", "rolling")}
+    news = {
+        key: value for key, value in group().items() if key not in ("maxFailures", "wipe", "rolling", "maintenance")
+    }
     assert plugin.check(news) == (group(), [])
 
 
@@ -374,6 +387,10 @@ def spoilt(path: str, value: Any) -> Map:
         ("hosts/gpu-01/settings/x", 4, "hosts.gpu-01.settings: got dict, but it must be a map of texts"),
         ("hosts/gpu-01/settings/x", "4", "hosts.gpu-01.vars.fullbore_settings: does not say the same as settings"),
         ("rolling/pool", "gpu", "rolling.atOnce: is missing; give a whole number from 0"),
+        ("maintenance", {"days": ["sat"]}, "maintenance.start: is missing; give a time of day, HH:MM"),
+        ("maintenance", {**NIGHTS, "timeZone": "Europe/Berln"}, "maintenance.timeZone: got 'Europe/Berln', but"),
+        ("maintenance", {**NIGHTS, "days": ["sunday"]}, "maintenance.days: got list, but it must be a list of mon"),
+        ("maintenance", {**NIGHTS, "start": "24:00"}, "maintenance.start: got '24:00', but it must be a time of day"),
         ("ssh/user", None, "ssh.user: is missing"),
         ("ssh/password", "p", "ssh.password: is not known here"),
     ],

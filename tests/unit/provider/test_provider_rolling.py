@@ -48,7 +48,7 @@ def test_a_failed_canary_stops_the_change_even_where_one_may_fail() -> None:
     rolled = rolling(machines, member(), Left(serving=HOSTS))
     assert machines.waves == [("h0",)]
     assert rolled.failed == {"h0": "role: broken"}
-    assert rolled.pending == dict.fromkeys(HOSTS[1:], "h0, which changed first, failed")
+    assert rolled.pending == dict.fromkeys(HOSTS[1:], "not touched: h0, which changed first, failed")
 
 
 def test_a_machine_that_is_away_says_nothing_of_the_change() -> None:
@@ -62,7 +62,7 @@ def test_too_many_failures_stop_it() -> None:
     machines = Machines({"h1": "x", "h2": "x"})
     rolled = rolling(machines, member(), Left(serving=HOSTS))
     assert machines.waves == [("h0",), ("h1", "h2")]
-    assert rolled.pending == dict.fromkeys(("h3", "h4", "h5"), "2 failed, but maxFailures is 1")
+    assert rolled.pending == dict.fromkeys(("h3", "h4", "h5"), "not touched: 2 failed, but maxFailures is 1")
 
 
 def test_the_floor_stops_it() -> None:
@@ -70,7 +70,7 @@ def test_the_floor_stops_it() -> None:
     rolled = rolling(machines, member(spare=1), Left(serving=HOSTS))
     assert machines.waves == [("h0",), ("h1",)]
     assert list(rolled.pending) == ["h2", "h3", "h4", "h5"]
-    assert rolled.pending["h2"].startswith("of kind gpu, at most 1 may be out of service, and 1 failed; ")
+    assert rolled.pending["h2"].startswith("not touched: of kind gpu, at most 1 may be out of service, and 1 failed; ")
 
 
 def test_what_serves_nothing_goes_first_and_frees_the_room_where_it_comes_back() -> None:
@@ -90,7 +90,9 @@ def test_a_run_that_ends_keeps_what_was_done() -> None:
         return {}
 
     rolled = roll(Pools(), member(max_failures=9), Left(serving=HOSTS), change, {})
-    assert rolled == Rolled(dict.fromkeys(("h1", "h2"), "cancelled"), dict.fromkeys(("h3", "h4", "h5"), "cancelled"))
+    assert rolled == Rolled(
+        dict.fromkeys(("h1", "h2"), "cancelled"), dict.fromkeys(("h3", "h4", "h5"), "not touched: cancelled")
+    )
     with pytest.raises(ProviderError):
         roll(Pools(), member(), Left(serving=("h1",)), change, {})
 
@@ -153,4 +155,4 @@ def test_a_canary_that_fails_stops_the_groups_beside_it() -> None:
     first = roll(pools, member("a"), Left(serving=("a0", "a1")), machines.change, {})
     second = roll(pools, member("b"), Left(serving=("b0", "b1")), machines.change, {})
     assert (machines.waves, list(first.pending)) == ([("a0",)], ["a1"])
-    assert second.pending == dict.fromkeys(("b0", "b1"), "a0, which changed first, failed")
+    assert second.pending == dict.fromkeys(("b0", "b1"), "not touched: a0, which changed first, failed")

@@ -1,0 +1,316 @@
+"""Reboots: when the window is open, what is drained before, and what happens to machines that do not come back well."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from provider_plugin import RECORDED
+
+from fullbore.provider.base import PartialFailure, Request
+from fullbore.provider.drain import LABEL, Kubectl, nodes_of
+from fullbore.provider.hostgroup import HostGroups
+from fullbore.provider.hoststate import awaiting_boot
+from fullbore.provider.runner import Job
+from fullbore.provider.values import Map
+from fullbore.provider.window import waits, window_of
+
+KEYS: dict[str, str] = json.loads((RECORDED / "host_keys.json").read_text())
+NIGHTS: Map = {
+    "days": ["sat", "sun"],
+    "start": "22:00",
+    "hours": 4,
+    "timeZone": "Europe/Berlin",
+    "drainLimitS": 900,
+    "returnLimitS": 1800,
+    "kubeconfig": "/site",
+}
+CLOSED = datetime(2026, 11, 20, 12, tzinfo=UTC)  # a Friday
+OPEN = datetime(2026, 11, 21, 22, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("now", "is_open"),
+    [
+        ("2026-11-21T20:59:59", False),  # Berlin is UTC+1 in November
+        ("2026-11-21T21:00:00", True),
+        ("2026-11-22T00:59:59", True),  # the night after
+        ("2026-11-22T01:00:00", False),
+        ("2026-11-23T00:30:00", True),  # Sunday's window, on Monday
+        ("2026-11-23T21:00:00", False),
+        ("2026-07-04T20:00:00", True),  # and UTC+2 in July
+    ],
+)
+def test_when_the_window_is_open(now: str, is_open: bool) -> None:
+    window = window_of(NIGHTS)
+    assert window is not None
+    assert window.is_open(datetime.fromisoformat(now).replace(tzinfo=UTC)) is is_open
+
+
+@pytest.mark.parametrize("day", ["2026-03-29", "2026-10-25"])
+def test_the_hour_that_the_clocks_skip_or_repeat_changes_no_length(day: str) -> None:
+    """In the European Union, the last Sunday of March and of October."""
+    window = window_of({**NIGHTS, "start": "00:30"})
+    assert window is not None
+    begin = datetime.fromisoformat(day).replace(tzinfo=UTC) - timedelta(hours=3)
+    minutes = [begin + timedelta(minutes=10 * ten) for ten in range(12 * 6)]
+    assert sum(window.is_open(minute) for minute in minutes) == 4 * 6
+
+
+def test_what_a_reboot_waits_for() -> None:
+    opens = "it waits for the maintenance window, which opens Sat 2026-11-21 22:00 CET"
+    assert waits(window_of(NIGHTS), CLOSED) == opens
+    assert waits(window_of(NIGHTS), OPEN) == ""
+    assert "no window" in waits(window_of({}), OPEN)
+
+
+SETTING = {"id": "driver.loaded", "role": "gpu_driver", "want": "open 580", "reboot": True}
+
+
+@pytest.mark.parametrize(
+    ("reported", "reboot", "waiting"),
+    [
+        ("open 550; at boot: open 580", True, ["driver.loaded"]),
+        ("open 550; at boot: open 550", True, []),  # another boot would change nothing
+        ("open 550", True, []),
+        ("open 580", True, []),
+        ("open 550; at boot: open 580", False, []),
+    ],
+)
+def test_a_boot_is_called_for_where_it_brings_what_is_wanted(reported: str, reboot: bool, waiting: list[str]) -> None:
+    spec: Map = {"vars": {"fullbore_settings": [{**SETTING, "reboot": reboot}]}}
+    assert awaiting_boot(spec, {"settings": {"driver.loaded": reported}}) == waiting
+    assert awaiting_boot(spec, None) == []
+
+
+class Cluster:
+    """Nodes that remember; a host in `stuck` has a pod that may not be evicted."""
+
+    def __init__(self, stuck: str = "") -> None:
+        self.stuck, self.said, self.out = stuck, list[str](), set[str]()
+
+    def drain(self, host: str, limit_s: int) -> str:
+        self.said.append(f"drain {host} {limit_s}")
+        if host == self.stuck:
+            return "its pods did not leave: the budget allows none"
+        self.out.add(host)
+        return ""
+
+    def put_back(self, hosts: Iterable[str]) -> str:
+        self.out -= set(hosts)
+        return ""
+
+    def drained(self) -> set[str]:
+        return self.out
+
+
+class Machines:
+    """Machines whose driver waits for a boot, as Ansible's events tell of them."""
+
+    def __init__(self, lost: str = "") -> None:
+        self.held = dict.fromkeys(KEYS, "550; at boot: 580")
+        self.plays: list[tuple[str, list[str]]] = []
+        self.lost = lost
+
+    def run(self, job: Job, on_event: Callable[[Map], None]) -> None:
+        self.plays.append((job.play, sorted(job.hosts)))
+        lost = [host for host in job.hosts if job.play == "reboot" and host == self.lost]
+        for host in sorted(job.hosts):
+            if job.play == "reboot" and host not in lost:
+                assert job.hosts[host]["fullbore_return_limit_s"] == 1800
+                self.held[host] = "580"
+            event: Map = {"event": "ok", "host": host, "role": "", "task": "t", "changed": False}
+            if job.play != "reboot":
+                settings = {"driver.loaded": self.held[host]}
+                event["facts"] = {"host": host, "reported_at": "", "signature": "", "settings": settings}
+            failed: Map = {**event, "event": "failed", "message": "did not come back"}
+            on_event(failed if host in lost else event)
+        on_event({"event": "stats", "failed": lost, "unreachable": [], "changed": []})
+        on_event({"event": "end", "status": "successful", "rc": 0})
+
+    def stop(self) -> None:
+        """Nothing runs for long."""
+
+
+def group() -> Map:
+    def host(name: str) -> Map:
+        return {
+            "address": "127.0.0.1",
+            "port": 22,
+            "hostKey": KEYS[name],
+            "serial": name,
+            "settings": {"driver.loaded": "580"},
+            "vars": {"fullbore_settings": [{**SETTING, "want": "580"}], "fullbore_roles": ["gpu_driver"]},
+        }
+
+    return {
+        "group": "gpu",
+        "rack": "r01",
+        "roles": ["gpu_driver"],
+        "hosts": {name: host(name) for name in KEYS},
+        "ssh": {"user": "root", "privateKeyFile": "/k"},
+        "content": "sha256:1",
+        "maxFailures": 0,
+        "wipe": False,
+        "rolling": {"pool": "gpu", "atOnce": 1, "spare": 1},
+        "maintenance": NIGHTS,
+    }
+
+
+class Desk:
+    """A group of machines that hold an older driver, its cluster and its clock."""
+
+    def __init__(self, machines: Machines, cluster: Cluster) -> None:
+        self.now, self.said = CLOSED, list[str]()
+        self.groups = HostGroups(machines, lambda: self.now, lambda kubeconfig: cluster)
+
+    def ask(self, **fields: Any) -> Request:
+        def write(urn: str, severity: str, message: str, ephemeral: bool) -> None:
+            if not ephemeral:
+                self.said.append(message)
+
+        return Request(urn="u", type="fullbore:metal:HostGroup", name="gpu", write_log=write, **fields)
+
+    def create(self) -> Map:
+        return self.groups.create(self.ask(news=group())).outputs
+
+    def update(self, outputs: Map) -> Map:
+        return self.groups.update(self.ask(id="i", old_inputs=group(), olds=outputs, news=group()))
+
+    def diff(self, outputs: Map) -> set[str]:
+        return set(self.groups.diff(self.ask(old_inputs=group(), olds=outputs, news=group())).changes)
+
+
+NEEDED = "needs a reboot for driver.loaded: "
+
+
+@pytest.fixture(autouse=True)
+def signed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every report is taken for the host's own: who signed it is another test's."""
+    monkeypatch.setattr("fullbore.provider.hostgroup.trusted", lambda *_: True)
+
+
+def test_a_reboot_waits_for_the_window_then_goes_over_one_machine_after_another() -> None:
+    machines, cluster = Machines(), Cluster()
+    desk = Desk(machines, cluster)
+    outputs = desk.create()
+    later = f"{NEEDED}it waits for the maintenance window, which opens Sat 2026-11-21 22:00 CET"
+    assert outputs["pending"] == dict.fromkeys(KEYS, later)
+    assert (outputs["failed"], cluster.said) == ({}, [])
+
+    desk.said.clear()
+    assert "pending.gpu-01" in desk.diff(outputs)
+    assert f"gpu-01: {later}" in desk.said, "the preview names it"
+    machines.plays.clear()
+    assert desk.update(outputs)["pending"] == outputs["pending"]
+    assert machines.plays == [], "outside of the window nothing is touched for it"
+
+    desk.now = OPEN
+    done = desk.update(outputs)
+    one, two = sorted(KEYS)
+    plays = ["converge", "reboot", "converge"]
+    assert machines.plays == [*((play, [one]) for play in plays), *((play, [two]) for play in plays)]
+    assert cluster.said == [f"drain {one} 900", f"drain {two} 900"]
+    assert (cluster.out, done["pending"], done["failed"]) == (set(), {}, {})
+    assert desk.diff(done) == set()
+
+
+def test_pods_that_may_not_leave_keep_their_machine_up() -> None:
+    machines = Machines()
+    desk = Desk(machines, Cluster(stuck="gpu-01"))
+    outputs = desk.create()
+    desk.now = OPEN
+    done = desk.update(outputs)
+    assert done["pending"] == {"gpu-01": f"{NEEDED}its pods did not leave: the budget allows none"}
+    assert [hosts for play, hosts in machines.plays if play == "reboot"] == [["gpu-02"]]
+
+
+def test_a_machine_that_does_not_come_back_stays_out_and_stops_the_change() -> None:
+    machines, cluster = Machines(lost="gpu-01"), Cluster()
+    desk = Desk(machines, cluster)
+    outputs = desk.create()
+    desk.now = OPEN
+    with pytest.raises(PartialFailure, match="gpu-01: t: did not come back; gpu-02: not touched: 1 failed"):
+        desk.update(outputs)
+    assert cluster.out == {"gpu-01"}
+
+
+def test_a_reboot_that_a_killed_run_left_is_seen_by_a_refresh_and_finished() -> None:
+    machines, cluster = Machines(), Cluster()
+    desk = Desk(machines, cluster)
+    outputs = desk.create()
+    machines.held["gpu-01"], cluster.out = "580", {"gpu-01"}
+    found = desk.groups.read(desk.ask(id="i", inputs=group(), olds=outputs))
+    assert found.outputs["failed"] == {"gpu-01": "a reboot that was not finished left it out of service"}
+    desk.groups.update(desk.ask(id="i", old_inputs=found.inputs, olds=found.outputs, news=group()))
+    assert cluster.out == set()
+
+
+class Tool:
+    """kubectl, by what each command answers: (exit, stdout, stderr)."""
+
+    def __init__(self, answers: dict[str, tuple[int, str, str]]) -> None:
+        self.answers, self.argv = answers, list[list[str]]()
+
+    def __call__(self, argv: list[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
+        assert argv[:2] == ["kubectl", "--kubeconfig=/site"]
+        self.argv.append(argv[2:])
+        verb = "nodes" if argv[2:4] == ["get", "nodes"] else argv[2]
+        code, out, err = self.answers.get(verb, (0, "", ""))
+        return subprocess.CompletedProcess(argv, code, out, err)
+
+    def verbs(self) -> list[str]:
+        return [argv[0] for argv in self.argv]
+
+
+NODE = json.dumps({"kind": "Node", "metadata": {"name": "gpu-01"}, "spec": {}})
+
+
+def test_a_node_is_marked_before_it_is_drained_and_budgets_are_honoured() -> None:
+    tool = Tool({"get": (0, NODE, "")})
+    assert Kubectl("/site", tool).drain("gpu-01", 30) == ""
+    assert tool.verbs() == ["get", "label", "drain"]
+    assert tool.argv[1] == ["label", "node", "gpu-01", f"{LABEL}=reboot", "--overwrite"]
+    assert "--timeout=30s" in tool.argv[2]
+    assert not {"--disable-eviction", "--force"} & set(tool.argv[2]), "deleting pods would pass by their budgets"
+
+
+def test_a_host_that_is_no_node_has_nothing_to_leave() -> None:
+    tool = Tool({})
+    assert Kubectl("/site", tool).drain("nvme-01", 30) == ""
+    assert tool.verbs() == ["get"]
+    assert nodes_of("").drain("nvme-01", 30) == ""
+
+
+def test_a_node_that_somebody_else_cordoned_stays_so() -> None:
+    tool = Tool({"get": (0, json.dumps({"spec": {"unschedulable": True}}), "")})
+    assert Kubectl("/site", tool).drain("gpu-01", 30) == ""
+    assert tool.verbs() == ["get", "drain"]
+
+
+def test_a_drain_that_ends_at_its_limit_puts_the_node_back() -> None:
+    said = "evicting pod fullbore/serving-0\nerror: global timeout reached: 30s\n"
+    tool = Tool({"get": (0, NODE, ""), "nodes": (0, "node/gpu-01\n", ""), "drain": (1, "", said)})
+    stays = Kubectl("/site", tool).drain("gpu-01", 30)
+    assert stays == "its pods did not leave: error: global timeout reached: 30s"
+    assert tool.verbs() == ["get", "label", "drain", "get", "uncordon", "label"]
+    assert tool.argv[-1] == ["label", "node", "gpu-01", f"{LABEL}-"]
+
+
+def test_only_what_was_taken_out_here_is_put_back() -> None:
+    tool = Tool({"nodes": (0, "node/gpu-01\nnode/gpu-07\n", "")})
+    assert Kubectl("/site", tool).put_back(["gpu-01", "gpu-02"]) == ""
+    assert [argv[1:] for argv in tool.argv if argv[0] == "uncordon"] == [["gpu-01"]]
+    assert Kubectl("/site", tool).drained() == {"gpu-01", "gpu-07"}
+
+
+def test_a_cluster_that_does_not_answer_is_told_of_and_loses_no_machine() -> None:
+    refused = "The connection to the server 192.0.2.9:6443 was refused - did you specify the right host or port?"
+    tool = Tool(dict.fromkeys(("get", "nodes"), (1, "", refused)))
+    assert Kubectl("/site", tool).put_back(["gpu-01"]) == f"not put back into service: {refused}"
+    assert "did not leave" in Kubectl("/site", tool).drain("gpu-01", 1)
+    assert Kubectl("/site", tool).drained() == set()
