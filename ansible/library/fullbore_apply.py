@@ -8,8 +8,10 @@ module: fullbore_apply
 short_description: Apply a role's settings that live in the running machine
 version_added: "0.1.0"
 description:
-  - Sets what differs among kernel settings, NIC QoS, RoCE type of service, CPU governor, interrupt affinity
-    and units that must not run, then reads it again. Settings that live in files are left to the role's own tasks.
+  - Sets what differs among kernel settings, NIC QoS, RoCE type of service, CPU governor, interrupt affinity,
+    units that must not run, the loaded GPU driver, persistence mode, MIG instances and CDI devices, then reads it
+    again.
+    What takes effect at the next boot only is no failure. Settings that live in files are left to the role's own tasks.
 options:
   settings:
     description: The settings, each with C(id), C(role) and C(want).
@@ -20,6 +22,10 @@ options:
     description: The role whose settings are applied.
     type: str
     required: true
+  kinds:
+    description: Kinds of setting that are applied, in place of all that the role has.
+    type: list
+    elements: str
 author:
   - Fullbore (@fullbore)
 """
@@ -51,10 +57,14 @@ def main() -> None:
         argument_spec={
             "settings": {"type": "list", "elements": "dict", "required": True},
             "role": {"type": "str", "required": True},
+            "kinds": {"type": "list", "elements": "str"},
         },
         supports_check_mode=True,
     )
     settings = [s for s in module.params["settings"] if s["role"] == module.params["role"]]
+    kinds = module.params["kinds"]
+    if kinds is not None:
+        settings = [s for s in settings if s["id"].partition(".")[0] in kinds]
     try:
         applied = apply(System(), settings, check=module.check_mode)
     except BadSettings as error:

@@ -28,7 +28,7 @@ options:
     elements: str
     required: true
   require:
-    description: Fail where anything differs, naming it.
+    description: Fail where anything differs, naming it; what only waits for a reboot does not count.
     type: bool
     default: false
   journal:
@@ -61,6 +61,10 @@ interrupted:
   description: Roles that began and did not finish.
   type: list
   returned: always
+reboot:
+  description: Ids that hold what is wanted only after a reboot.
+  type: list
+  returned: always
 reported_at:
   description: When it was read, UTC, ISO 8601.
   type: str
@@ -79,6 +83,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.fullbore_agent.journal import interrupted  # pyright: ignore[reportMissingImports]
 from ansible.module_utils.fullbore_agent.settings import (  # pyright: ignore[reportMissingImports]
     BadSettings,
+    awaiting_reboot,
     drifted,
     read_all,
 )
@@ -112,10 +117,18 @@ def main() -> None:
     }
     broken = interrupted(module.params["roles"]) if module.params["journal"] else []
     drift = in_order(module.params["roles"], drifted(settings, values), broken)
-    result = {**report, "drift": drift, "interrupted": broken, "signature": sign(module, report), "changed": False}
-    if module.params["require"] and drift:
-        module.fail_json(msg=explain(drift, values, wants), **result)
+    waiting = awaiting_reboot(settings, values)
+    found = {"drift": drift, "interrupted": broken, "reboot": waiting}
+    result = {**report, **found, "signature": sign(module, report), "changed": False}
+    left = {role: ids for role, ids in without(drift, waiting).items() if ids}
+    if module.params["require"] and left:
+        module.fail_json(msg=explain(left, values, wants), **result)
     module.exit_json(**result)
+
+
+def without(drift: dict[str, list[str]], waiting: list[str]) -> dict[str, list[str]]:
+    """Drift that a reboot alone does not mend."""
+    return {role: [setting for setting in ids if setting not in waiting] for role, ids in drift.items()}
 
 
 def in_order(roles: list[str], drift: dict[str, list[str]], broken: list[str]) -> dict[str, list[str]]:

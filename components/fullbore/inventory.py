@@ -58,6 +58,7 @@ def role_variables(group: GroupPlan, content: HostContent) -> dict[str, object]:
         "fullbore_settings": settings,
         "fullbore_roles": list(group.roles),
         "fullbore_document_text": content.document_text,
+        "fullbore_files": [{"path": f.path, "role": f.role, "text": f.text} for f in group.files],
     }
 
 
@@ -69,6 +70,8 @@ def host_settings(content: HostContent) -> tuple[Setting, ...]:
 
 _COPIED = {
     "/etc/systemd/system/fullbore-agent.service": ("node_agent", "fullbore-agent.service"),
+    "/etc/systemd/system/fullbore-gpu.service": ("gpu_driver", "fullbore-gpu.service"),
+    "/etc/systemd/system/fullbore-containers.service": ("container_runtime", "fullbore-containers.service"),
     "/etc/systemd/system/fullbore-fabric.service": ("roce", "fullbore-fabric.service"),
     "/etc/udev/rules.d/90-fullbore-fabric.rules": ("roce", "fullbore-fabric.service"),
     "/etc/systemd/system/fullbore-numa.service": ("numa", "fullbore-numa.service"),

@@ -36,8 +36,10 @@ from fullbore.config.base import (
     Zone,
     ZoneId,
 )
+from fullbore.config.container_runtime import ContainerRuntime
 from fullbore.config.cost import Cost
 from fullbore.config.fabric import Load, Qos, Runtimes, Switch
+from fullbore.config.gpu_driver import GpuDriver, MigProfile
 from fullbore.config.machine import Machine, TopologyPolicy
 from fullbore.config.maintenance import Maintenance
 from fullbore.config.recovery import Recovery
@@ -92,6 +94,11 @@ class HostGroup(Strict):
     )
     hugepages_2mib: Whole | None = Field(
         default=None, ge=0, description="huge pages of 2 MiB on each machine; the profile's number if left out"
+    )
+    mig: tuple[MigProfile, ...] = Field(
+        default=(),
+        max_length=7,
+        description="MIG instances that each GPU is divided into, e.g. [3g.71gb, 4g.71gb]; GPUs stay whole if left out",
     )
     usd_per_host: Number | None = Field(
         default=None,
@@ -152,6 +159,12 @@ class Site(Strict):
     )
     nccl_conf: dict[Text, Text | Whole] = Field(
         default={}, description="further NCCL variables for /etc/nccl.conf, of those for system configuration"
+    )
+    gpu_driver: GpuDriver | None = Field(
+        default=None, description="the NVIDIA driver of the GPU machines; it is left as it is if left out"
+    )
+    container_runtime: ContainerRuntime | None = Field(
+        default=None, description="containerd on the machines; it is left as it is if left out"
     )
     acceptance: Acceptance | None = Field(
         default=None, description="how the machines are measured before they serve; they are not if left out"

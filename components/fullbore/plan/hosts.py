@@ -23,6 +23,8 @@ Kinds of setting, and how each is read back on the host:
     file.PATH               sha256 of the file's content
     extra.KIND              "none", or the lines of the file of sysctl, limits, nccl or kubelet that no setting is for
 
+Kinds of the GPU driver alone are told of in plan.gpu_driver, of the container runtime in plan.container_runtime.
+
 A thing that is not there reads as "absent".
 """
 
@@ -39,8 +41,10 @@ from fullbore.catalog.host_profiles import ROLES, ROWS, Row
 from fullbore.config.endpoints import Endpoints
 from fullbore.config.models import Host, HostGroup, Site
 from fullbore.plan.acceptance import cable_plans
+from fullbore.plan.container_runtime import runtime_files, runtime_settings
 from fullbore.plan.fabric import HostQueues, group_environment, hca_list, host_queues, system_environment
-from fullbore.plan.model import GroupPlan, HostPlan, NumaPlan, Setting
+from fullbore.plan.gpu_driver import Lock, driver_files, driver_settings
+from fullbore.plan.model import FilePlan, GroupPlan, HostPlan, NumaPlan, Setting
 from fullbore.plan.numa import NODES_BY_DEFAULT, PodShape, numa_plan
 
 AGENT_PORT = 9101
@@ -62,21 +66,29 @@ class HostContent:
 
 
 def group_plans(
-    site: Site, pod: PodShape | None = None, endpoints: Endpoints | None = None, *, inbox: bool = False
+    site: Site,
+    pod: PodShape | None = None,
+    endpoints: Endpoints | None = None,
+    lock: Lock | None = None,
+    *,
+    registry: str = "",
+    inbox: bool = False,
 ) -> tuple[GroupPlan, ...]:
-    """The groups in the order of their names. `pod` is the serving pod that hosts run, where one is planned.
+    """The groups in the order of their names. `pod` is the serving pod that hosts run, where one is planned; `lock`
+    the versions, without which no role installs anything; `registry` that of the runtime image.
 
     `inbox` is true where the RDMA drivers are the kernel's own, which lack what NVIDIA's add to sysfs.
 
     What groups of equal machines must hold is decided once: thousands of hosts are of few kinds. Equal machines have
     the same NumaPlan, the very object, which `known` keeps.
     """
+    software = _Software(lock=lock or {}, registry=registry)
     known: dict[tuple[object, ...], _Common] = {}
     plans: list[GroupPlan] = []
     for name, group in sorted(site.groups.items()):
         numa = numa_plan(group, pod)
-        kind = (group.kind, group.accelerator, group.gpus_per_host, group.interfaces, group.hcas, id(numa))
-        common = known.get(kind) or known.setdefault(kind, _common(site, group, numa, inbox))
+        kind = (group.kind, group.accelerator, group.gpus_per_host, group.interfaces, group.hcas, group.mig, id(numa))
+        common = known.get(kind) or known.setdefault(kind, _common(site, group, numa, software, inbox))
         plans.append(
             GroupPlan(
                 name=name,
@@ -91,9 +103,28 @@ def group_plans(
                 gpus=group.gpus_per_host,
                 numa=common.numa,
                 environment=common.environment,
+                files=common.files,
             )
         )
     return tuple(plans)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Software:
+    """What the roles that install something go by."""
+
+    lock: Lock
+    registry: str
+
+    def files(self, site: Site, group: HostGroup) -> tuple[FilePlan, ...]:
+        runtime = runtime_files(site, group, self.lock, self.registry)
+        return (*driver_files(site, group, self.lock), *runtime)
+
+    def settings(self, site: Site, group: HostGroup, files: Iterable[FilePlan]) -> Iterator[Setting]:
+        """Files first: what is installed and started goes by them."""
+        yield from (Setting(id=f"file.{file.path}", role=file.role, want=_sha256(file.text)) for file in files)
+        yield from driver_settings(site, group, self.lock)
+        yield from runtime_settings(site, group, self.lock)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +136,12 @@ class _Common:
     settings: tuple[Setting, ...]
     environment: Mapping[str, Mapping[str, str]]
     document: Mapping[str, object]
+    files: tuple[FilePlan, ...]
 
 
-def _common(site: Site, group: HostGroup, numa: NumaPlan, inbox: bool) -> _Common:
-    settings = _settings(site, group, numa, inbox)
+def _common(site: Site, group: HostGroup, numa: NumaPlan, software: _Software, inbox: bool) -> _Common:
+    files = software.files(site, group)
+    settings = _settings(site, group, numa, inbox, software.settings(site, group, files))
     environment = group_environment(site, group, numa.ranks) if group.kind == "gpu" else {}
     return _Common(
         numa=numa,
@@ -116,10 +149,13 @@ def _common(site: Site, group: HostGroup, numa: NumaPlan, inbox: bool) -> _Commo
         settings=settings,
         environment=environment,
         document=_document(site, group, numa, environment, settings),
+        files=files,
     )
 
 
-def _settings(site: Site, group: HostGroup, numa: NumaPlan, inbox: bool) -> tuple[Setting, ...]:
+def _settings(
+    site: Site, group: HostGroup, numa: NumaPlan, inbox: bool, software: Iterable[Setting]
+) -> tuple[Setting, ...]:
     """In the order of the roles. `site.sysctl` wins over a profile's row, and adds the keys that no row has."""
     rows = [row for row in ROWS if row.applies(group.kind, site.fabric, group.accelerator)]
     values = {**group_values(group, numa), **roce_values(site, group, inbox=inbox)}
@@ -130,7 +166,7 @@ def _settings(site: Site, group: HostGroup, numa: NumaPlan, inbox: bool) -> tupl
     for key, value in site.sysctl.items():
         row_id = f"sysctl.{key}"
         settings[row_id] = Setting(id=row_id, role="baseline", want=" ".join(str(value).split()))
-    both = (*settings.values(), *_extra(settings.values(), group.kind))
+    both = (*settings.values(), *_extra(settings.values(), group.kind), *software)
     return tuple(sorted(both, key=lambda setting: ROLES.index(setting.role)))
 
 

@@ -32,6 +32,15 @@ class Setting:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FilePlan:
+    """A file whose whole text the plan decides; a setting `file.PATH` of the same role holds its checksum."""
+
+    path: str
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RankPlan:
     """One GPU of a host with what lies near it."""
 
@@ -141,6 +150,8 @@ class GroupPlan:
     environment: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     """{runtime: {variable: value}} of the group's processes."""
     rolling: RollingPlan = RollingPlan()
+    files: tuple[FilePlan, ...] = ()
+    """Files whose text the plan decides, in the order of the roles that write them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,7 +61,14 @@ def site_plan(env: Environment, site: Site, versions: VersionsPlan, endpoints: E
         ssh_user=ssh.user if ssh else site.ssh.user,
         ssh_private_key_file=ssh.private_key_file if ssh else site.ssh.private_key_file or "",
         groups=rolled(
-            group_plans(site, pod, endpoints, inbox=versions.lock["ofed"] == "inbox"),
+            group_plans(
+                site,
+                pod,
+                endpoints,
+                versions.lock,
+                registry=(env.image and env.image.registry) or "",
+                inbox=versions.lock["ofed"] == "inbox",
+            ),
             site.rolling,
             needed_machines(env, site),
         ),

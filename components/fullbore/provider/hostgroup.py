@@ -57,7 +57,7 @@ FRESH_S: Final = 60
 
 _OWN_PATHS: Final = ("hosts", "facts", "failed", "pending", "rolling", "maintenance")
 """Compared host by host, or no change by themselves: how and when a change would go over the machines."""
-_VARS_OF_SETTINGS: Final = ("fullbore_settings", "fullbore_document_text")
+_VARS_OF_SETTINGS: Final = ("fullbore_settings", "fullbore_document_text", "fullbore_files")
 """Variables that only repeat what the settings say: their change shows there."""
 
 

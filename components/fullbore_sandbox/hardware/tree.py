@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
+from fullbore.catalog.gpu_driver import DRIVER_PACKAGES, FABRIC_MANAGER
+from fullbore.catalog.versions.releases import CHANGEABLE
 from fullbore.config.models import HostGroup
+from fullbore.plan.container_runtime import TOOLKIT
 
 TOOLS = Path(__file__).parent / "tools"
 VERSION = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
@@ -119,13 +122,14 @@ def write(root: Path, group: HostGroup, host_name: str) -> None:
         if not target.is_symlink():
             target.parent.mkdir(parents=True, exist_ok=True)
             target.symlink_to(to)
-    _write_tools(root / "usr/bin")
+    _write_tools(TOOLS, root / "usr/bin")
+    _write_tools(TOOLS / "packaged", root / "usr/lib/packaged")
 
 
-def _write_tools(folder: Path) -> None:
-    """The tools are code and not state: always the present ones."""
+def _write_tools(source: Path, folder: Path) -> None:
+    """The tools are code and not state: always the present ones. Those of `packaged` come with a package."""
     folder.mkdir(parents=True, exist_ok=True)
-    for tool in sorted(TOOLS.iterdir()):
+    for tool in sorted(source.iterdir()):
         if tool.is_file():
             shutil.copyfile(tool, folder / tool.name)
             (folder / tool.name).chmod(0o755)
@@ -140,6 +144,26 @@ def files(machine: Machine) -> Iterator[tuple[str, str]]:
     yield from _numa_nodes(machine)
     yield from _nics(machine)
     yield from _gpus(machine)
+    for name, versions in _archive(gpus=bool(machine.group.gpus_per_host)).items():
+        yield f"state/archive/{name}", "\n".join(versions)
+
+
+CONTAINERD = ("2.1.4-1~debian.12~bookworm", "1.7.28-1~debian.12~bookworm", "1.6.33-1")
+
+
+def _archive(*, gpus: bool) -> dict[str, list[str]]:
+    """What the machine's apt can install, newest first: containerd, and for GPUs all drivers and toolkits that the
+    catalog knows, under each of their names."""
+    found = {name: list(CONTAINERD) for name in ("containerd", "containerd.io")}
+    if not gpus:
+        return found
+    for name in TOOLKIT:
+        found[name] = [f"{version}-1" for version in reversed(CHANGEABLE["container_toolkit"])]
+    names = {name for row in DRIVER_PACKAGES for name in row.names} | set(FABRIC_MANAGER)
+    for version in reversed(CHANGEABLE["gpu_driver"]):
+        for name in names:
+            found.setdefault(name.format(branch=version.partition(".")[0]), []).append(f"{version}-1ubuntu1")
+    return found
 
 
 def links(machine: Machine) -> Iterator[tuple[str, str]]:

@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .cdi import write_cdi
+from .gpu import load_driver, set_mig, set_persistence
 from .settings import (
     TCLASS,
+    awaiting_reboot,
     cnp_file,
     ecn_files,
     holds,
@@ -40,8 +43,12 @@ class Applied(NamedTuple):
 
 
 def apply(system: System, settings: Iterable[Mapping[str, Any]], *, check: bool = False) -> Applied:
-    """Set what differs, then read it again. Settings of kinds that live in files are left alone."""
-    wants = {s["id"]: s["want"] for s in settings if s["id"].partition(".")[0] in APPLIERS}
+    """Set what differs, then read it again. Settings of kinds that live in files are left alone.
+
+    What waits for a boot is no failure, and a change only where it did not wait for it before.
+    """
+    own = {s["id"]: s for s in settings if s["id"].partition(".")[0] in APPLIERS}
+    wants = {id: setting["want"] for id, setting in own.items()}
     had = read_all(system, wants)
     changes = [Change(id, had[id], want) for id, want in wants.items() if not holds(id, had[id], want)]
     if check or not changes:
@@ -49,9 +56,10 @@ def apply(system: System, settings: Iterable[Mapping[str, Any]], *, check: bool 
     reasons = {change.id: _set(system, change) for change in changes}
     system.forget()
     now = read_all(system, {change.id: change.want for change in changes})
+    waiting = awaiting_reboot([own[change.id] for change in changes], now)
     left = [change for change in changes if not holds(change.id, now[change.id], change.want)]
-    failures = [f"{c.id}: is {now[c.id]}, want {c.want}{reasons[c.id]}" for c in left]
-    return Applied(changes, failures)
+    failures = [f"{c.id}: is {now[c.id]}, want {c.want}{reasons[c.id]}" for c in left if c.id not in waiting]
+    return Applied([c for c in changes if c.id not in waiting or now[c.id] != c.had], failures)
 
 
 def _set(system: System, change: Change) -> str:
@@ -149,4 +157,8 @@ APPLIERS: dict[str, Applier] = {
     "governor": _governor,
     "stopped": _stopped,
     "irq": _irq,
+    "driver": load_driver,
+    "persistence": set_persistence,
+    "mig": set_mig,
+    "cdi": write_cdi,
 }

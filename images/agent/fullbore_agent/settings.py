@@ -14,6 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from .cdi import read_cdi
+from .gpu import read_driver, read_mig, read_option, read_persistence
+from .packages import read_package
 from .system import System, ToolError
 
 ABSENT = "absent"
@@ -60,6 +63,16 @@ def _is_known(kind: str, _: str, key: str) -> bool:
 def holds(setting: str, value: str, want: str) -> bool:
     """True where a value is what is wanted, or the machine has nothing that it could be set on."""
     return value == want or (setting == "governor.all" and value == NO_CPUFREQ)
+
+
+def awaiting_reboot(settings: Iterable[Mapping[str, Any]], values: Mapping[str, str]) -> list[str]:
+    """Ids that the next boot brings to what is wanted; with a driver that waits for it, all that only it would show."""
+    later = [s for s in settings if s.get("reboot") and not holds(s["id"], values[s["id"]], s["want"])]
+    known = [s["id"] for s in later if values[s["id"]].endswith(f"; at boot: {s['want']}")]
+    if "driver.loaded" not in known:
+        return known
+    (role,) = (s["role"] for s in later if s["id"] == "driver.loaded")
+    return [s["id"] for s in later if s["id"] in known or s["role"] == role]
 
 
 def drifted(settings: Iterable[Mapping[str, Any]], values: Mapping[str, str]) -> dict[str, list[str]]:
@@ -331,4 +344,10 @@ READERS: dict[str, Reader] = {
     "unit": _unit,
     "stopped": _stopped,
     "file": _file,
+    "package": read_package,
+    "driver": read_driver,
+    "nvreg": read_option,
+    "persistence": read_persistence,
+    "mig": read_mig,
+    "cdi": read_cdi,
 }

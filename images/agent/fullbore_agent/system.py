@@ -48,10 +48,10 @@ class System:
             self._outputs[argv] = self._call(argv)
         return self._outputs[argv]
 
-    def change(self, *argv: str) -> None:
+    def change(self, *argv: str, timeout_s: float = TOOL_TIMEOUT_S) -> None:
         """Run a tool that changes something."""
         self.forget()
-        self._call(argv)
+        self._call(argv, timeout_s)
 
     def capture(self, *argv: str, timeout_s: float) -> str:
         """What a tool that measures prints, errors and all, whatever its exit status; asked anew each time."""
@@ -64,11 +64,11 @@ class System:
     def forget(self) -> None:
         self._outputs.clear()
 
-    def _call(self, argv: tuple[str, ...]) -> str:
+    def _call(self, argv: tuple[str, ...], timeout_s: float = TOOL_TIMEOUT_S) -> str:
         try:
-            done = self._execute(argv, TOOL_TIMEOUT_S)
+            done = self._execute(argv, timeout_s)
         except subprocess.TimeoutExpired as error:
-            raise ToolError(f"{argv[0]}: no answer in {TOOL_TIMEOUT_S} s") from error
+            raise ToolError(f"{argv[0]}: no answer in {timeout_s:g} s") from error
         if done.returncode:
             lines = (done.stderr or done.stdout or "").strip().splitlines() or [f"exit status {done.returncode}"]
             raise ToolError(f"{argv[0]}: {lines[-1][:200]}")
@@ -78,7 +78,7 @@ class System:
         # The double's tools answer in place of the real ones.
         standard = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         path = f"{self.sysroot}/usr/bin:{standard}" if self.sysroot else standard
-        env = {**os.environ, "PATH": path, "LC_ALL": "C"}
+        env = {**os.environ, "PATH": path, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
         return subprocess.run(
             _found(argv, path),
             env=env,

@@ -187,7 +187,9 @@ def test_a_file_is_its_checksum(system: System) -> None:
 
 
 def test_every_unknown_id_is_named_and_nothing_is_read(system: System) -> None:
-    with pytest.raises(settings.BadSettings, match=r"'foo\.bar', 'sysctl', 'extra\.b'.*kinds are cnp, ecn, extra, f"):
+    with pytest.raises(
+        settings.BadSettings, match=r"'foo\.bar', 'sysctl', 'extra\.b'.*kinds are cdi, cnp, driver, ecn, e"
+    ):
         settings.read_all(system, {"foo.bar": "1", "sysctl": "1", "extra.b": "none", "governor.all": "performance"})
 
 

@@ -1,0 +1,87 @@
+"""Rules about what roles install on the site's machines: packages, the driver's MIG, the container runtime."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from fullbore.catalog.container_runtime import CDI_SINCE
+from fullbore.catalog.gpu_driver import COMPUTE_SLICES, DRIVER_PACKAGES, MEMORY_SLICES, MIG_PROFILES
+from fullbore.config.models import HostGroup
+from fullbore.plan.change import put, remove
+from fullbore.plan.checks.base import Finding, Rule, Subject
+from fullbore.plan.versions import compare, resolve
+
+SECTIONS = ("gpu_driver", "container_runtime")
+"""Sections of the site whose roles install packages."""
+DISTRIBUTIONS = tuple(sorted({row.distribution for row in DRIVER_PACKAGES}))
+
+
+def _distribution(subject: Subject) -> Iterable[Finding]:
+    installing = [name for name in SECTIONS if subject.env.site and getattr(subject.env.site, name) is not None]
+    system = resolve(subject.env)["os"]
+    if installing and system.partition("-")[0] not in DISTRIBUTIONS:
+        paths = [f"site.{name}" for name in installing]
+        message = f"got {system}, but {' and '.join(paths)} can install packages on {' and '.join(DISTRIBUTIONS)} only"
+        fix = "correct it, or leave them out and install with the machine's image"
+        yield Finding("versions.os", f"{message}; {fix}", tuple(map(remove, paths)))
+
+
+def _mig(subject: Subject) -> Iterable[Finding]:
+    site = subject.env.site
+    for name, group in site.groups.items() if site else ():
+        path = f"site.groups.{name}.mig"
+        fault = _fault(group) if group.mig else ""
+        if group.mig and not fault and site and site.gpu_driver is None:
+            message = "is given, but site.gpu_driver is not, and its role divides the GPUs; add it"
+            yield Finding(path, message, (put("site.gpu_driver", {}),))
+        elif group.mig and not fault and subject.env.serving:
+            fault = "divides the GPUs, but serving pods take whole ones; leave it out, or serving"
+        if fault:
+            yield Finding(path, fault, (remove(path),))
+
+
+def _fault(group: HostGroup) -> str:
+    """What is wrong with the instances of a group, empty where nothing is."""
+    profiles = {row.name: row for row in MIG_PROFILES.get(group.accelerator or "", ())}
+    if not profiles:
+        return (
+            f"got {', '.join(group.mig)}, but {group.accelerator or 'a machine without GPUs'} knows no MIG; remove it"
+        )
+    unknown = [name for name in group.mig if name not in profiles]
+    if unknown:
+        return f"got {', '.join(unknown)}, allowed on {group.accelerator}: {', '.join(profiles)}; correct it"
+    rows = [profiles[name] for name in group.mig]
+    compute, memory = sum(row.compute for row in rows), sum(row.memory for row in rows)
+    if compute > COMPUTE_SLICES or memory > MEMORY_SLICES:
+        takes = f"takes {compute} of {COMPUTE_SLICES} compute and {memory} of {MEMORY_SLICES} memory slices of a GPU"
+        return f"got {', '.join(group.mig)}, which {takes}; take fewer or smaller ones"
+    many = [name for name, count in Counter(group.mig).items() if count > profiles[name].most]
+    return (
+        f"got {', '.join(many)} too often: a GPU has {profiles[many[0]].most} of it at most; take fewer" if many else ""
+    )
+
+
+def _cdi(subject: Subject) -> Iterable[Finding]:
+    given = subject.env.site.container_runtime if subject.env.site else None
+    if given and compare(given.containerd, CDI_SINCE) < 0:
+        message = f"got {given.containerd}, which knows no CDI, by which containers get GPUs; take {CDI_SINCE} or newer"
+        path = "site.container_runtime.containerd"
+        yield Finding(path, message, (put(path, CDI_SINCE),))
+
+
+RULES = (
+    Rule(
+        id="packages-os",
+        severity="error",
+        summary="packages are to be installed on an operating system whose packages are not known",
+        find=_distribution,
+    ),
+    Rule(id="containerd-cdi", severity="error", summary="a containerd that knows no CDI", find=_cdi),
+    Rule(
+        id="mig-layout",
+        severity="error",
+        summary="MIG instances that the GPU does not have or has no room for, that no role makes, or where pods serve",
+        find=_mig,
+    ),
+)
