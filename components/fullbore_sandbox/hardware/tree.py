@@ -148,13 +148,13 @@ def files(machine: Machine) -> Iterator[tuple[str, str]]:
         yield f"state/archive/{name}", "\n".join(versions)
 
 
-CONTAINERD = ("2.1.4-1~debian.12~bookworm", "1.7.28-1~debian.12~bookworm", "1.6.33-1")
+CONTAINERD: tuple[str, ...] = ("2.1.4-1~debian.12~bookworm", "1.7.28-1~debian.12~bookworm", "1.6.33-1")
 
 
 def _archive(*, gpus: bool) -> dict[str, list[str]]:
     """What the machine's apt can install, newest first: containerd, and for GPUs all drivers and toolkits that the
     catalog knows, under each of their names."""
-    found = {name: list(CONTAINERD) for name in ("containerd", "containerd.io")}
+    found: dict[str, list[str]] = {name: list(CONTAINERD) for name in ("containerd", "containerd.io")}
     if not gpus:
         return found
     for name in TOOLKIT:
