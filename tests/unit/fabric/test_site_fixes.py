@@ -51,9 +51,12 @@ FABRICS: list[tuple[str, Fix]] = [
     ),
     ("traffic-not-lossless.forced", {"site.qos.host_traffic_class": 106}),
     ("fabric-lossy", {"site.qos.pfc": [3], "site.switch.pfc": [3]}),
-    ("runtimes-disagree", {"site.runtimes.ucx.traffic_class": 106}),
+    ("runtimes-disagree", {"site.runtimes.ucx.traffic_class": 106, "site.qos.pfc": [3], "site.switch.pfc": [3]}),
     ("host-switch-differ", {"site.switch.trust": "dscp", "site.switch.pfc": [3]}),
-    ("host-switch-differ.map", {"site.switch.dscp_to_priority": [{"dscp": 26, "priority": 3}]}),
+    (
+        "host-switch-differ.map",
+        {"site.switch.dscp_to_priority": [{"dscp": 26, "priority": 3}], "site.qos.pfc": [3], "site.switch.pfc": [3]},
+    ),
     (
         "congestion-unmarked",
         {"site.qos.ecn": [3, 5], "site.switch.ecn": [3, 5], "site.runtimes.nccl.traffic_class": 106},

@@ -217,6 +217,24 @@ def _differ(subject: Subject) -> Iterable[Finding]:
                 yield Finding("site.switch.dscp_to_priority", message, (_mapped(switch, dscp, one),))
 
 
+def _idle(subject: Subject) -> Iterable[Finding]:
+    """Each lossless priority keeps headroom of its own at every port (Guo and others, "RDMA over commodity Ethernet at
+    scale", SIGCOMM 2016, section 2). What another rule tells of is left to that."""
+    for site, hosts, switch in _ends(subject):
+        found = landings(site)
+        used = {landing.priority for landing in found}
+        idle = hosts.pfc - used - {hosts.cnp_priority}
+        if idle and hosts.trust == "dscp" and all(landing.paused_by_host for landing in found):
+            kept = sorted(hosts.pfc - idle)
+            ends = ("site.qos.pfc", "site.switch.pfc") if switch and switch.pfc == hosts.pfc else ("site.qos.pfc",)
+            message = (
+                f"got {_numbers(hosts.pfc)}, but no runtime lands on {_numbers(idle)}: a paused priority takes buffer "
+                f"of every port, and what else lands there can stop it; pause {_numbers(kept)}, unless something that "
+                "is not described here needs the others"
+            )
+            yield Finding("site.qos.pfc", message, tuple(put(path, kept) for path in ends))
+
+
 def _unmarked(subject: Subject) -> Iterable[Finding]:
     for site, hosts, switch in _ends(subject):
         for landing in landings(site):
@@ -524,6 +542,12 @@ RULES = (
         severity="error",
         summary="hosts and switches trust, map or pause differently",
         find=_to_the_end(_differ),
+    ),
+    Rule(
+        id="pause-unused",
+        severity="info",
+        summary="a priority is paused that no runtime's traffic lands on",
+        find=_idle,
     ),
     Rule(
         id="congestion-unmarked",
