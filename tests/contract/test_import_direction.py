@@ -22,6 +22,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "fullbore.plan": {"fullbore.report", "fullbore.provider", "fullbore.inventory", "fullbore.stack", *CLIENTS},
     "fullbore.evidence": {"fullbore.config", "fullbore.provider", "fullbore.report", "fullbore.stack", *CLIENTS},
     "fullbore.guard": {"fullbore.config", "fullbore.plan", "fullbore.provider", "fullbore.report", *CLIENTS},
+    "fullbore.lag": {"fullbore.provider", "fullbore.report", "fullbore.stack", "pulumi", "pulumi_aws"},
     "fullbore.inventory": {"fullbore.config", "fullbore.provider", "fullbore.report", *CLIENTS},
     "fullbore.report": {"fullbore.provider", "fullbore.stack", *CLIENTS},
     "fullbore.cli": {"fullbore.provider", "fullbore.stack", *CLIENTS},

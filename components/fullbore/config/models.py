@@ -572,6 +572,12 @@ class Monitoring(Strict):
         repr=False,
         description="where Alertmanager sends alerts; encrypted where the address holds a token, a Pulumi secret",
     )
+    lag_exporter: Text | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$",
+        description="where `python -m fullbore.lag ENV` serves the measured lag of replication, HOST:PORT; it is not "
+        "watched if left out",
+    )
     prometheus_image: Pinned | None = Field(
         default=None, description="Prometheus' image by digest; the official one by release tag if left out"
     )

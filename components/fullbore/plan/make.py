@@ -31,6 +31,7 @@ def make_plan(env: Environment, endpoints: Endpoints | None = None) -> Plan:
         storage=parts.storage_plan(env),
         replication=parts.replication_plan(env),
         time_control=parts.time_control_plan(env, used),
+        lag=parts.lag_plan(env),
         image=parts.image_plan(env, used),
         cluster=parts.site_cluster_plan(env, used),
         serving=serving_plan(env, site, versions),

@@ -572,6 +572,22 @@ class GatewayPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LagPlan:
+    """What tells how old the newest whole copy of the weights is, and how old it may be."""
+
+    environment: str
+    method: Literal["datasync", "s3-rtc"]
+    region: str
+    """Where it is asked: of the task, or of the source bucket."""
+    task: str = ""
+    """Name of the DataSync task."""
+    dimensions: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Of the metrics of S3's replication."""
+    rpo_s: int | None = None
+    """Seconds; None where no standby depends on the copy."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScrapeTarget:
     """The agent of one host; the rest becomes labels of everything that it says."""
 
@@ -593,6 +609,8 @@ class MonitoringPlan:
     alertmanager_port: int
     host_suffix: str
     """What follows `SERVICE.NAMESPACE` in the name of a service, e.g. `svc.cluster.local`."""
+    lag_exporter: str | None = None
+    """HOST:PORT where the lag of replication is served; None where it is not."""
     prometheus_image: str | None = None
     alertmanager_image: str | None = None
     """By digest; None for the official one."""
@@ -768,6 +786,8 @@ class Plan:
     """By DataSync."""
     time_control: TimeControlPlan | None
     """By S3 itself."""
+    lag: LagPlan | None
+    """How the lag of either is measured."""
     image: ImagePlan | None
     cluster: ClusterPlan | None
     serving: ServingPlan | None

@@ -21,6 +21,7 @@ from fullbore.plan.model import (
     ClusterPlan,
     GatewayPlan,
     ImagePlan,
+    LagPlan,
     LimitPlan,
     LustrePlan,
     MaintenancePlan,
@@ -39,6 +40,7 @@ from fullbore.plan.model import (
 )
 from fullbore.plan.network import private_services, zone_subnet
 from fullbore.plan.numa import PodShape, kubelet_plan, planned_pod, standby_pod
+from fullbore.plan.recovery import recovery_plan
 from fullbore.plan.rolling import needed_machines, rolled
 from fullbore.plan.schedule import HOUR_S, ScheduleError, longest_gap_s
 from fullbore.plan.serving import standby_pool
@@ -50,6 +52,10 @@ ALERTMANAGER_PORT = 9093
 SERVICE_SUFFIX = "svc.cluster.local"
 PRIORITY_CLASSES = {"fullbore-serving": 100_000, "fullbore-batch": 1_000}
 SITE_QUEUE = "serving"
+REPLICATION_TASK = "replication-task"
+"""Of the task's name in AWS, behind the environment's."""
+REPLICATION_RULE = "weights"
+"""Id of the rule by which S3 copies."""
 
 
 def site_plan(env: Environment, site: Site, versions: VersionsPlan, endpoints: Endpoints | None) -> SitePlan:
@@ -242,6 +248,26 @@ def time_control_plan(env: Environment, endpoints: Endpoints | None) -> TimeCont
     )
 
 
+def lag_plan(env: Environment) -> LagPlan | None:
+    """Where the age of the newest whole copy is asked for; the strictest RPO of what goes the same way."""
+    given, cloud, storage = env.replication, env.cloud, env.storage
+    if given is None or cloud is None or storage is None:
+        return None
+    control = given.time_control
+    method = "s3-rtc" if control else "datasync"
+    recovery = recovery_plan(env)
+    rpos = [copy.rpo_s for copy in recovery.copies if copy.method == method] if recovery else []
+    dimensions = {"SourceBucket": given.server, "DestinationBucket": storage.bucket, "RuleId": REPLICATION_RULE}
+    return LagPlan(
+        environment=env.name,
+        method=method,
+        region=control.region if control else cloud.region,
+        task="" if control else f"{env.name}-{REPLICATION_TASK}",
+        dimensions=dimensions if control else {},
+        rpo_s=min(rpos, default=None),
+    )
+
+
 MOST_LAG_HOURS = 168
 """CloudWatch looks back seven days where its periods have an hour (CloudWatch user guide, alarm evaluation)."""
 
@@ -338,6 +364,7 @@ def monitoring_plan(env: Environment, site: SitePlan | None, endpoints: Endpoint
         prometheus_port=prometheus.port if prometheus else PROMETHEUS_PORT,
         alertmanager_port=alertmanager.port if alertmanager else ALERTMANAGER_PORT,
         host_suffix=cluster.host_suffix if cluster else SERVICE_SUFFIX,
+        lag_exporter=given.lag_exporter,
         prometheus_image=given.prometheus_image,
         alertmanager_image=given.alertmanager_image,
     )

@@ -37,7 +37,7 @@ def prometheus_files(plan: MonitoringPlan, *, alertmanager: str, services: Seque
     """Prometheus' files by name; `alertmanager` is HOST:PORT."""
     return {
         CONFIG_FILE: dump(prometheus_config(plan, alertmanager=alertmanager, services=services)),
-        RULES_FILE: dump(rules_document(plan, jobs=[service.job for service in services])),
+        RULES_FILE: dump(rules_document(plan, jobs=watched_jobs(plan, services))),
     }
 
 
@@ -57,8 +57,19 @@ def prometheus_config(plan: MonitoringPlan, *, alertmanager: str, services: Sequ
             {"job_name": "alertmanager", "static_configs": [{"targets": [alertmanager]}]},
             {"job_name": "hosts", "static_configs": [host_config(target) for target in plan.targets]},
             *(service_job(service, interval) for service in services),
+            *([lag_job(plan.lag_exporter)] if plan.lag_exporter else []),
         ],
     }
+
+
+def watched_jobs(plan: MonitoringPlan, services: Sequence[ScrapedService]) -> list[str]:
+    """Jobs besides that of the hosts."""
+    return [*(service.job for service in services), *(["replication"] if plan.lag_exporter else [])]
+
+
+def lag_job(address: str) -> Json:
+    """The exporter of the replication's lag, at a fixed address."""
+    return {"job_name": "replication", "static_configs": [{"targets": [address]}]}
 
 
 def host_config(target: ScrapeTarget) -> Json:

@@ -9,7 +9,7 @@ from typing import Literal
 from fullbore.plan.model import MonitoringPlan
 
 PLACE = "host, rack, group"
-Job = Literal["hosts", "serving", "gpu-memory", "gateway"]
+Job = Literal["hosts", "serving", "gpu-memory", "gateway", "replication"]
 Json = dict[str, object]
 
 
@@ -149,6 +149,27 @@ ALERTS: tuple[Alert, ...] = (
         severity="warning",
         summary='the standby answers {{ printf "%.1f" $value }} requests a second',
         action="the site has lost more than half of its replicas: look at FullboreNoServingReplica and the pods",
+    ),
+    Alert(
+        name="FullboreReplicationLag",
+        job="replication",
+        expr="fullbore_replication_lag_seconds > fullbore_replication_rpo_seconds",
+        for_s=0,
+        severity="critical",
+        summary="the newest whole copy of the weights is {{ $value | humanizeDuration }} old: the RPO is broken",
+        action=(
+            "were the site lost now, the standby would serve older weights than promised; see why the last runs of "
+            "replication failed, or start one: aws datasync start-task-execution"
+        ),
+    ),
+    Alert(
+        name="FullboreReplicationUnmeasured",
+        job="replication",
+        expr='up{job="replication"} == 0 or fullbore_replication_measured == 0',
+        for_s=300,
+        severity="critical",
+        summary="nobody knows how old the newest copy of the weights is",
+        action="the log of python -m fullbore.lag says why: no run succeeded, no credentials, AWS not reached",
     ),
 )
 

@@ -15,9 +15,9 @@ from fullbore import policies
 from fullbore._aws import Role, Scope, aws_provider
 from fullbore._component import Component
 from fullbore.plan.model import TimeControlPlan
+from fullbore.plan.parts import REPLICATION_RULE
 from fullbore.storage import Storage
 
-RULE = "weights"
 MINUTES = 15
 """The only time that S3 takes (S3 API reference, ReplicationTimeValue)."""
 EVENTS = ("OperationFailedReplication", "OperationMissedThreshold", "OperationReplicatedAfterThreshold")
@@ -107,7 +107,7 @@ def _rule(
     plan: TimeControlPlan, target_arn: pulumi.Output[str], key_arn: pulumi.Output[str]
 ) -> aws.s3.BucketReplicationConfigRuleArgs:
     return aws.s3.BucketReplicationConfigRuleArgs(
-        id=RULE,
+        id=REPLICATION_RULE,
         priority=1,
         status=ON,
         filter=aws.s3.BucketReplicationConfigRuleFilterArgs(prefix=plan.prefix),
@@ -183,7 +183,7 @@ def _create_alarm(
         alarm_description=description,
         namespace=NAMESPACE,
         metric_name=metric,
-        dimensions={"SourceBucket": plan.source_bucket, "DestinationBucket": target.bucket, "RuleId": RULE},
+        dimensions={"SourceBucket": plan.source_bucket, "DestinationBucket": target.bucket, "RuleId": REPLICATION_RULE},
         statistic=statistic,
         comparison_operator=comparison,
         threshold=threshold,

@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import json
 import secrets
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -138,12 +139,12 @@ def _untag(self: DataSyncResponse) -> str:
 def _start(self: DataSyncResponse) -> str:
     """The run is over when the call returns; two of one task at a time, which AWS refuses, cannot be."""
     backend = self.datasync_backend
-    arn = backend.start_task_execution(self._get_param("TaskArn"))
+    arn, began = backend.start_task_execution(self._get_param("TaskArn")), time.time()
     task: Any = backend.tasks[self._get_param("TaskArn")]
     outcome = _outcome(self, task, arn)
     backend.task_executions[arn].status = outcome.status
     task.status, task.current_task_execution_arn = "AVAILABLE", None
-    remembered(self)[arn] = {"outcome": outcome}
+    remembered(self)[arn] = {"outcome": outcome, "began": began, "ended": time.time()}
     _tell(self, executions.event(outcome, arn, self.current_account, self.region))
     return json.dumps({"TaskExecutionArn": arn})
 
@@ -178,12 +179,16 @@ def _tell(self: DataSyncResponse, event: Json) -> None:
 
 def _describe_execution(self: DataSyncResponse) -> str:
     execution: Any = self.datasync_backend._get_task_execution(self._get_param("TaskExecutionArn"))
-    outcome = remembered(self)[execution.arn]["outcome"]
+    kept = remembered(self)[execution.arn]
+    outcome = kept["outcome"]
     failed = {"ErrorCode": outcome.error, "ErrorDetail": outcome.detail} if outcome.error else {}
     return json.dumps(
         {
             "TaskExecutionArn": execution.arn,
             "Status": execution.status,
+            "StartTime": kept["began"],
+            "LaunchTime": kept["began"],
+            "EndTime": kept["ended"],
             "FilesTransferred": len(outcome.copied),
             "FilesSkipped": len(outcome.skipped),
             "FilesVerified": outcome.verified,
@@ -194,7 +199,16 @@ def _describe_execution(self: DataSyncResponse) -> str:
     )
 
 
+def _list_executions(self: DataSyncResponse) -> str:
+    """Of one task, or of all."""
+    runs: Any = self.datasync_backend.task_executions.values()
+    task = self._get_param("TaskArn")
+    found = [{"TaskExecutionArn": run.arn, "Status": run.status} for run in runs if task in (None, run.task_arn)]
+    return json.dumps({"TaskExecutions": found})
+
+
 _DATASYNC = {
+    "list_task_executions": _list_executions,
     "start_task_execution": _start,
     "describe_task_execution": _describe_execution,
     "update_location_smb": _update_location_smb,

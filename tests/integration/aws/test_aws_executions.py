@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 from aws_cases import AGENT, World
+from aws_engine import REGION
 
+from fullbore.lag import LagError, measure
+from fullbore.plan.model import LagPlan
 from fullbore_sandbox.emulator import executions
 
 Client = Callable[[str], Any]
@@ -83,6 +86,23 @@ def test_a_second_run_copies_only_what_changed_and_keeps_what_is_gone(setup: Set
     done = setup.run(task)
     assert (done["FilesTransferred"], done["BytesTransferred"]) == (1, 10)
     assert setup.copied() == {"copied/a/shard-0.bin": b"x" * 1000, "copied/a/shard-1.bin": b"z" * 10}
+
+
+def test_the_lag_is_that_of_a_run_that_really_copied(setup: Setup, client: Client) -> None:
+    """From before the run began: what changed while it ran may not be in it."""
+    name = setup.world.name("replication")
+    plan = LagPlan(environment="e", method="datasync", region=REGION, task=name)
+    task = setup.task(Name=name)
+    with pytest.raises(LagError, match="no run has succeeded yet"):
+        measure(plan, lambda service, region: client(service), datetime.now(UTC), {})
+    before = datetime.now(UTC)
+    setup.run(task)
+    after = datetime.now(UTC)
+    newest = measure(plan, lambda service, region: client(service), after, {})
+    assert before - timedelta(seconds=1) <= newest <= after
+    setup.share.rename(setup.share.parent / "gone")
+    assert setup.run(task)["Status"] == "ERROR"
+    assert measure(plan, lambda service, region: client(service), datetime.now(UTC), {}) == newest
 
 
 def test_it_comes_back_from_the_bucket_to_the_share(setup: Setup) -> None:

@@ -178,3 +178,9 @@ def test_lag_is_told_when_the_rpo_is_broken(given: dict[str, Any], rpo_s: int | 
 
 def test_nobody_is_told_where_nobody_is_named() -> None:
     assert replication().of("MetricAlarm") == {}
+
+
+def test_the_lag_is_measured_of_the_task_that_is_made() -> None:
+    plan = make_plan(parse(document())).lag
+    assert plan is not None
+    assert (plan.method, plan.task, plan.region) == ("datasync", task()["name"], "eu-central-1")

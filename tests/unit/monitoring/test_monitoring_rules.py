@@ -30,12 +30,14 @@ SERVICES = (
     ScrapedService(job="gpu-memory", host="serving.fullbore.test", port=8001),
     ScrapedService(job="gateway", host="gateway.fullbore.test", port=9902, path="/stats/prometheus"),
 )
+LAG = "lag.test:9751"
+COPY = 'environment="prod",method="datasync"'
 HOST = 'host="gpu-01",rack="r01",group="gpu"'
 DOWNSTREAM = 'envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix="gateway",envoy_response_code_class='
 STANDBY = 'envoy_cluster_zone_gateway_standby_upstream_rq_completed{envoy_cluster_name="model"}'
 
 
-def plan(webhook_url: str | None = None) -> MonitoringPlan:
+def plan(webhook_url: str | None = None, lag_exporter: str | None = None) -> MonitoringPlan:
     return MonitoringPlan(
         retention_days=15,
         scrape_interval_s=2,
@@ -48,6 +50,7 @@ def plan(webhook_url: str | None = None) -> MonitoringPlan:
         prometheus_port=9090,
         alertmanager_port=9093,
         host_suffix="test",
+        lag_exporter=lag_exporter,
     )
 
 
@@ -119,13 +122,32 @@ CASES: dict[str, Case] = {
         fires={DOWNSTREAM + '"5"}': "0+1x60", DOWNSTREAM + '"2"}': "0+9x60"},
         silent={DOWNSTREAM + '"5"}': "0+1x60", DOWNSTREAM + '"2"}': "0+30x60"},
     ),
+    "FullboreReplicationLag": Case(
+        fires={
+            f"fullbore_replication_lag_seconds{{{COPY}}}": "3590+5x60",
+            f"fullbore_replication_rpo_seconds{{{COPY}}}": "3600x60",
+        },
+        silent={
+            f"fullbore_replication_lag_seconds{{{COPY}}}": "3600x60",
+            f"fullbore_replication_rpo_seconds{{{COPY}}}": "3600x60",
+        },
+        labels={"environment": "prod", "method": "datasync"},
+    ),
+    "FullboreReplicationUnmeasured": Case(
+        fires={f"fullbore_replication_measured{{{COPY}}}": "0x120"},
+        silent={f"fullbore_replication_measured{{{COPY}}}": "0x20 1x100", 'up{job="replication"}': "1x120"},
+        labels={"environment": "prod", "method": "datasync"},
+        at="8m",
+    ),
     "FullboreServedByStandby": Case(fires={STANDBY: "0+1x60"}, silent={STANDBY: "7x60"}),
 }
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    rendered = prometheus_files(plan(), alertmanager="alertmanager.fullbore.test:9093", services=SERVICES)
+    rendered = prometheus_files(
+        plan(lag_exporter=LAG), alertmanager="alertmanager.fullbore.test:9093", services=SERVICES
+    )
     for name, text in (rendered | alertmanager_files(plan())).items():
         (tmp_path / name).write_text(text)
     return tmp_path
@@ -216,6 +238,8 @@ SUMMARIES = {
     "FullboreNoServingReplica": "no serving replica answers at the site",
     "FullboreGatewayErrors": "10% of the gateway's answers are server errors",
     "FullboreServedByStandby": "the standby answers 0.2 requests a second",
+    "FullboreReplicationLag": "the newest whole copy of the weights is 1h 2m 50s old: the RPO is broken",
+    "FullboreReplicationUnmeasured": "nobody knows how old the newest copy of the weights is",
 }
 
 
