@@ -126,6 +126,7 @@ class Daemon:
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_DUP2, log.fileno(), 1),
                     (os.POSIX_SPAWN_DUP2, log.fileno(), 2),
+                    *((os.POSIX_SPAWN_CLOSE, number) for number in _callers()),
                 ],
                 setsid=True,
             )
@@ -143,6 +144,20 @@ class Daemon:
     def _tail(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()[-TAIL:]
         return "\n".join([f"  {line}" for line in lines] + [f"the whole log: {self.log}"])
+
+
+def _callers() -> list[int]:
+    """Descriptors that this process was started with, beside the first three: a daemon that kept one would hold the
+    lock of `flock FILE scripts/up`, or the pipe that a caller reads to its end, for as long as it lives."""
+    numbers = [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]
+    return [number for number in numbers if number > 2 and _is_inheritable(number)]
+
+
+def _is_inheritable(number: int) -> bool:
+    try:
+        return os.get_inheritable(number)
+    except OSError:  # the one that listed the folder
+        return False
 
 
 def stop(record: Path) -> None:

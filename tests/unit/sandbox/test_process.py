@@ -40,6 +40,16 @@ def test_changed_arguments_start_it_again(state: State) -> None:
     assert start_time(pid) is None
 
 
+def test_it_keeps_no_descriptor_of_its_caller(state: State) -> None:
+    reader, writer = os.pipe()
+    os.set_inheritable(writer, True)
+    os.set_blocking(reader, False)
+    Daemon(state, "sleeper", ["sleep", "600"]).start()
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        assert pipe.read() == b""  # its end; None while another process could still write
+
+
 def test_killed_daemon_is_started_again(state: State) -> None:
     daemon = Daemon(state, "sleeper", ["sleep", "600"])
     daemon.start()
