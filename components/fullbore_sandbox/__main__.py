@@ -1,4 +1,4 @@
-"""The sandbox's commands: up, deploy, down, status, engine and pulumi. `scripts/` calls them."""
+"""The sandbox's commands: up, down, status, engine and pulumi. `scripts/` calls them."""
 
 from __future__ import annotations
 
@@ -26,23 +26,28 @@ FIRST_S, AGAIN_S = 140, 20
 
 
 def up(stack: str) -> int:
-    """Start the sandbox that the environment asks for; nothing where it asks for none."""
-    from fullbore_sandbox import sandbox
+    """Start the sandbox that the environment asks for, run `pulumi up` and print what runs where.
 
+    All in one process, which whoever stops `scripts/up` stops."""
     environment = _environment(stack)
     if environment.sandbox is not None:
-        state = State.load_or_create(ROOT)
-        seconds = sandbox.up(state, environment, console)
-        console.print(f"sandbox {state.id}: up, the longest step took {max(seconds.values()):.0f} s")
-    return 0
+        _start(environment)
+    return _deploy(stack, environment) or status(stack)
 
 
-def deploy(stack: str) -> int:
+def _start(environment: Environment) -> None:
+    from fullbore_sandbox import sandbox
+
+    state = State.load_or_create(ROOT)
+    seconds = sandbox.up(state, environment, console)
+    console.print(f"sandbox {state.id}: up, the longest step took {max(seconds.values()):.0f} s")
+
+
+def _deploy(stack: str, environment: Environment) -> int:
     """`pulumi up`: of a sandbox's stack, put in order after a killed run, without a question; of a real environment
     with the engine's own preview and confirmation."""
     from fullbore_sandbox import engine
 
-    environment = _environment(stack)
     if environment.sandbox is not None:
         return _deploy_sandboxed(stack)
     backend = engine.backend_of(stack, environment.state_backend)
@@ -161,7 +166,6 @@ def _environment(stack: str) -> Environment:
 
 COMMANDS = {
     "up": up,
-    "deploy": deploy,
     "down": down,
     "force-down": force_down,
     "status": status,

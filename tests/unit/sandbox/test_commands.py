@@ -49,7 +49,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("command", ["up", "deploy", "status"])
+@pytest.mark.parametrize("command", ["up", "status"])
 def test_an_environment_that_is_not_there_leaves_no_trace(
     command: str, checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -88,14 +88,14 @@ def engine_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_real_environment_is_brought_up_with_the_engine_s_own_confirmation(checkout: Path, engine_log: Path) -> None:
     shutil.copy(STACKS / "Pulumi.prod.yaml", checkout / "stacks")
-    assert commands.main(["deploy", "prod"]) == 0
+    assert commands.main(["up", "prod"]) == 0
     assert engine_log.read_text() == "s3://fullbore-state-prod up --refresh --stack prod\n"
 
 
 def test_a_real_environment_without_a_backend_is_not_brought_up(
     checkout: Path, engine_log: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert commands.main(["deploy", "dev"]) == 1
+    assert commands.main(["up", "dev"]) == 1
     assert "stack dev: no backend for its state" in capsys.readouterr().err
     assert not engine_log.exists()
 
