@@ -11,11 +11,13 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from fullbore.output import ending_with_the_reader
 from fullbore.problems import ConfigError
 
 if TYPE_CHECKING:
@@ -126,14 +128,14 @@ def schema() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: bad input and unexpected failures end in one clear line and an exit code, never in a traceback."""
     gc.disable()  # A command ends soon; looking again and again through a large plan would take half of its time.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a name of the file may have letters that the terminal has not
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app(args=list(arguments) if arguments is not None else None, prog_name="fullbore")
+        with ending_with_the_reader():
+            app(args=list(arguments) if arguments is not None else None, prog_name="fullbore")
     except ConfigError as error:
         _refuse(error.problems)
-    except BrokenPipeError:
-        # The reader has gone: point stdout at nothing, so that closing it at exit does not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_UNEXPECTED)
     except Exception as error:
         if os.environ.get("FULLBORE_DEBUG"):
             raise

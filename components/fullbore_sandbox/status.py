@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from fullbore.config.models import Environment
@@ -51,6 +52,10 @@ def show(state: State, environment: Environment) -> int:
     for part, where, well, found in rows:
         table.add_row(part, where, f"[{COLOURS[well]}]{found}[/]")
     console = Console()
+    if not console.is_terminal:  # nobody reads a log at a width, and a folded command cannot be copied
+        console.width = max(
+            console.width, Measurement.get(console, console.options.update(max_width=1000), table).maximum
+        )
     console.print(table)
     console.print("Try next:")
     for line in _next(endpoints, environment):

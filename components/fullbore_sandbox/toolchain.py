@@ -187,10 +187,18 @@ def cache_dir() -> Path:
 def tool(name: str, progress: Progress = lambda _: None) -> Path:
     """The path of the tool `name`, built now where it is missing or damaged. Raises SandboxError."""
     row = TOOLS[name]
-    with locked(row.folder / f".{name}.lock"):
-        if not is_intact(row.path):
-            progress(f"building {name} {row.version} (about {row.seconds} s with nothing cached)")
-            _make(row)
+    if is_intact(row.path):  # before the lock, which a cache that cannot be written has no place for
+        return row.path
+    try:
+        with locked(row.folder / f".{name}.lock"):
+            if not is_intact(row.path):
+                progress(f"building {name} {row.version} (about {row.seconds} s with nothing cached)")
+                _make(row)
+    except OSError as error:
+        raise SandboxError(
+            f"{error.filename or row.folder}: {error.strerror}; programs are kept there: let it be written to, or name "
+            "another folder in XDG_CACHE_HOME"
+        ) from error
     return row.path
 
 

@@ -121,10 +121,11 @@ def test_the_difference_of_two_sides_offline(repository: Path, environ: dict[str
     assert {problem["path"] for problem in extra["problems"]} == {"name", "nmae"}
 
 
-def test_told_to_stop_it_removes_what_it_made(repository: Path, environ: dict[str, str]) -> None:
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=lambda number: number.name)
+def test_told_to_stop_it_removes_what_it_made(told: signal.Signals, repository: Path, environ: dict[str, str]) -> None:
     with previewed(repository, environ, "dev") as process:
         assert process.stderr
         process.stderr.readline()  # the first environment has begun
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(told)
         process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM
+    assert process.returncode == 128 + told

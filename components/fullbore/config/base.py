@@ -61,7 +61,7 @@ ZoneId = Annotated[str, Field(pattern=r"^[a-z]+[0-9]+-az[0-9]+$", max_length=32)
 Port = Annotated[Whole, Field(ge=1, le=65535)]
 NAME_PATTERN = r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-REPOSITORY_PATTERN = r"^[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
+REPOSITORY_PATTERN = r"^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$"
 """opencontainers/distribution-spec, spec.md, "Pulling manifests"."""
 Interface = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$")]
 """A network interface: 15 characters, no slash and no blank (Linux, net/core/dev.c, dev_valid_name), and none that a

@@ -28,7 +28,7 @@ def stack_name(path: Path) -> str | None:
 
 def environment_names(root: Path) -> tuple[str, ...]:
     """Environments of a checkout, sorted."""
-    names = (stack_name(path) for path in (root / "stacks").glob("Pulumi.*.yaml"))
+    names = (stack_name(path) for path in (root / "stacks").glob("Pulumi.*.yaml") if path.is_file())
     return tuple(sorted(name for name in names if name))
 
 
@@ -43,13 +43,21 @@ def find_file(env: str, root: Path) -> Path:
     if _is_file(path):
         return path
     if looks_like_path:
-        message = "there is no such file; give the path of a stack file or the name of an environment"
+        what = "this is no plain file" if _exists(path) else "there is no such file"
+        message = f"{what}; give the path of a stack file or the name of an environment"
     else:
         known = environment_names(root)
         near = get_close_matches(env, known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         message = f"there is no such environment{hint}; known: {', '.join(known) or 'none'}"
     raise ConfigError([Problem(path=env[:80], severity="error", rule="environment-missing", message=message)])
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _is_file(path: Path) -> bool:

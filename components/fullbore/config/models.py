@@ -8,7 +8,8 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from fullbore.config.acceptance import Acceptance, Cable
 from fullbore.config.base import (
@@ -304,9 +305,20 @@ class Cloud(Strict):
     node_groups: dict[Name, NodeGroup] = Field(default={}, description="GPU node groups by name")
 
 
-Bucket = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$")]
-"""A bucket's name without dots: with them S3 cannot be reached by TLS under the bucket's own host name (Amazon S3 user
-guide, "General purpose bucket naming rules")."""
+RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
+RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", "--x-s3", "--table-s3")
+
+
+def _not_reserved(name: str) -> str:
+    if name.startswith(RESERVED_PREFIXES) or name.endswith(RESERVED_SUFFIXES):
+        first, last = " or ".join(RESERVED_PREFIXES), " or ".join(RESERVED_SUFFIXES)
+        raise PydanticCustomError("bucket_reserved", f"names that begin with {first}, or end with {last}, are S3's own")
+    return name
+
+
+Bucket = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$"), AfterValidator(_not_reserved)]
+"""A bucket's name as S3 takes it (Amazon S3 user guide, "General purpose bucket naming rules"), and without dots: with
+them S3 cannot be reached by TLS under the bucket's own host name."""
 
 
 class Backups(Strict):

@@ -104,7 +104,7 @@ def _parts(salt: object) -> tuple[bytes, bytes, bytes]:
 def _key(parts: tuple[bytes, bytes, bytes], passphrase: str) -> bytes | None:
     """The stack's key; None where the passphrase is not the one that the proof was written with."""
     key_salt, nonce, text = parts
-    key = hashlib.pbkdf2_hmac("sha256", passphrase.encode(), key_salt, ROUNDS, KEY_BYTES)
+    key = hashlib.pbkdf2_hmac("sha256", passphrase.encode("utf-8", "surrogateescape"), key_salt, ROUNDS, KEY_BYTES)
     return key if _decrypted(key, nonce, text) == PROOF else None
 
 
@@ -120,7 +120,7 @@ def _passphrase(environ: Mapping[str, str]) -> str | None:
     if "PULUMI_CONFIG_PASSPHRASE" in environ:
         return environ["PULUMI_CONFIG_PASSPHRASE"]
     file = environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")
-    return Path(file).read_text(encoding="utf-8").strip() if file else None
+    return Path(file).read_text(encoding="utf-8", errors="surrogateescape").strip() if file else None
 
 
 def _problem(message: str) -> Problem:

@@ -25,7 +25,7 @@ KEYS: Final = ("context", "containerfile", "buildArgs", "registry", "repository"
 _TEXTS: Final = ("context", "containerfile", "registry", "repository", "digest")
 _ARGUMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
-REPOSITORY: Final = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
+REPOSITORY: Final = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*")
 """opencontainers/distribution-spec, spec.md, "Pulling manifests"."""
 _REPLACES: Final = ("registry", "repository")
 

@@ -7,6 +7,7 @@ docs/spec/auth/token.md.
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import os
 import re
@@ -45,7 +46,12 @@ class Registry:
             return None
         if status != 200:
             raise self._refused("look up", repository, reference, status)
-        return headers.get("Docker-Content-Digest") or reference
+        digest = headers.get("Docker-Content-Digest") or reference
+        if not digest.startswith("sha256:"):
+            raise ProviderError(
+                f"{self.name}: says no digest of {repository}:{reference}; it must send Docker-Content-Digest"
+            )
+        return digest
 
     def delete(self, repository: str, digest: str) -> bool:
         """Removes a manifest. False where the registry does not allow it (405); True also where it was gone."""
@@ -70,15 +76,16 @@ class Registry:
         return self._send(method, url, authorization) if authorization else (status, headers)
 
     def _send(self, method: str, url: str, authorization: str | None) -> tuple[int, Message]:
-        headers = {"Accept": MANIFESTS} | ({"Authorization": authorization} if authorization else {})
-        request = urllib.request.Request(url, method=method, headers=headers)
+        request = urllib.request.Request(url, method=method, headers={"Accept": MANIFESTS})
+        if authorization:  # for this address, not for one that it redirects to
+            request.add_unredirected_header("Authorization", authorization)
         try:
             with self._opener().open(request, timeout=TIMEOUT_S) as response:
                 return response.status, response.headers
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.headers
-        except (urllib.error.URLError, OSError) as error:
+        except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise ProviderError(f"{self.name}: the registry does not answer: {reason}; is it running?") from error
 
@@ -105,11 +112,11 @@ class Registry:
             )
         request = urllib.request.Request(f"{realm}?{query}")
         if credentials:
-            request.add_header("Authorization", f"Basic {credentials}")
+            request.add_unredirected_header("Authorization", f"Basic {credentials}")
         try:
             with self._opener().open(request, timeout=TIMEOUT_S) as response:
                 answer: dict[str, Any] = json.load(response)
-        except (urllib.error.URLError, ValueError):
+        except (OSError, http.client.HTTPException, ValueError):
             return None
         token = answer.get("token") or answer.get("access_token")
         return f"Bearer {token}" if token else None

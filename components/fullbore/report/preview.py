@@ -22,6 +22,7 @@ import yaml
 
 from fullbore.config import environment_names, repository_root
 from fullbore.config.find import stack_name
+from fullbore.output import ending_with_the_reader
 from fullbore.report.changes import EnvironmentChange, Side, compare
 from fullbore.report.pullrequest import document, markdown
 from fullbore.report.scratch import CommandFailed, copy_commit, copy_working_tree, end_all, make_tree, preview, run
@@ -34,7 +35,13 @@ EXIT_PROBLEMS = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0, 2 where the head has an error of the plan or of a guard, 1 where it could not be previewed."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as SIGHUP is under nohup
+            signal.signal(number, _stop)
+    names = tuple(dict.fromkeys(options.environments))
+    if "" in names:
+        print("preview: got an empty name, allowed names of environments", file=sys.stderr)
+        return EXIT_PROBLEMS
     repository = repository_root(Path.cwd())
     base = merge_base(repository, options.base)
     if options.base and not base:
@@ -43,9 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_PROBLEMS
     with tempfile.TemporaryDirectory(prefix="fullbore-preview-") as folder:
         try:
-            environments = compared(
-                repository, base, options.environments or real_environments(repository, base), Path(folder)
-            )
+            environments = compared(repository, base, names or real_environments(repository, base), Path(folder))
         except CommandFailed as error:
             print(f"preview: {error}", file=sys.stderr)
             return EXIT_FAILED
@@ -59,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(document(*shown), indent=2, ensure_ascii=False))
     else:
         print(markdown(*shown), end="")
+    sys.stdout.flush()  # here, where a reader that has gone is noticed
     return _exit_code(environments)
 
 
@@ -82,7 +88,8 @@ def _stop(number: int, frame: FrameType | None) -> None:
 def real_environments(repository: Path, base: str) -> tuple[str, ...]:
     """Environments of the working tree and of the commit `base`, those of a sandbox left out: nobody's racks depend on
     them. A file that cannot be read counts: its problem is to be shown."""
-    texts = {path.name: path.read_text(errors="replace") for path in (repository / "stacks").glob("Pulumi.*.yaml")}
+    files = [path for path in (repository / "stacks").glob("Pulumi.*.yaml") if path.is_file()]
+    texts = {path.name: path.read_text(errors="replace") for path in files}
     listed = run(["git", "ls-tree", "--name-only", base, "stacks/"], repository, os.environ) if base else b""
     for path in map(Path, listed.decode().splitlines()):
         if path.name not in texts:
@@ -168,4 +175,5 @@ def _exit_code(environments: Sequence[EnvironmentChange]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with ending_with_the_reader():
+        sys.exit(main())

@@ -140,8 +140,7 @@ def _diagnostics(out: bytes) -> str:
 def copy_commit(repository: Path, commit: str, target: Path) -> None:
     """Unpack a commit's files. Raises CommandFailed where git does not know it."""
     packed = run(["git", "archive", "--format=tar", commit], repository, os.environ)
-    with tarfile.open(fileobj=BytesIO(packed)) as archive:
-        archive.extractall(target, filter="data")
+    _unpack(packed, target)
 
 
 def copy_working_tree(repository: Path, target: Path) -> None:
@@ -151,8 +150,21 @@ def copy_working_tree(repository: Path, target: Path) -> None:
     packed = run(
         ["tar", "--create", "--null", "--no-recursion", "--files-from=-"], repository, os.environ, b"\0".join(names)
     )
+    _unpack(packed, target)
+
+
+def _unpack(packed: bytes, target: Path) -> None:
     with tarfile.open(fileobj=BytesIO(packed)) as archive:
-        archive.extractall(target, filter="data")
+        archive.extractall(target, filter=_inside)
+
+
+def _inside(member: tarfile.TarInfo, target: str) -> tarfile.TarInfo | None:
+    """As the filter `data`, but a link that leads out of the tree is left out: a preview reads nothing there."""
+    try:
+        return tarfile.data_filter(member, target)
+    except (tarfile.AbsoluteLinkError, tarfile.LinkOutsideDestinationError):
+        print(f"preview: {member.name}: a link out of the repository, left out", file=sys.stderr)
+        return None
 
 
 def make_tree(root: Path, scratch: Path) -> Tree:

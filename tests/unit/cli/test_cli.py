@@ -91,14 +91,42 @@ def test_every_problem_is_told_at_once() -> None:
     ]
 
 
+def in_a_process(*arguments: str, stdout: int = subprocess.PIPE, **environ: str) -> subprocess.CompletedProcess[bytes]:
+    """In a process of its own, whose streams are real ones."""
+    argv = [sys.executable, "-m", "fullbore", *arguments]
+    env = {**os.environ, **environ}
+    return subprocess.run(argv, cwd=ROOT, env=env, stdout=stdout, stderr=subprocess.PIPE, check=False)
+
+
 @pytest.mark.parametrize(
-    ("command", "env"), [("check", "no/such/file.yaml"), ("explain", "nowhere"), ("inventory", "."), ("check", "tests")]
+    ("command", "env"), [("check", "no/such/file.yaml"), ("explain", "nowhere"), ("inventory", ".")]
 )
 def test_an_environment_that_is_not_there_is_one_clear_line(command: str, env: str) -> None:
     done = fullbore(command, env)
     assert done.returncode == 2
     assert f"{env}: there is no such" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_is_no_file_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.x.yaml").mkdir()
+    for name in (str(tmp_path / "Pulumi.x.yaml"), "/dev/null"):
+        done = fullbore("check", name)
+        assert (done.returncode, f"{name}: this is no plain file" in done.stdout) == (2, True)
+
+
+def test_letters_that_the_terminal_has_not_are_spelt_out() -> None:
+    done = in_a_process("check", "d\u00e9v", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (2, b"")
+    assert b"d\\xe9v: there is no such environment" in done.stdout
+
+
+def test_a_reader_that_goes_ends_it_quietly() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = in_a_process("schema", stdout=writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_a_wrong_passphrase_is_told_before_the_engine_starts(tmp_path: Path) -> None:

@@ -104,3 +104,12 @@ def test_a_file_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("document", "environ"), [({}, {"PULUMI_CONFIG_PASSPHRASE": "x"}), (DOCUMENT, {})])
 def test_nothing_to_compare_is_no_problem(document: dict[str, str], environ: dict[str, str]) -> None:
     assert passphrase_problem(document, environ) is None
+
+
+def test_a_passphrase_that_is_no_text_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "passphrase"
+    file.write_bytes(b"\xff\n")
+    for environ in ({"PULUMI_CONFIG_PASSPHRASE": "\udcff"}, {"PULUMI_CONFIG_PASSPHRASE_FILE": str(file)}):
+        problem = passphrase_problem(DOCUMENT, environ)
+        assert problem
+        assert problem.rule == "passphrase-wrong"

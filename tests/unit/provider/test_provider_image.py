@@ -9,10 +9,12 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from socketserver import StreamRequestHandler, TCPServer
+from typing import Any, ClassVar
 
 import pytest
 from provider_plugin import Plugin, refused, running
@@ -299,6 +301,75 @@ def test_a_registry_that_wants_a_login(tmp_path: Path, monkeypatch: pytest.Monke
         # Nothing on this machine is asked through the proxy that leads out of it.
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
         assert Registry(address, insecure=True).digest("a", "b") == "sha256:abc"
+        server.shutdown()
+
+
+class Elsewhere(Guarded):
+    """Sends every question about a token on to another server."""
+
+    target = ""
+
+    def do_GET(self) -> None:
+        self.send_response(302)
+        self.send_header("Location", self.target)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+class Listening(Guarded):
+    """Notes what it is told, and gives a token to anybody; a manifest without a digest."""
+
+    heard: ClassVar[list[str | None]] = []
+
+    def do_GET(self) -> None:
+        self.heard.append(self.headers.get("Authorization"))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+
+@contextmanager
+def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_password_does_not_follow_a_redirect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(Elsewhere) as address, served(Listening) as other:
+        monkeypatch.setattr(Elsewhere, "target", f"http://{other}/token")
+        monkeypatch.setattr(Listening, "heard", [])
+        monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
+        (tmp_path / "auth.json").write_text(f'{{"auths": {{"{address}": {{"auth": "dTpw"}}}}}}')
+        with pytest.raises(ProviderError, match="status 401; log in to it"):
+            Registry(address, insecure=True).digest("a", "b")
+        assert Listening.heard == [None]
+
+
+def test_a_tag_is_no_digest() -> None:
+    with served(Listening) as address:
+        with pytest.raises(ProviderError, match=f"{address}: says no digest of a:b"):
+            Registry(address, insecure=True).digest("a", "b")
+        assert Registry(address, insecure=True).digest("a", "sha256:abc") == "sha256:abc"
+
+
+class Garbage(StreamRequestHandler):
+    def handle(self) -> None:
+        self.rfile.readline()
+        self.wfile.write(b"no HTTP\r\n")
+
+
+def test_a_port_that_speaks_something_else_is_named() -> None:
+    with TCPServer(("127.0.0.1", 0), Garbage) as server:
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+        address = f"127.0.0.1:{server.server_address[1]}"
+        with pytest.raises(ProviderError, match=f"{address}: the registry does not answer: no HTTP"):
+            Registry(address, insecure=True).digest("a", "b")
         server.shutdown()
 
 

@@ -174,3 +174,20 @@ def test_nothing_of_the_caller_s_credentials_reaches_a_preview(tmp_path: Path, m
     assert environ["FULLBORE_PLAN_ONLY"] == "1"
     shown = subprocess.run(["env"], env=environ, capture_output=True, text=True, check=True).stdout
     assert "PULUMI_BACKEND_URL=file://" in shown
+
+
+@pytest.mark.parametrize("copy", ["commit", "working tree"])
+def test_a_link_that_leads_out_is_left_out(
+    copy: str, repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, target in {"absolute": "/etc/hostname", "above": "../../outside", "inside": "kept"}.items():
+        (repository / name).symlink_to(target)
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "--message=links")
+    (tmp_path / "copy").mkdir()
+    if copy == "commit":
+        copy_commit(repository, "HEAD", tmp_path / "copy")
+    else:
+        copy_working_tree(repository, tmp_path / "copy")
+    assert sorted(path.name for path in (tmp_path / "copy").iterdir()) == [".gitignore", "gone", "inside", "kept"]
+    assert "preview: absolute: a link out of the repository, left out" in capsys.readouterr().err

@@ -126,6 +126,13 @@ def test_what_is_ready_is_called_ready(state: State, capsys: pytest.CaptureFixtu
     assert shown(state, capsys) == (0, {**ready, "host gpu-01": "SSH answers", **nodes, **pools})
 
 
+def test_commands_can_be_copied_from_a_log(state: State, capsys: pytest.CaptureFixture[str]) -> None:
+    status.show(state, ENVIRONMENT)
+    host = next(line for line in capsys.readouterr().out.splitlines() if "gpu-01" in line)
+    assert "ssh -i " in host
+    assert "root@127.0.0.1" in host
+
+
 @pytest.mark.parametrize(
     ("path", "part"),
     [("/health", "gateway"), ("/-/ready", "prometheus"), ("/v2/", "image registry"), ("/moto-api/", "AWS (emulated)")],

@@ -75,6 +75,18 @@ def test_failed_build_says_why_and_leaves_no_tool(cache: Path) -> None:
     assert not TOOLS["hello"].path.exists()
 
 
+def test_a_cache_that_cannot_be_written_serves_what_is_in_it(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(30, "Read-only file system", str(path))
+
+    built = tool("hello")
+    monkeypatch.setattr(toolchain, "locked", refuse)
+    assert tool("hello") == built
+    built.unlink()
+    with pytest.raises(SandboxError, match=r"hello\.lock: Read-only file system; .*XDG_CACHE_HOME"):
+        tool("hello")
+
+
 def test_folder_digest_covers_names_and_content(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "a").write_text("1")

@@ -105,10 +105,11 @@ def _same_kubeconfig(subject: Subject) -> Iterable[Finding]:
 
 def _namespace(subject: Subject) -> Iterable[Finding]:
     """It is made with the stack, and deleted with it (kubernetes.io/docs, Namespaces, "Initial namespaces")."""
-    cluster = subject.env.cluster
-    if cluster and (cluster.namespace == "default" or cluster.namespace.startswith("kube-")):
+    namespace = subject.env.cluster.namespace if subject.env.cluster else ""
+    if namespace in ("default", "volcano-system") or namespace.startswith("kube-"):
         path = "cluster.namespace"
-        message = f"got {cluster.namespace}, which is Kubernetes' own; name another, e.g. fullbore"
+        owner = "Volcano's" if namespace == "volcano-system" else "Kubernetes'"
+        message = f"got {namespace}, which is {owner} own; name another, e.g. fullbore"
         yield Finding(path, message, (put(path, "fullbore"),))
 
 

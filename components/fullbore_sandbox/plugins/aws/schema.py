@@ -17,6 +17,7 @@ import tempfile
 import types
 import typing
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ def resource_schema(token: str) -> ResourceSchema | None:
     if cls is None:
         return None
     schema = ResourceSchema(inputs=_inputs_of(_args_class(cls)), outputs=_outputs_of(cls))
-    _write(path, json.dumps(asdict(schema)))
+    with suppress(OSError):  # in a cache that cannot be written it is read anew each time
+        _write(path, json.dumps(asdict(schema)))
     return schema
 
 
