@@ -28,7 +28,7 @@ class Site(Component):
 
     Groups of a stage follow those of the stage before once these are done, so that a bad change stops at the first.
     `hosts` is {host: {group, rack, serial, failed}}, where `failed` is why it did not converge, else None.
-    `accepted` is {group: {accepted, expires, problems}} of the groups that are measured before they serve.
+    `accepted` is {group: {accepted, expires, problems, history}} of the groups that are measured before they serve.
     """
 
     def __init__(self, name: str, plan: SitePlan, *, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -89,7 +89,9 @@ class Site(Component):
     def _accepted(self) -> pulumi.Output[dict[str, dict[str, object]]]:
         return pulumi.Output.all(
             **{
-                name: pulumi.Output.all(accepted=each.accepted, expires=each.expires, problems=each.problems)
+                name: pulumi.Output.all(
+                    accepted=each.accepted, expires=each.expires, problems=each.problems, history=each.history
+                )
                 for name, each in self.evidence.items()
             }
         )

@@ -52,6 +52,11 @@ def joined(earlier: Carried, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ..
     return (*(verdict for verdict in earlier.verdicts if (verdict.path, verdict.what) not in again), *verdicts)
 
 
+def failed_by_host(verdicts: Collection[Verdict], hosts: Collection[str], group: str) -> dict[str, list[Verdict]]:
+    """{host: what of it failed}"""
+    return _by_host([verdict for verdict in verdicts if verdict.state == "failed"], hosts, group)
+
+
 def _by_host(verdicts: Collection[Verdict], hosts: Collection[str], group: str) -> dict[str, list[Verdict]]:
     """{host: verdicts}; those of the group as a whole are under an empty name. Paths are HOST[.PART] and, of cables,
     GROUP.HOST.PORT."""

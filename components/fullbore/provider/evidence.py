@@ -6,6 +6,8 @@ State: the outputs are the inputs and
     problems   [why it does not let the group serve]; empty where it does
     accepted   whether there are none
     expires    when it ends
+    parts      what each host was made of when it was last measured, by serial number
+    history    what became of machines and GPUs (both as in `fullbore.evidence.history`)
 
 Machines are measured anew where what is measured changed, where the lock is another than the evidence's, where it
 expired, and where they were not accepted; the others keep what was found, which ends when it would have. Nothing here
@@ -22,7 +24,8 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from fullbore.evidence.commands import tool_versions
-from fullbore.evidence.judge import LINKINFO, LLDP, GroupOutputs, judge_group, judge_host
+from fullbore.evidence.history import Seen, gpu_serials, quarantined, recorded
+from fullbore.evidence.judge import LINKINFO, LLDP, SMI, GroupOutputs, judge_group, judge_host
 from fullbore.evidence.model import Verdict
 from fullbore.evidence.signed import Evidence, problems, sign
 from fullbore.evidence.verdicts import required
@@ -37,13 +40,13 @@ from fullbore.provider.base import (
     Read,
     Request,
 )
-from fullbore.provider.carried import NOTHING, Carried, carried, joined
+from fullbore.provider.carried import NOTHING, Carried, carried, failed_by_host, joined
 from fullbore.provider.events import Fold, Outcome
 from fullbore.provider.evidenceinputs import DEFAULTS, cabling, check_inputs, machines, narrowed, variables
 from fullbore.provider.runner import Job, Runner
 from fullbore.provider.values import differences, has_unknown, plain
 
-OUTPUTS: Final = ("evidence", "problems", "accepted", "expires")
+OUTPUTS: Final = ("evidence", "problems", "accepted", "expires", "parts", "history")
 
 
 def _now() -> datetime:
@@ -87,7 +90,7 @@ class Evidences:
         earlier = carried(text, plain(r.old_inputs), news, self._now())
         kept = self._judged(text, news)
         if kept["accepted"] and earlier.hosts == news["hosts"].keys():
-            return {**r.news, **kept}
+            return {**r.news, **kept, **self._recorded(r, news, {}, ())}
         return self._accept(r, r.id, earlier)
 
     def read(self, r: Request) -> Read:
@@ -118,8 +121,9 @@ class Evidences:
         for verdict in verdicts:
             if verdict.state == "not judged":
                 r.log("warning", f"{verdict.path}: {verdict.what} is {verdict.got}, and {verdict.allowed}")
+        record = self._recorded(r, some, outcomes, verdicts)
         text = self._signed(inputs, outcomes, replace(earlier, verdicts=joined(earlier, verdicts)), key)
-        outputs = {**r.news, **self._judged(text, inputs)}
+        outputs = {**r.news, **self._judged(text, inputs), **record}
         if outputs["accepted"]:
             return outputs
         if inputs["strict"]:
@@ -127,6 +131,30 @@ class Evidences:
         for problem in outputs["problems"]:
             r.log("warning", problem)
         return outputs
+
+    def _recorded(self, r: Request, inputs: Map, outcomes: Mapping[str, Outcome], verdicts: tuple[Verdict, ...]) -> Map:
+        """The outputs `parts` and `history`; machines that come back from quarantine are named."""
+        olds: Map = plain(r.olds)
+        hosts = {host: spec["serial"] for host, spec in plain(r.news)["hosts"].items()}
+        failed = failed_by_host(verdicts, inputs["hosts"], inputs["group"])
+        seen = [
+            Seen(
+                host=host,
+                serial=hosts[host],
+                gpus=gpu_serials(_outputs(outcome).get(SMI, "")),
+                failed=failed.get(host, ()),
+            )
+            for host, outcome in outcomes.items()
+        ]
+        before: Map = olds.get("history") or {}
+        parts = cast("dict[str, dict[str, str]]", olds.get("parts") or {})
+        for each in seen:
+            for serial in (each.serial, *each.gpus.values()):
+                why = quarantined(before, serial)
+                if why and serial not in parts.get(each.host, {}).values():
+                    r.log("warning", f"{each.host}: {serial} comes back from quarantine: {why}")
+        record = recorded(parts, before, hosts, seen, self._now().isoformat())
+        return {"parts": record.parts, "history": record.history}
 
     def _signed(self, inputs: Map, outcomes: Mapping[str, Outcome], whole: Carried, key: bytes) -> str:
         """`whole` has all verdicts; a result of which a part is older ends when that part does."""

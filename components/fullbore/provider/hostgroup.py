@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
@@ -40,6 +41,7 @@ from fullbore.provider.hoststate import (
     merged_facts,
     outdated,
     outputs_of,
+    replaced,
     with_settings,
 )
 from fullbore.provider.reboot import needs, reboot
@@ -92,6 +94,7 @@ class HostGroups:
         changes: dict[str, str] = differences(_without_own(r.old_inputs), _without_own(r.news))
         if r.news.get("hosts") is UNKNOWN:
             return Diff(changes | {"hosts": "update"})
+        r = _as_known(r)
         self._pools.note(_member(r), len(r.olds.get("failed", {})))
         lines: list[str] = []
         for path, (kind, line) in self._all_changes(r).items():
@@ -118,6 +121,7 @@ class HostGroups:
             r.log("info", f"no longer managed, and left as they are: {', '.join(gone)}")
         for host, ids in sorted(_unmanaged(r.old_inputs["hosts"], r.news["hosts"]).items()):
             r.log("info", f"{host}: no longer managed, and left in force: {', '.join(ids)}")
+        r = _as_known(r)
         return self._converge(r, r.id, r.news, r.olds, self._left(r))
 
     def read(self, r: Request) -> Read:
@@ -175,6 +179,9 @@ class HostGroups:
                 found[host] = {path: ("add", f"{host}: new here")}
             elif spec is UNKNOWN:
                 found[host] = {path: ("update", f"{host}: not known yet")}
+            elif host in replaced(r.old_inputs, r.news):
+                serials = f"machine {plain(old_hosts[host]['serial'])} is replaced by {plain(spec['serial'])}"
+                found[host] = {join_path("hosts", host, "serial"): ("update", f"{host}: {serials}")}
             else:
                 wanted = _wanted_changes(host, facts.get(host), spec["settings"])
                 found[host] = _spec_changes(host, old_hosts[host], spec) | wanted
@@ -336,6 +343,14 @@ class HostGroups:
 
         self._runner.run(job, on_event)
         return fold.outcomes(hosts)
+
+
+def _as_known(r: Request) -> Request:
+    """Nothing is known of a machine that came in another one's place."""
+    gone = replaced(r.old_inputs, r.news)
+    about = ("facts", "failed", "pending")
+    olds = {key: {host: value for host, value in r.olds.get(key, {}).items() if host not in gone} for key in about}
+    return replace(r, olds={**r.olds, **olds}) if gone else r
 
 
 def _window(news: Map) -> Window | None:

@@ -67,6 +67,19 @@ def outputs_of(inputs: Map, facts: Mapping[str, Map], failed: Mapping[str, Any],
     return {**inputs, "hosts": hosts, "facts": dict(facts), "failed": dict(failed), "pending": dict(pending)}
 
 
+def replaced(old_inputs: Map, news: Map) -> frozenset[str]:
+    """Hosts whose machine is another one: the name is the same, the serial number is not."""
+    olds: Map = old_inputs.get("hosts", {})
+    return frozenset(
+        host
+        for host, spec in news["hosts"].items()
+        if host in olds
+        and spec is not UNKNOWN
+        and UNKNOWN not in (spec["serial"], olds[host]["serial"])
+        and plain(spec["serial"]) != plain(olds[host]["serial"])
+    )
+
+
 AT_BOOT: Final = "; at boot: "
 """Between what a machine holds and what it will hold after its next boot, in the value that it reports."""
 

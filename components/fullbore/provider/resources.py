@@ -150,6 +150,10 @@ class Evidence(pulumi.CustomResource):
     accepted: pulumi.Output[bool]
     expires: pulumi.Output[str]
     """UTC, ISO 8601."""
+    parts: pulumi.Output[dict[str, dict[str, str]]]
+    """{host: {slot: serial number}}; a slot is "machine" or a GPU's PCI address."""
+    history: pulumi.Output[dict[str, list[dict[str, str]]]]
+    """{serial number: [{at, host, slot, event, why}]}: accepted, quarantined, replaced or removed."""
 
     def __init__(
         self,
@@ -193,7 +197,7 @@ class Evidence(pulumi.CustomResource):
             "validDays": valid_days,
             "strict": strict,
         }
-        outputs = {"evidence": None, "problems": None, "accepted": None, "expires": None}
+        outputs = dict.fromkeys(("evidence", "problems", "accepted", "expires", "parts", "history"))
         super().__init__("fullbore:metal:Evidence", name, {**inputs, **outputs}, _options(opts))
 
 

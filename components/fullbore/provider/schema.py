@@ -149,6 +149,11 @@ _EVIDENCE_OUTPUTS: Final[dict[str, Any]] = {
     "problems": _said("Why the evidence does not let the group serve.", {"type": "array", "items": _TEXT}),
     "accepted": _said("Whether there is no problem.", _FLAG),
     "expires": _said("When it ends, UTC, ISO 8601.", _TEXT),
+    "parts": _said("Serial number by host and slot: `machine`, or a GPU's PCI address.", _map_of(_TEXTS)),
+    "history": _said(
+        "What became of machines and GPUs, by serial number: {at, host, slot, event, why}, oldest first.",
+        _map_of({"type": "array", "items": _TEXTS}),
+    ),
 }
 _EVIDENCE_OPTIONAL: Final = (
     "accelerator",

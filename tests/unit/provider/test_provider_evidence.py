@@ -381,3 +381,82 @@ def test_what_is_not_known_yet_passes_and_changes(start: Start, inputs: Map) -> 
     later = {**news, "lock": UNKNOWN}
     assert plugin.check(later)[1] == []
     assert plugin.diff(news, outputs, later) == {"lock": "UPDATE"}
+
+
+def told(outputs: Map, serial: str) -> list[tuple[str, str, str]]:
+    """[(host, event, why)] of a part's history."""
+    return [(entry["host"], entry["event"], entry["why"]) for entry in outputs["history"].get(serial, [])]
+
+
+def own_serials(inputs: Map) -> Map:
+    """Machines with serial numbers of their own."""
+    return {
+        **inputs,
+        "strict": False,
+        "hosts": {h: {**spec, "serial": f"S-{h}"} for h, spec in inputs["hosts"].items()},
+    }
+
+
+def with_gpus(host: Hosts, name: str, **serials: str) -> None:
+    """The GPUs that a host's tool tells of get other serial numbers."""
+    for old, new in serials.items():
+        text = host.outputs[name]["nvidia-smi -q"]
+        host.outputs[name]["nvidia-smi -q"] = text.replace(f"165000000000{old[1:]}", new)
+
+
+def test_a_machine_in_quarantine_keeps_its_history_when_it_is_replaced_and_comes_back(
+    start: Start, inputs: Map
+) -> None:
+    hosts, clock = one_bad_gpu(), Clock()
+    with_gpus(hosts, "gpu-02", g1="G1", g2="G2")
+    plugin = start(hosts, clock)
+    news = complete(plugin, own_serials(inputs))
+    _, first = plugin.create(news)
+    (_, event, why) = told(first, "S-gpu-02")[0]
+    assert event == "quarantined"
+    assert why.startswith("gpu-02.gpu0.repair: a repair is needed (Yes)")
+    assert told(first, "S-gpu-01") == [("gpu-01", "accepted", "")]
+    assert (told(first, "G1")[0][1], told(first, "G2")[0][1]) == ("quarantined", "accepted")
+    assert {entry["at"] for entries in first["history"].values() for entry in entries} == {NOW.isoformat()}
+
+    spare = {**news, "hosts": {**news["hosts"], "gpu-02": {**news["hosts"]["gpu-02"], "serial": "S-spare"}}}
+    hosts.outputs["gpu-02"] = healthy()
+    with_gpus(hosts, "gpu-02", g1="G8", g2="G9")
+    clock.now += timedelta(days=1)
+    second = plugin.update(news, first, spare)
+    assert [sorted(job.hosts) for job in hosts.jobs][1:] == [["gpu-02"]], "the others are not touched"
+    assert told(second, "S-gpu-02")[-1] == ("gpu-02", "replaced", f"by S-spare, for {why}")
+    assert told(second, "S-spare") == [("gpu-02", "accepted", "")]
+    assert second["parts"]["gpu-02"]["machine"] == "S-spare"
+    assert told(second, "S-gpu-01") == told(first, "S-gpu-01")
+
+    hosts.outputs["gpu-02"] = healthy()
+    with_gpus(hosts, "gpu-02", g1="G1", g2="G2")
+    third = plugin.update(spare, second, news)
+    assert f"gpu-02: S-gpu-02 comes back from quarantine: {why}" in plugin.log.said("warning")
+    assert [entry[1] for entry in told(third, "S-gpu-02")] == ["quarantined", "replaced", "accepted"]
+
+
+def test_a_gpu_that_is_exchanged_is_known_by_its_serial_number(start: Start, inputs: Map) -> None:
+    hosts = one_bad_gpu()
+    with_gpus(hosts, "gpu-02", g1="G1", g2="G2")
+    plugin = start(hosts)
+    news = complete(plugin, own_serials(inputs))
+    _, first = plugin.create(news)
+    hosts.outputs["gpu-02"] = healthy()
+    with_gpus(hosts, "gpu-02", g1="G3", g2="G2")
+    second = plugin.update(news, first, news)
+    (quarantined, exchanged) = told(second, "G1")
+    assert exchanged == ("gpu-02", "replaced", f"by G3, for {quarantined[2]}")
+    assert [entry[1] for entry in told(second, "G3")] == ["accepted"]
+    assert told(second, "G2") == told(first, "G2")
+    assert [entry[1] for entry in told(second, "S-gpu-02")] == ["quarantined", "accepted"]
+
+
+def test_a_machine_that_was_taken_out_is_remembered(start: Start, inputs: Map) -> None:
+    plugin = start(Hosts())
+    news = complete(plugin, own_serials(inputs))
+    _, outputs = plugin.create(news)
+    after = plugin.update(news, outputs, {**news, "hosts": {"gpu-01": news["hosts"]["gpu-01"]}})
+    assert [entry[1] for entry in told(after, "S-gpu-02")] == ["accepted", "removed"]
+    assert "gpu-02" not in after["parts"]

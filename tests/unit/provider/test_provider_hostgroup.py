@@ -293,6 +293,28 @@ def test_a_machine_more_is_the_only_one_touched(start: Start) -> None:
     assert [sorted(job.hosts) for job in recorder.jobs] == [["gpu-01"], ["gpu-02"]]
 
 
+def test_a_machine_in_another_ones_place_is_new_and_the_only_one_touched(start: Start) -> None:
+    outputs = created(start)
+    swapped = group(rolling={**ROLLING, "spare": 0})
+    swapped["hosts"]["gpu-02"] = {**host("gpu-02"), "serial": "S-spare"}
+    plugin, recorder = start("quiet")
+    assert plugin.diff(group(), outputs, swapped) == {"hosts.gpu-02.serial": "UPDATE"}
+    assert "gpu-02: machine S-gpu-02 is replaced by S-spare" in plugin.log.said()
+    after = plugin.update(group(), outputs, swapped)
+    assert [sorted(job.hosts) for job in recorder.jobs] == [["gpu-02"]]
+    assert (after["failed"], after["hosts"]["gpu-02"]["serial"]) == ({}, "S-spare")
+    assert after["facts"]["gpu-01"] == outputs["facts"]["gpu-01"]
+
+
+def test_nothing_of_the_earlier_machine_is_kept_where_the_new_one_is_away(start: Start) -> None:
+    outputs = created(start)
+    swapped = group(maxFailures=1)
+    swapped["hosts"]["gpu-02"] = {**host("gpu-02"), "serial": "S-spare"}
+    plugin, _ = start("unreachable")
+    after = plugin.update(group(), outputs, swapped)
+    assert (list(after["failed"]), "gpu-02" in after["facts"]) == (["gpu-02"], False)
+
+
 def test_how_a_change_would_go_is_no_change(start: Start) -> None:
     outputs = created(start)
     plugin, _ = start()

@@ -21,6 +21,8 @@ class Gpu:
     """One GPU. Counts of errors are of uncorrectable ones since the driver was loaded."""
 
     bus: str
+    serial: str
+    """Serial number of the board; the GPU's UUID where it has none."""
     product: str
     pcie_generation: int
     pcie_width: int
@@ -88,6 +90,7 @@ def _gpu(tree: Tree) -> Gpu:
     rows = _need(tree, "Remapped Rows", "Uncorrectable Error") if remaps else "0"
     return Gpu(
         bus=tree[("GPU",)],
+        serial=_serial(tree),
         product=_need(tree, "Product Name"),
         pcie_generation=int(number(_need(tree, *link, "PCIe Generation", "Current"), "PCIe Generation")),
         pcie_width=int(number(_need(tree, *link, "Link Width", "Current"), "Link Width")),
@@ -100,6 +103,11 @@ def _gpu(tree: Tree) -> Gpu:
         recovery=tree.get(("GPU Recovery Action",), "None"),
         fabric=", ".join(tree.get(("Fabric", key), "N/A") for key in ("State", "Status")),
     )
+
+
+def _serial(tree: Tree) -> str:
+    number = tree.get(("Serial Number",), "N/A")
+    return number if number not in ("N/A", "0") else tree.get(("GPU UUID",), "N/A")
 
 
 def _uncorrectable(tree: Tree) -> int:
