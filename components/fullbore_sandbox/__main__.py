@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 console = Console(stderr=True)
-FIRST_S, AGAIN_S = 140, 20
-"""How long `pulumi up` of a sandbox takes on two cores, for the estimate that is shown."""
+FIRST_S, AGAIN_S, DESTROY_S = 140, 20, 40
+"""How long the engine takes on two cores to make a sandbox's stack, to find it as it should be and to destroy it, for
+the estimates that are shown."""
 
 
 def up(stack: str) -> int:
@@ -82,6 +83,7 @@ def down(stack: str) -> int:
         if process.Daemon(state, "aws", []).running and sandbox.endpoints_file(state).exists():
             opened = engine.open_engine(state, True, console.print)
             settle.settle(opened, stack)
+            console.print(f"stack {stack}: destroying it, about {DESTROY_S} s")
             if opened.show("destroy", "--yes", "--skip-preview", "--stack", stack):
                 raise SandboxError(f"stack {stack}: not destroyed; mend what stands above, or run scripts/down --force")
         else:
