@@ -37,7 +37,7 @@ class ClusterParts:
 
 
 def create_cluster(scope: Scope, plan: CloudPlan, network: NetworkParts) -> ClusterParts:
-    """Reached from the site over its public endpoint, behind IAM; nodes stay on the private one."""
+    """Reached by who may over its public endpoint, behind IAM; nodes stay on the private one."""
     key = _create_key(scope) if plan.own_key else None
     cluster_role = scope.role(
         "cluster",
@@ -55,7 +55,8 @@ def create_cluster(scope: Scope, plan: CloudPlan, network: NetworkParts) -> Clus
         vpc_config=aws.eks.ClusterVpcConfigArgs(
             subnet_ids=[subnet.id for subnet in network.subnets.values()],
             endpoint_private_access=True,
-            endpoint_public_access=True,
+            endpoint_public_access=plan.api_from != (),
+            public_access_cidrs=list(plan.api_from) if plan.api_from else None,
         ),
         access_config=aws.eks.ClusterAccessConfigArgs(authentication_mode="API"),
         encryption_config=_encryption(key) if key else None,

@@ -276,6 +276,12 @@ class Cloud(Strict):
         description="kubeconfig file of the EKS cluster, which a standby needs: "
         "`aws eks update-kubeconfig --kubeconfig FILE` writes one; left out only in a sandbox",
     )
+    api_from: tuple[Network, ...] | None = Field(
+        default=None,
+        max_length=40,
+        description="address ranges that reach the cluster's API over the internet, e.g. [198.51.100.0/24]; none do "
+        "where the list is empty, so that it is reached through the VPC alone; all do if left out",
+    )
     pod_addresses: Literal["secondary", "prefix"] = Field(
         default="secondary",
         description="how the VPC network plugin gives addresses to pods: one by one, or in blocks of 16 (/28 prefixes)",

@@ -61,7 +61,8 @@ def _logs(inputs: Inputs, resources: Sequence[Registered]) -> Iterator[str]:
 def _endpoint(inputs: Inputs, resources: Sequence[Registered]) -> Iterator[str]:
     """AWS opens the endpoint to all where nothing is said."""
     config = block(inputs, "vpcConfig")
-    if config.get("endpointPublicAccess") is not False and not items(config.get("publicAccessCidrs")):
+    ranges = items(config.get("publicAccessCidrs"))
+    if config.get("endpointPublicAccess") is not False and (not ranges or "0.0.0.0/0" in ranges):
         yield "vpcConfig.endpointPublicAccess: anybody reaches the endpoint; close it or name ranges"
 
 

@@ -370,6 +370,8 @@ class CloudPlan:
     node_groups: tuple[NodeGroupPlan, ...]
     endpoint_url: str | None
     """Where AWS is emulated; None for AWS itself."""
+    api_from: tuple[str, ...] | None = None
+    """Address ranges that reach the cluster's API over the internet; None where all do."""
     pod_addresses: Literal["secondary", "prefix"] = "secondary"
     """How the VPC network plugin gives addresses to pods: one by one, or in blocks of 16."""
     vpn: VpnPlan | None = None

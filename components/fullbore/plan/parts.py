@@ -116,6 +116,7 @@ def cloud_plan(env: Environment, cloud: Cloud, versions: VersionsPlan, endpoints
         kubernetes_version=cloud.kubernetes_version,
         node_groups=tuple(_node_group(cloud, name, pod, versions) for name in sorted(cloud.node_groups)),
         endpoint_url=endpoints.aws.endpoint_url if endpoints and endpoints.aws else None,
+        api_from=None if cloud.api_from is None else tuple(map(str, cloud.api_from)),
         pod_addresses=cloud.pod_addresses,
         private_services=private_services(cloud),
         vpn=_vpn(env, cloud),

@@ -464,7 +464,11 @@ CASES = (
             "name": w.name("eks"),
             "roleArn": w.role_arn(),
             "version": "1.33",
-            "vpcConfig": {"subnetIds": _two_subnets(w), "endpointPrivateAccess": True},
+            "vpcConfig": {
+                "subnetIds": _two_subnets(w),
+                "endpointPrivateAccess": True,
+                "publicAccessCidrs": ["203.0.113.0/24"],
+            },
             "accessConfig": {"authenticationMode": "API"},
             "enabledClusterLogTypes": ["api", "audit"],
             "tags": {"team": "a"},

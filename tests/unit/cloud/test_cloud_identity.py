@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from aws_program import ACCOUNT, Made, environment, made
 
 from fullbore.config import parse
@@ -60,6 +61,18 @@ def test_the_standbys_pods_have_no_role_where_pods_have_none() -> None:
     plan = make_plan(parse(environment({"node_groups": GROUPS}, **SERVED)))
     assert plan.standby
     assert plan.standby.serving.service_account is None
+
+
+@pytest.mark.parametrize(
+    ("api_from", "public", "ranges"),
+    [(None, True, None), (["203.0.113.0/24"], True, ["203.0.113.0/24"]), ([], False, None)],
+)
+def test_the_api_is_reached_from_where_the_environment_says(
+    api_from: list[str] | None, public: bool, ranges: list[str] | None
+) -> None:
+    config = made(environment({} if api_from is None else {"api_from": api_from})).one("Cluster")["vpcConfig"]
+    assert (config["endpointPublicAccess"], config.get("publicAccessCidrs")) == (public, ranges)
+    assert config["endpointPrivateAccess"] is True
 
 
 def test_secrets_of_the_cluster_have_a_key_that_turns_over_and_that_its_role_may_use() -> None:

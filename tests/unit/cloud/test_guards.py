@@ -78,7 +78,10 @@ CASES: dict[str, tuple[Map, Map]] = {
     "user-data-secret": ({"userData": encoded("export password=x")}, {"userData": encoded("--fullbore\n---\n{}")}),
     "eks-secrets": ({}, {"encryptionConfig": {"provider": {"keyArn": "a"}, "resources": ["secrets"]}}),
     "eks-logs": ({"enabledClusterLogTypes": ["api"]}, {"enabledClusterLogTypes": ["audit", "authenticator"]}),
-    "eks-endpoint": ({"vpcConfig": {}}, {"vpcConfig": {"endpointPublicAccess": False}}),
+    "eks-endpoint": (
+        {"vpcConfig": {"publicAccessCidrs": ["0.0.0.0/0"]}},
+        {"vpcConfig": {"publicAccessCidrs": ["203.0.113.0/24"]}},
+    ),
     "node-ssh": ({"remoteAccess": {"ec2SshKey": "k"}}, {}),
     "role-wide": ({"policy": policy(Action=["s3:*"])}, {"policy": policy()}),
     "key-wide": ({"policy": policy(Resource="*")}, {"policy": policy(Resource="*", Sid="KeyAdministration")}),
