@@ -31,6 +31,7 @@ from fullbore.config.yaml_text import read_mapping
 from fullbore.plan import Plan, make_plan
 from fullbore.plan.capacity import QuotaUse, quota_uses
 from fullbore.plan.fabric import host_queues, landings, switch_queues
+from fullbore.plan.rolling import needed_machines, spare_machines
 from fullbore.problems import Problem
 from fullbore.report.explain import Section, explain
 from hub_fields import decides
@@ -345,7 +346,7 @@ def _means(env: Environment) -> Environment:
     given = dict(env.cloud.quotas) if env.cloud else {}
     reached = {name: limit for name, limit in given.items() if name in uses and _short(limit, uses[name])}
     cloud = _asked(env.cloud).model_copy(update={"quotas": Quotas(**reached)}) if env.cloud else None
-    return env.model_copy(update={"cloud": cloud, "site": _marked(env.site) if env.site else None})
+    return env.model_copy(update={"cloud": cloud, "site": _rolled(env, _marked(env.site)) if env.site else None})
 
 
 def _asked(cloud: Cloud) -> Cloud:
@@ -369,6 +370,14 @@ def _marked(site: Site) -> Site:
     used = sorted({landing.dscp for landing in landings(site)} | {hosts.dscp, hosts.cnp_dscp})
     kept = [DscpPriority(dscp=dscp, priority=queues.priority(dscp)) for dscp in used]
     return site.model_copy(update={"switch": switch.model_copy(update={"dscp_to_priority": tuple(kept)})})
+
+
+def _rolled(env: Environment, site: Site) -> Site:
+    """The site without the share of a wave where machines change one by one whatever it is."""
+    machines = sum(len(group.hosts) for group in site.groups.values() if group.kind == "gpu")
+    if spare_machines(machines, site.rolling, needed_machines(env, site)) > 1:
+        return site
+    return site.model_copy(update={"rolling": site.rolling.model_copy(update={"wave_share": 1.0})})
 
 
 def _alive(change: Change) -> bool:
@@ -431,12 +440,15 @@ def _told(problem: Problem, change: Change) -> bool:
     if change.kind == "rename":
         paths.append((*change.path[:-1], str(change.value)))
     named = [dotted(path) for path in paths]
-    inside = any(_within(problem.path, path) or _mentions(problem.message, path) for path in named)
-    return inside or problem.path in {dotted(outer) for path in paths for outer in _around(path)}
+    inside = any(_within(problem.path, path) or _mentions(problem.message, path, within=True) for path in named)
+    around = {dotted(outer) for path in paths for outer in _around(path)}
+    return inside or problem.path in around or any(_mentions(problem.message, outer) for outer in around if outer)
 
 
-def _mentions(message: str, path: str) -> bool:
-    return re.search(rf"(?<![\w.]){re.escape(path)}(?!\.?\w|\[)", message) is not None
+def _mentions(message: str, path: str, *, within: bool = False) -> bool:
+    """Whether a message names the place; with `within`, one within it will do."""
+    end = r"(?!\w)" if within else r"(?!\.?[\w\"]|\[)"
+    return re.search(rf"(?<![\w.]){re.escape(path)}{end}", message) is not None
 
 
 def _around(path: Path_) -> Iterator[Path_]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from math import ceil
 
+from fullbore.config.models import Replication
 from fullbore.plan.change import put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject
 
@@ -26,7 +27,30 @@ def _limits(subject: Subject) -> Iterable[Finding]:
         yield Finding("replication.bandwidth_mib_s", message, (change,))
 
 
-DATASYNC_ALONE = ("limits", "bandwidth_mib_s", "include", "exclude", "report", "failback", "agent_arns")
+OF_SOURCE = {
+    "smb": ("user", "password", "agent_arns"),
+    "nfs": ("agent_arns",),
+    "s3": (),
+    "object-store": ("port", "bucket", "user", "password", "agent_arns"),
+    "hdfs": ("port", "user", "agent_arns"),
+}
+"""What tells of the store where it is of a kind, beside server and path (DataSync API reference, CreateLocation...)."""
+
+
+def _unused(subject: Subject) -> Iterable[Finding]:
+    given = subject.env.replication
+    if given is None:
+        return
+    told = DATASYNC_ALONE if given.time_control else ()
+    for field in ("port", "bucket", "user", "password", "agent_arns"):
+        if getattr(given, field) and field not in (*OF_SOURCE[given.source], *told):
+            message = f"given, but a source of kind {given.source} has no place for it; remove it"
+            yield Finding(f"replication.{field}", message, (remove(f"replication.{field}"),))
+
+
+DATASYNC_ALONE = (
+    *("schedule", "verify", "limits", "bandwidth_mib_s", "include", "exclude", "report", "failback", "agent_arns"),
+)
 """What S3's own replication has no place for."""
 
 
@@ -47,10 +71,15 @@ def _time_control(subject: Subject) -> Iterable[Finding]:
     if storage and not storage.own_key:
         message = "got false, but copies of encrypted objects need a key that their role is let use; allowed true"
         yield Finding("storage.own_key", message, (put("storage.own_key", True),))
-    for field in DATASYNC_ALONE:
-        if getattr(given, field):
-            message = "given, but S3 copies in place of DataSync, which this belongs to; remove it"
-            yield Finding(f"replication.{field}", message, (remove(f"replication.{field}"),))
+    late = {"alarm.lag_hours": given.alarm.lag_hours if given.alarm else None}
+    alone = {name: value for name, value in given if name in DATASYNC_ALONE and value != _by_default(name)}
+    for field in (name for name, value in {**alone, **late}.items() if value is not None):
+        message = "given, but S3 copies in place of DataSync, which this belongs to; remove it"
+        yield Finding(f"replication.{field}", message, (remove(f"replication.{field}"),))
+
+
+def _by_default(field: str) -> object:
+    return Replication.model_fields[field].default
 
 
 def _topics(subject: Subject) -> Iterable[Finding]:
@@ -121,6 +150,12 @@ def _asns(subject: Subject) -> Iterable[Finding]:
 
 RULES = (
     Rule(id="vpn-asn", severity="error", summary="BGP or AWS refuses the autonomous system numbers", find=_asns),
+    Rule(
+        id="replication-unused",
+        severity="warning",
+        summary="a field of replication that its kind of source has no place for",
+        find=_unused,
+    ),
     Rule(
         id="time-control",
         severity="error",

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from fullbore.catalog.offerings import PREFIXES, ZONES, missing_in
 from fullbore.config.models import Cloud, NodeGroup
+from fullbore.config.paths import dotted
 from fullbore.plan.capacity import offers, zones_of
 from fullbore.plan.change import Change, put
 from fullbore.plan.checks.base import Finding, Rule, Subject
@@ -61,6 +62,8 @@ def _not_offered(subject: Subject, *, by_account: bool) -> Iterator[Finding]:
         if lacking:
             named, how = ", ".join(_named(cloud, zone) for zone in lacking), "" if by_account else "known to be "
             message = f"got {group.instance_type}, which is not {how}offered in {named}; {_hint(cloud, group)}"
+            told = dotted(("cloud", "offerings", group.instance_type)) if by_account else "cloud.offerings"
+            message += f" ({told} says so)" if by_account else f", or give {told} what the account was told"
             yield Finding(_where(name, group), message, _elsewhere(cloud, name, group))
 
 
