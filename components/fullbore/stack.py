@@ -47,7 +47,7 @@ class HybridStack(Component):
             self.storage = Storage("storage", plan.storage, cloud=self.cloud, tags=tags, opts=inherit)
         if plan.replication and self.storage:
             self.replication = Replication(
-                "replication", plan.replication, storage=self.storage, tags=tags, opts=inherit
+                "replication", plan.replication, cloud=self.cloud, storage=self.storage, tags=tags, opts=inherit
             )
         if plan.time_control and self.storage:
             self.time_control = TimeControl(

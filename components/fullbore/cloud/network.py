@@ -20,13 +20,20 @@ network requirements"; aws/modern-data-architecture-accelerator, VpcProps of its
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkParts:
-    """What the network consists of. `subnets` are by zone, e.g. eu-central-1a."""
+    """What the network consists of. `subnets` are by zone, e.g. eu-central-1a; `interfaces` are the endpoints by their
+    service, e.g. ecr.api, and `gateway` is that of S3."""
 
     vpc: aws.ec2.Vpc
     subnets: Mapping[str, aws.ec2.Subnet]
     route_table: aws.ec2.RouteTable
     fabric_group: aws.ec2.SecurityGroup
-    endpoints: tuple[aws.ec2.VpcEndpoint, ...]
+    gateway: aws.ec2.VpcEndpoint
+    interfaces: Mapping[str, aws.ec2.VpcEndpoint]
+    endpoint_group: aws.ec2.SecurityGroup
+
+    @property
+    def endpoints(self) -> tuple[aws.ec2.VpcEndpoint, ...]:
+        return (self.gateway, *self.interfaces.values())
 
 
 def create_network(scope: Scope, plan: CloudPlan) -> NetworkParts:
@@ -40,12 +47,15 @@ def create_network(scope: Scope, plan: CloudPlan) -> NetworkParts:
     )
     subnets = _create_subnets(scope, plan, vpc)
     route_table = _create_routes(scope, vpc, subnets)
+    group = _create_endpoint_group(scope, plan, vpc)
     return NetworkParts(
         vpc=vpc,
         subnets=subnets,
         route_table=route_table,
         fabric_group=_create_fabric_group(scope, vpc),
-        endpoints=_create_endpoints(scope, plan, vpc, subnets, route_table),
+        gateway=_create_gateway(scope, plan, vpc, route_table),
+        interfaces=_create_interfaces(scope, plan, vpc, subnets, group),
+        endpoint_group=group,
     )
 
 
@@ -96,31 +106,31 @@ def _create_fabric_group(scope: Scope, vpc: aws.ec2.Vpc) -> aws.ec2.SecurityGrou
     return group
 
 
-def _create_endpoints(
-    scope: Scope,
-    plan: CloudPlan,
-    vpc: aws.ec2.Vpc,
-    subnets: Mapping[str, aws.ec2.Subnet],
-    table: aws.ec2.RouteTable,
-) -> tuple[aws.ec2.VpcEndpoint, ...]:
-    """The gateway to S3, which is a route, and an interface in every subnet for each service of the plan.
-
-    Where the plan names the buckets that nodes may reach, no endpoint is a way to those of others.
-    """
-    confined = bool(plan.own_buckets)
-    gateway = aws.ec2.VpcEndpoint(
+def _create_gateway(scope: Scope, plan: CloudPlan, vpc: aws.ec2.Vpc, table: aws.ec2.RouteTable) -> aws.ec2.VpcEndpoint:
+    """The way to S3, which is a route. Where the plan names the buckets that nodes may reach, it is none to others."""
+    return aws.ec2.VpcEndpoint(
         scope.part("endpoint-s3"),
         vpc_id=vpc.id,
         service_name=f"com.amazonaws.{plan.region}.s3",
         vpc_endpoint_type="Gateway",
         route_table_ids=[table.id],
-        policy=policies.own_buckets(plan.own_buckets, plan.region) if confined else None,
+        policy=policies.own_buckets(plan.own_buckets, plan.region) if plan.own_buckets else None,
         tags=scope.tags,
         opts=scope.child(),
     )
-    group = _create_endpoint_group(scope, plan, vpc)
-    interfaces = [
-        aws.ec2.VpcEndpoint(
+
+
+def _create_interfaces(
+    scope: Scope,
+    plan: CloudPlan,
+    vpc: aws.ec2.Vpc,
+    subnets: Mapping[str, aws.ec2.Subnet],
+    group: aws.ec2.SecurityGroup,
+) -> Mapping[str, aws.ec2.VpcEndpoint]:
+    """An interface in every subnet for each service of the plan; where data may not go anywhere, for the account's own
+    principals alone."""
+    return {
+        service: aws.ec2.VpcEndpoint(
             scope.part(f"endpoint-{service.replace('.', '-')}"),
             vpc_id=vpc.id,
             service_name=f"com.amazonaws.{plan.region}.{service}",
@@ -128,13 +138,12 @@ def _create_endpoints(
             subnet_ids=[subnet.id for subnet in subnets.values()],
             security_group_ids=[group.id],
             private_dns_enabled=True,
-            policy=scope.account.apply(policies.own_account) if confined else None,
+            policy=scope.account.apply(policies.own_account) if plan.own_buckets else None,
             tags=scope.tags,
             opts=scope.child(),
         )
         for service in plan.private_services
-    ]
-    return (gateway, *interfaces)
+    }
 
 
 def _create_endpoint_group(scope: Scope, plan: CloudPlan, vpc: aws.ec2.Vpc) -> aws.ec2.SecurityGroup:

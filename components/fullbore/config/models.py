@@ -421,6 +421,16 @@ class Alarm(Strict):
     )
 
 
+class Agent(Strict):
+    """A machine at the site that DataSync is let read the store by, not activated yet. Its key is used once."""
+
+    activation_key: Text = Field(
+        repr=False,
+        description="what the agent gives out on its port 80, a Pulumi secret; it expires after 30 minutes, and then a "
+        "new one is needed; once the agent is activated, another one changes nothing",
+    )
+
+
 class TimeControl(Strict):
     """S3 copies each new object from a bucket of another region itself, within the time that Replication Time Control
     promises."""
@@ -481,6 +491,9 @@ class Replication(Strict):
     )
     alarm: Alarm | None = Field(default=None, description="who is told of failures and lag; nobody if left out")
     agent_arns: tuple[Text, ...] = Field(default=(), description="activated DataSync agents that reach the store")
+    agents: dict[Name, Agent] = Field(
+        default={}, description="agents that this stack activates, by name, besides those of agent_arns"
+    )
     time_control: TimeControl | None = Field(
         default=None, description="has S3 copy in place of DataSync, from a source s3 of another region"
     )

@@ -453,6 +453,12 @@ class AlarmPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AgentPlan:
+    name: str
+    activation_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReplicationPlan:
     environment: str
     source: Literal["smb", "nfs", "s3", "object-store", "hdfs"]
@@ -467,6 +473,11 @@ class ReplicationPlan:
     """True where there is a task back to the store."""
     schedule: str
     agent_arns: tuple[str, ...]
+    """Of agents that are activated already."""
+    agents: tuple[AgentPlan, ...] = ()
+    """Those that are activated here."""
+    private: bool = False
+    """True where agents reach DataSync by the VPC's endpoint."""
     bandwidth_mib_s: int | None = None
     """Most that a run may use of the link, MiB/s; None for all of it."""
     limits: tuple[LimitPlan, ...] = ()

@@ -15,6 +15,7 @@ from fullbore.plan.fabric import fabric_plan
 from fullbore.plan.hosts import AGENT_PORT, LOOPBACK, group_plans
 from fullbore.plan.identity import pod_jobs
 from fullbore.plan.model import (
+    AgentPlan,
     AlarmPlan,
     BackupPlan,
     CloudPlan,
@@ -216,6 +217,10 @@ def replication_plan(env: Environment) -> ReplicationPlan | None:
         failback=given.failback,
         schedule=given.schedule,
         agent_arns=given.agent_arns,
+        agents=tuple(
+            AgentPlan(name=name, activation_key=agent.activation_key) for name, agent in sorted(given.agents.items())
+        ),
+        private=bool(env.cloud and env.cloud.datasync_endpoint),
         bandwidth_mib_s=given.bandwidth_mib_s,
         limits=tuple(
             LimitPlan(from_hour=limit.from_hour, mib_s=limit.mib_s)

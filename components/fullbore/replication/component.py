@@ -11,7 +11,9 @@ import pulumi_aws as aws
 from fullbore import policies
 from fullbore._aws import Role, Scope
 from fullbore._component import Component
+from fullbore.cloud import Cloud
 from fullbore.plan.model import ReplicationPlan
+from fullbore.replication.agents import create_agents
 from fullbore.replication.alarms import AlarmParts, create_alarms
 from fullbore.replication.limits import create_limits
 from fullbore.replication.locations import Location, create_s3, create_source
@@ -23,10 +25,11 @@ DESTINATION = "/weights"
 
 @dataclass(frozen=True, kw_only=True)
 class ReplicationResources:
-    """What a `Replication` made. `limits` are by the hour at which they begin; `failback` and `alarms` where the plan
-    has them."""
+    """What a `Replication` made. `agents` are by name, `limits` by the hour at which they begin; `failback` and
+    `alarms` are there where the plan has them."""
 
     role: Role
+    agents: Mapping[str, aws.datasync.Agent]
     source: Location
     destination: aws.datasync.S3Location
     task: aws.datasync.Task
@@ -43,6 +46,7 @@ class Replication(Component):
         name: str,
         plan: ReplicationPlan,
         *,
+        cloud: Cloud,
         storage: Storage,
         tags: Mapping[str, str],
         opts: pulumi.ResourceOptions | None = None,
@@ -51,11 +55,13 @@ class Replication(Component):
         scope = Scope(self, plan.environment, dict(tags))
         bucket_arn = storage.resources.weights.bucket.arn
         role = _create_role(scope, plan, bucket_arn)
-        source = create_source(scope, plan, role)
+        agents = create_agents(scope, plan, cloud)
+        source = create_source(scope, plan, role, [*plan.agent_arns, *(agent.arn for agent in agents.values())])
         destination = create_s3(scope, "destination", bucket_arn, DESTINATION, role)
         task = create_task(scope, plan, source, destination, role, bucket_arn)
         self.resources = ReplicationResources(
             role=role,
+            agents=agents,
             source=source,
             destination=destination,
             task=task,

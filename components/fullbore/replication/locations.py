@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import pulumi
 import pulumi_aws as aws
@@ -22,8 +22,12 @@ NAME_NODE_PORT = 8020
 """Where a NameNode listens by default (DataSync user guide, "AWS DataSync network requirements")."""
 
 
-def create_source(scope: Scope, plan: ReplicationPlan, role: Role) -> Location:
-    makers: Mapping[str, Callable[[Scope, ReplicationPlan], Location]] = {
+Agents = Sequence[pulumi.Input[str]]
+"""ARNs of the agents that reach the store."""
+
+
+def create_source(scope: Scope, plan: ReplicationPlan, role: Role, agents: Agents) -> Location:
+    makers: Mapping[str, Callable[[Scope, ReplicationPlan, Agents], Location]] = {
         "smb": _create_smb,
         "nfs": _create_nfs,
         "object-store": _create_object_store,
@@ -31,34 +35,34 @@ def create_source(scope: Scope, plan: ReplicationPlan, role: Role) -> Location:
     }
     if plan.source == "s3":
         return create_s3(scope, "source", f"arn:aws:s3:::{plan.server}", plan.path, role)
-    return makers[plan.source](scope, plan)
+    return makers[plan.source](scope, plan, agents)
 
 
-def _create_smb(scope: Scope, plan: ReplicationPlan) -> aws.datasync.LocationSmb:
+def _create_smb(scope: Scope, plan: ReplicationPlan, agents: Agents) -> aws.datasync.LocationSmb:
     return aws.datasync.LocationSmb(
         scope.part("source"),
         server_hostname=plan.server,
         subdirectory=plan.path,
         user=plan.user or "",
         password=pulumi.Output.secret(plan.password or ""),
-        agent_arns=list(plan.agent_arns),
+        agent_arns=list(agents),
         tags=scope.tags,
         opts=scope.child(),
     )
 
 
-def _create_nfs(scope: Scope, plan: ReplicationPlan) -> aws.datasync.NfsLocation:
+def _create_nfs(scope: Scope, plan: ReplicationPlan, agents: Agents) -> aws.datasync.NfsLocation:
     return aws.datasync.NfsLocation(
         scope.part("source"),
         server_hostname=plan.server,
         subdirectory=plan.path,
-        on_prem_config=aws.datasync.NfsLocationOnPremConfigArgs(agent_arns=list(plan.agent_arns)),
+        on_prem_config=aws.datasync.NfsLocationOnPremConfigArgs(agent_arns=list(agents)),
         tags=scope.tags,
         opts=scope.child(),
     )
 
 
-def _create_object_store(scope: Scope, plan: ReplicationPlan) -> aws.datasync.LocationObjectStorage:
+def _create_object_store(scope: Scope, plan: ReplicationPlan, agents: Agents) -> aws.datasync.LocationObjectStorage:
     """Over TLS, on its usual port where the plan names none."""
     return aws.datasync.LocationObjectStorage(
         scope.part("source"),
@@ -69,13 +73,13 @@ def _create_object_store(scope: Scope, plan: ReplicationPlan) -> aws.datasync.Lo
         subdirectory=plan.path,
         access_key=plan.user,
         secret_key=pulumi.Output.secret(plan.password),
-        agent_arns=list(plan.agent_arns),
+        agent_arns=list(agents),
         tags=scope.tags,
         opts=scope.child(),
     )
 
 
-def _create_hdfs(scope: Scope, plan: ReplicationPlan) -> aws.datasync.LocationHdfs:
+def _create_hdfs(scope: Scope, plan: ReplicationPlan, agents: Agents) -> aws.datasync.LocationHdfs:
     """By the name of a user; a cluster with Kerberos is not supported."""
     node = aws.datasync.LocationHdfsNameNodeArgs(hostname=plan.server, port=plan.port or NAME_NODE_PORT)
     return aws.datasync.LocationHdfs(
@@ -84,7 +88,7 @@ def _create_hdfs(scope: Scope, plan: ReplicationPlan) -> aws.datasync.LocationHd
         authentication_type="SIMPLE",
         simple_user=plan.user,
         subdirectory=plan.path,
-        agent_arns=list(plan.agent_arns),
+        agent_arns=list(agents),
         tags=scope.tags,
         opts=scope.child(),
     )

@@ -9,6 +9,7 @@ moto keeps everything in memory: a server that is started again is an empty acco
 - `filesystems`: what AWS fills in of FSx for Lustre, its updates and links to S3; updates of EFS
 - `datasync`: tags, the schedule and every other value that was given, updates of locations, and executions that
   move bytes (`executions`)
+- `agents`: DataSync agents, and their activation by keys that expire
 - `locations`: DataSync locations on NFS, in object stores and on HDFS
 
     python -m fullbore_sandbox.emulator PORT
@@ -21,7 +22,7 @@ import functools
 from moto import backends
 from moto.core import config, responses, utils
 
-from fullbore_sandbox.emulator import buckets, datasync, ec2, eks, eks_parts, filesystems, locations
+from fullbore_sandbox.emulator import agents, buckets, datasync, ec2, eks, eks_parts, filesystems, locations
 
 
 @functools.cache
@@ -30,7 +31,7 @@ def install() -> None:
     # The policies that AWS maintains exist in every account. Not by moto's environment variable, which the programs
     # that this process starts would inherit.
     config.default_user_config["iam"] = {"load_aws_managed_policies": True}
-    for part in (buckets, ec2, eks, eks_parts, filesystems, datasync, locations):
+    for part in (buckets, ec2, eks, eks_parts, filesystems, datasync, agents, locations):
         part.install()
     _look_up_once()
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from aws_engine import REGION, Object
 
+from fullbore_sandbox.emulator import agents
+
 Map = dict[str, Any]
 Client = Callable[[str], Any]
 
@@ -990,5 +992,21 @@ CASES = (
             "topics": [{"id": "late", "topicArn": w.topic(), "events": ["s3:Replication:OperationFailedReplication"]}]
         },
         replace=lambda w: {"bucket": w.bucket()},
+    ),
+    Case(
+        type="aws:datasync/agent:Agent",
+        inputs=lambda w: {
+            "activationKey": agents.issue(),
+            "name": w.name("agent"),
+            "vpcEndpointId": "vpce-0a1b2c3d4e5f60718",
+            "subnetArns": [f"arn:aws:ec2:{REGION}:123456789012:subnet/subnet-0a1b2c3d4e5f60718"],
+            "securityGroupArns": [f"arn:aws:ec2:{REGION}:123456789012:security-group/sg-0a1b2c3d4e5f60718"],
+            "tags": {"team": "a"},
+        },
+        drift=lambda c, o: c("datasync").update_agent(AgentArn=o.id, Name="other"),
+        drifted="name update",
+        change={"name": "renamed", "tags": {"team": "b"}},
+        replace=lambda w: {"activationKey": agents.issue(), "vpcEndpointId": "vpce-0b1b2c3d4e5f60718"},
+        unreadable=frozenset({"activationKey"}),
     ),
 )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from aws_engine import Engine, Object
+from aws_engine import Engine, Object, Refused
 from mocked_engine import run_mocked
 from pulumi.runtime import mocks
 from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key
@@ -18,6 +19,7 @@ from fullbore.config import load_file, parse
 from fullbore.config.models import Environment
 from fullbore.plan import make_plan
 from fullbore.stack import HybridStack
+from fullbore_sandbox.emulator import agents
 
 ROOT = Path(__file__).parents[3]
 KEPT = ("aws:s3/bucketVersioning:BucketVersioning",)
@@ -39,8 +41,11 @@ class Driven(mocks.Mocks):
         if not args.typ.startswith("aws:"):
             return ident, args.inputs
         engine = self.engines[(args.provider or "").rpartition("::")[2]]
-        made = engine.create(args.typ, args.name, _revealed(args.inputs))
-        self.made.append((engine, made))
+        there = (each for _, each in self.made if (each.type, each.name) == (args.typ, args.name))
+        made = next(there, None)  # by an update before this one
+        if made is None:
+            made = engine.create(args.typ, args.name, _revealed(args.inputs))
+            self.made.append((engine, made))
         return made.id, made.outputs
 
     def call(self, args: mocks.MockCallArgs) -> Any:
@@ -63,7 +68,7 @@ def local() -> Environment:
     return env.model_copy(update=dict.fromkeys(others))
 
 
-def full() -> Environment:
+def full(activation_key: str = "") -> Environment:
     """Everything that the AWS components can make."""
     reservation = {"id": "cr-0a1b2c3d4e5f60718", "nodes": 4, "zone": "b"}
     groups = {
@@ -99,6 +104,7 @@ def full() -> Environment:
                 "source": "nfs",
                 "server": "192.0.2.1",
                 "agent_arns": ["arn:aws:datasync:eu-central-1:123456789012:agent/agent-0a1b2c3d4e5f60718"],
+                "agents": {"rack-1": {"activation_key": activation_key or agents.issue()}},
                 "path": "/weights",
                 "limits": [{"from_hour": 8, "mib_s": 100}, {"from_hour": 20}],
                 "include": ["/a*"],
@@ -149,3 +155,27 @@ def test_all_of_it_can_be_removed_in_the_order_of_the_engine(made: list[tuple[En
         engine.delete(each)
     left = [each.urn for engine, each in made if each.type not in KEPT and engine.read(each) is not None]
     assert left == []
+
+
+@pytest.fixture
+def driven(make_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch) -> Iterator[Driven]:
+    found = Driven(cache(lambda region: make_engine(region=region).start()))
+    yield found
+    for engine, each in reversed(found.made):
+        engine.delete(each)
+
+
+def test_an_expired_key_is_named_and_with_a_new_one_the_next_update_completes(driven: Driven) -> None:
+    def up(key: str) -> None:
+        plan = make_plan(full(key))
+        run_mocked(driven, lambda: HybridStack(plan.environment, plan).outputs, stack=plan.environment)
+
+    with pytest.raises(Refused, match=r"replication-agent-rack-1: CreateAgent was refused: .*has expired"):
+        up(agents.issue(at=time.time() - agents.VALID_S - 1))
+    before = {each.name for _, each in driven.made}
+    assert "replication-destination" in before
+    assert not before & {"replication-agent-rack-1", "replication-source", "replication-task"}
+    up(agents.issue())
+    after = [each.name for _, each in driven.made]
+    assert {"replication-agent-rack-1", "replication-source", "replication-task"} <= set(after)
+    assert len(after) > len(before)

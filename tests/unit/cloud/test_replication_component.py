@@ -184,3 +184,23 @@ def test_the_lag_is_measured_of_the_task_that_is_made() -> None:
     plan = make_plan(parse(document())).lag
     assert plan is not None
     assert (plan.method, plan.task, plan.region) == ("datasync", task()["name"], "eu-central-1")
+
+
+KEYS = {"rack-1": {"activation_key": "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE"}}
+
+
+def test_agents_are_activated_by_their_keys_and_read_the_store_with_those_that_are_there() -> None:
+    found = replication(agents=KEYS)
+    agent = found.one("Agent", "replication-agent-rack-1")
+    assert agent["activationKey"] == {SECRET: SECRET_VALUE, "value": KEYS["rack-1"]["activation_key"]}
+    assert "vpcEndpointId" not in agent
+    arns = found.one("NfsLocation")["onPremConfig"]["agentArns"]
+    assert arns == [AGENT, "arn:aws:mock:::replication-agent-rack-1"]
+
+
+def test_an_agent_speaks_with_the_endpoint_of_the_vpc_where_it_has_one() -> None:
+    given = document(agents=KEYS)
+    agent = made({**given, "cloud": {**given["cloud"], "datasync_endpoint": True}}).one("Agent")
+    assert agent["vpcEndpointId"] == "cloud-endpoint-datasync-id"
+    assert agent["subnetArns"] == ["arn:aws:mock:::cloud-private-eu-central-1a"]
+    assert agent["securityGroupArns"] == ["arn:aws:mock:::cloud-endpoints"]

@@ -28,11 +28,11 @@ def _limits(subject: Subject) -> Iterable[Finding]:
 
 
 OF_SOURCE = {
-    "smb": ("user", "password", "agent_arns"),
-    "nfs": ("agent_arns",),
+    "smb": ("user", "password", "agent_arns", "agents"),
+    "nfs": ("agent_arns", "agents"),
     "s3": (),
-    "object-store": ("port", "bucket", "user", "password", "agent_arns"),
-    "hdfs": ("port", "user", "agent_arns"),
+    "object-store": ("port", "bucket", "user", "password", "agent_arns", "agents"),
+    "hdfs": ("port", "user", "agent_arns", "agents"),
 }
 """What tells of the store where it is of a kind, beside server and path (DataSync API reference, CreateLocation...)."""
 
@@ -42,7 +42,7 @@ def _unused(subject: Subject) -> Iterable[Finding]:
     if given is None:
         return
     told = DATASYNC_ALONE if given.time_control else ()
-    for field in ("port", "bucket", "user", "password", "agent_arns"):
+    for field in ("port", "bucket", "user", "password", "agent_arns", "agents"):
         if getattr(given, field) and field not in (*OF_SOURCE[given.source], *told):
             message = f"given, but a source of kind {given.source} has no place for it; remove it"
             yield Finding(f"replication.{field}", message, (remove(f"replication.{field}"),))
@@ -50,6 +50,7 @@ def _unused(subject: Subject) -> Iterable[Finding]:
 
 DATASYNC_ALONE = (
     *("schedule", "verify", "limits", "bandwidth_mib_s", "include", "exclude", "report", "failback", "agent_arns"),
+    "agents",
 )
 """What S3's own replication has no place for."""
 

@@ -14,7 +14,7 @@ from fullbore.catalog.replication import (
     DATASYNC_TASK_GBPS,
     RTC_MOST_GBPS,
 )
-from fullbore.config.models import Cloud, Environment
+from fullbore.config.models import Cloud, Environment, Replication
 from fullbore.plan.change import Change, put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject, counted
 from fullbore.plan.model import CopyPlan, RecoveryPlan, Term
@@ -70,7 +70,7 @@ def _source(subject: Subject) -> Iterable[Finding]:
     for field, what in REPLICATION_NEEDS[given.source].items():
         if getattr(given, field) is None:
             yield Finding(f"replication.{field}", f"missing; a source of kind {given.source} needs {what}")
-    if given.source != "s3" and not given.agent_arns:
+    if given.source != "s3" and not _count_agents(given):
         message = (
             f"got an empty list; a source of kind {given.source} is read by a DataSync agent at the site, add its ARN"
         )
@@ -289,12 +289,18 @@ def _method(subject: Subject) -> Iterable[Finding]:
             yield Finding("recovery.distance_km", message)
 
 
+def _count_agents(replication: Replication) -> int:
+    return len(replication.agent_arns) + len(replication.agents)
+
+
 def _agents(subject: Subject) -> Iterable[Finding]:
     replication = subject.env.replication
-    if replication and len(replication.agent_arns) > DATASYNC_MOST_AGENTS:
-        message = f"got {len(replication.agent_arns)}, allowed at most {DATASYNC_MOST_AGENTS} for one location"
-        fewer = put("replication.agent_arns", list(replication.agent_arns[:DATASYNC_MOST_AGENTS]))
-        yield Finding("replication.agent_arns", f"{message}; one fills {DATASYNC_TASK_GBPS:g} Gbit/s", (fewer,))
+    if replication and _count_agents(replication) > DATASYNC_MOST_AGENTS:
+        message = f"got {_count_agents(replication)}, allowed at most {DATASYNC_MOST_AGENTS} for one location"
+        room = max(DATASYNC_MOST_AGENTS - len(replication.agents), 0)
+        fewer = put("replication.agent_arns", list(replication.agent_arns[:room]))
+        changes = (fewer,) if len(replication.agents) <= DATASYNC_MOST_AGENTS else ()
+        yield Finding("replication.agent_arns", f"{message}; one fills {DATASYNC_TASK_GBPS:g} Gbit/s", changes)
 
 
 def _files(subject: Subject) -> Iterable[Finding]:
@@ -307,7 +313,7 @@ def _files(subject: Subject) -> Iterable[Finding]:
 
 def _few_agents(subject: Subject) -> Iterable[Finding]:
     env = subject.env
-    agents = len(env.replication.agent_arns) if env.replication else 0
+    agents = _count_agents(env.replication) if env.replication else 0
     for name, data in env.recovery.data.items() if env.recovery else ():
         many = data.method == "datasync" and data.files and data.files > DATASYNC_MANY_FILES
         if many and 0 < agents < DATASYNC_AGENTS_FOR_MANY_FILES:

@@ -104,4 +104,43 @@ TASK = Row(
     computed={"taskMode", "options"},
 )
 
-ROWS = (TASK,)
+_AGENT = {
+    "activationKey": "ActivationKey",
+    "name": "AgentName",
+    "vpcEndpointId": "VpcEndpointId",
+    "subnetArns": "SubnetArns",
+    "securityGroupArns": "SecurityGroupArns",
+}
+
+
+def _create_agent(api: Api, inputs: Map, token: str) -> str:
+    return api.datasync.create_agent(**pick(inputs, _AGENT), Tags=new_tags(inputs, token))["AgentArn"]
+
+
+def _read_agent(api: Api, ident: str, known: Map) -> Map | None:
+    found = api.datasync.describe_agent(AgentArn=ident)
+    private = ("VpcEndpointId", "SubnetArns", "SecurityGroupArns")
+    return {
+        "arn": ident,
+        "tags": tags_of(api, ident),
+        **pick(found, {"Name": "name"}),
+        **camel({name: found.get("PrivateLinkConfig", {}).get(name) for name in private}),
+    }
+
+
+AGENT = Row(
+    type="aws:datasync/agent:Agent",
+    inputs={*_AGENT, "tags"},
+    create=_create_agent,
+    read=_read_agent,
+    update=lambda api, ident, inputs, changed: api.datasync.update_agent(AgentArn=ident, Name=inputs.get("name", "")),
+    delete=lambda api, ident, known: api.datasync.delete_agent(AgentArn=ident),
+    find=by_tag("list_agents", "Agents", "AgentArn"),
+    tagging=TAGGING,
+    replace=dict.fromkeys(("activationKey", "vpcEndpointId", "subnetArns", "securityGroupArns"), NO_CALL),
+    unreadable={"activationKey"},  # used up when the agent is made
+    # The machine's own address, and that of its endpoint, are asked of the agent where it is activated by address.
+    absent={"ipAddress", "privateLinkEndpoint", "activationKey"},
+)
+
+ROWS = (AGENT, TASK)
