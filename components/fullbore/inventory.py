@@ -74,6 +74,10 @@ _COPIED = {
     "/etc/systemd/system/fullbore-containers.service": ("container_runtime", "fullbore-containers.service"),
     "/etc/systemd/system/fullbore-fabric.service": ("roce", "fullbore-fabric.service"),
     "/etc/udev/rules.d/90-fullbore-fabric.rules": ("roce", "fullbore-fabric.service"),
+    "/etc/systemd/system/fullbore-infiniband.service": ("infiniband", "fullbore-infiniband.service"),
+    "/etc/udev/rules.d/91-fullbore-infiniband.rules": ("infiniband", "fullbore-infiniband.service"),
+    "/etc/modules-load.d/fullbore-infiniband.conf": ("infiniband", "fullbore-infiniband.service"),
+    "/etc/systemd/system/fullbore-opensm.service": ("infiniband", "fullbore-opensm.service"),
     "/etc/systemd/system/fullbore-numa.service": ("numa", "fullbore-numa.service"),
 }
 """{path on a host: (role, unit that it belongs to)}; it lies in the role's `files` under its own name."""

@@ -23,7 +23,8 @@ def folder() -> Path:
 
 
 def environment() -> Environment:
-    return load_file(HERE / "environment.yaml")
+    """Of the scenario that runs: others share this file."""
+    return load_file(Path(os.environ.get("MOLECULE_SCENARIO_DIRECTORY", HERE)) / "environment.yaml")
 
 
 def endpoints() -> Path:

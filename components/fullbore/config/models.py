@@ -41,6 +41,7 @@ from fullbore.config.container_runtime import ContainerRuntime
 from fullbore.config.cost import Cost
 from fullbore.config.fabric import Load, Qos, Runtimes, Switch
 from fullbore.config.gpu_driver import GpuDriver, MigProfile
+from fullbore.config.infiniband import Guid, Infiniband
 from fullbore.config.machine import Machine, TopologyPolicy
 from fullbore.config.maintenance import Maintenance
 from fullbore.config.recovery import Recovery
@@ -62,6 +63,9 @@ class Host(Strict):
         default=None,
         pattern=r"^ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43}$",
         description="the host's public SSH key, 'ssh-ed25519 AAAA...' without a comment; another key is refused",
+    )
+    port_guids: dict[Hca, Guid] = Field(
+        default={}, description="GUIDs of InfiniBand ports by RDMA device, as ibstat -p prints them; for partitions"
     )
     cables: dict[Text, Cable] = Field(
         default={},
@@ -154,6 +158,9 @@ class Site(Strict):
     )
     qos: Qos = Field(default=Qos(), description="how hosts of a RoCE fabric mark and queue their traffic")
     switch: Switch | None = Field(default=None, description="what the switches of a RoCE fabric hold")
+    infiniband: Infiniband | None = Field(
+        default=None, description="how an InfiniBand fabric is managed; nothing of it is managed here if left out"
+    )
     runtimes: Runtimes = Field(default=Runtimes(), description="libraries that send over the fabric")
     load: Load = Field(
         default=Load(), description="what replicas do at their peak, which the links between hosts must carry"

@@ -21,6 +21,7 @@ Kinds of setting, and how each is read back on the host:
     unit.NAME               "enabled,active" as systemd says it
     stopped.UNIT            "stopped" where systemd does not run, start at boot or know it; else as unit
     file.PATH               sha256 of the file's content
+    ipoib.IF, opensm.KEY, partition.NAME   of an InfiniBand fabric: plan.infiniband
     extra.KIND              "none", or the lines of the file of sysctl, limits, nccl or kubelet that no setting is for
 
 Kinds of the GPU driver alone are told of in plan.gpu_driver, of the container runtime in plan.container_runtime.
@@ -40,6 +41,7 @@ from dataclasses import asdict, dataclass
 from fullbore.catalog.host_profiles import ROLES, ROWS, Row
 from fullbore.config.endpoints import Endpoints
 from fullbore.config.models import Host, HostGroup, Site
+from fullbore.plan import infiniband
 from fullbore.plan.acceptance import cable_plans
 from fullbore.plan.container_runtime import runtime_files, runtime_settings
 from fullbore.plan.fabric import HostQueues, group_environment, hca_list, host_queues, system_environment
@@ -95,7 +97,7 @@ def group_plans(
                 kind=group.kind,
                 rack=group.rack,
                 roles=common.roles,
-                hosts=tuple(_host(host, group.hosts[host], endpoints) for host in sorted(group.hosts)),
+                hosts=tuple(_host(site, host, group.hosts[host], endpoints) for host in sorted(group.hosts)),
                 max_failures=site.max_failures,
                 settings=common.settings,
                 document={**common.document, "rack": group.rack},
@@ -166,11 +168,12 @@ def _settings(
     for key, value in site.sysctl.items():
         row_id = f"sysctl.{key}"
         settings[row_id] = Setting(id=row_id, role="baseline", want=" ".join(str(value).split()))
+    settings |= {setting.id: setting for setting in infiniband.group_settings(site, group)}
     both = (*settings.values(), *_extra(settings.values(), group.kind), *software)
-    return tuple(sorted(both, key=lambda setting: ROLES.index(setting.role)))
+    return tuple(sorted(both, key=_place))
 
 
-def _host(name: str, host: Host, endpoints: Endpoints | None) -> HostPlan:
+def _host(site: Site, name: str, host: Host, endpoints: Endpoints | None) -> HostPlan:
     real = endpoints.hosts.get(name) if endpoints else None
     return HostPlan(
         name=name,
@@ -179,6 +182,7 @@ def _host(name: str, host: Host, endpoints: Endpoints | None) -> HostPlan:
         port=real.port if real else host.port,
         host_key=real.host_key if real else host.host_key or "",
         cables=cable_plans(host),
+        settings=infiniband.host_settings(site, name),
     )
 
 
@@ -222,7 +226,7 @@ def _document(
             "reserved_cpus": numa.reserved_cpus,
             "interrupts": dict(numa.interrupts),
         },
-        "settings": [{"id": s.id, "role": s.role, "want": s.want, "reboot": s.reboot} for s in settings],
+        "settings": _written(settings),
     }
 
 
@@ -248,10 +252,21 @@ def content_of(group: GroupPlan, host: HostPlan) -> HostContent:
     settings: [{id, role, want, reboot}], checksum}; its agent and its boot-time units read it.
     `trust`, `pfc` and `tos` are None where the fabric has no such thing.
     """
-    text = document_text({**group.document, "host": host.name, "serial": host.serial})
+    planned = tuple(sorted((*group.settings, *host.settings), key=_place)) if host.settings else group.settings
+    document = {**group.document, "settings": _written(planned)} if host.settings else group.document
+    text = document_text({**document, "host": host.name, "serial": host.serial})
     plan_file = Setting(id=f"file.{DOCUMENT_PATH}", role="node_agent", want=_sha256(text))
-    place = bisect_right(group.settings, ROLES.index(plan_file.role), key=lambda setting: ROLES.index(setting.role))
-    return HostContent(settings=(*group.settings[:place], plan_file, *group.settings[place:]), document_text=text)
+    place = bisect_right(planned, _place(plan_file), key=_place)
+    return HostContent(settings=(*planned[:place], plan_file, *planned[place:]), document_text=text)
+
+
+def _place(setting: Setting) -> int:
+    """Settings stand in the order of their roles."""
+    return ROLES.index(setting.role)
+
+
+def _written(settings: Iterable[Setting]) -> list[dict[str, object]]:
+    return [{"id": s.id, "role": s.role, "want": s.want, "reboot": s.reboot} for s in settings]
 
 
 def roles_for(settings: tuple[Setting, ...]) -> tuple[str, ...]:

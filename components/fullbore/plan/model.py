@@ -113,6 +113,8 @@ class HostPlan:
     port: int
     host_key: str
     cables: tuple[CablePlan, ...] = ()
+    settings: tuple[Setting, ...] = ()
+    """What it holds beside its group's: a subnet manager, which some hosts of a group run."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -226,6 +226,10 @@ def _nics(machine: Machine) -> Iterator[tuple[str, str]]:
 def _interface(folder: str, machine: Machine, index: int) -> Iterator[tuple[str, str]]:
     yield f"{folder}/operstate", "up"
     yield f"{folder}/mtu", "9000"
+    if _nic_pairs(machine)[index][0].startswith("ib"):
+        # ARPHRD_INFINIBAND, and what IPoIB has where it is not offloaded to the NIC.
+        yield f"{folder}/type", "32"
+        yield f"{folder}/mode", "datagram"
     # As NVIDIA's driver has them: marks of every priority are answered until somebody says otherwise.
     for end in ("np", "rp"):
         for priority in range(8):

@@ -13,6 +13,7 @@ from pathlib import Path
 from . import __version__
 from .apply import apply
 from .document import PATH, BadPlan, load
+from .infiniband import parse_partitions
 from .settings import BadSettings, drifted, read_all
 from .system import System
 
@@ -42,11 +43,22 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="check a plan file")
     check.add_argument("file", type=Path)
     check.set_defaults(run=_check)
+    partitions = commands.add_parser("check-partitions", help="check a partitions.conf before opensm reads it")
+    partitions.add_argument("file", type=Path)
+    partitions.set_defaults(run=_check_partitions)
     return parser
 
 
 def _check(args: argparse.Namespace) -> int:
     load(args.file)
+    return 0
+
+
+def _check_partitions(args: argparse.Namespace) -> int:
+    try:
+        parse_partitions(args.file.read_text())
+    except ValueError as error:
+        raise BadSettings(str(error)) from error
     return 0
 
 

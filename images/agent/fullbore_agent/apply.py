@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from .cdi import write_cdi
 from .gpu import load_driver, set_mig, set_persistence
+from .infiniband import set_ipoib
 from .settings import (
     TCLASS,
     awaiting_reboot,
@@ -151,6 +152,7 @@ APPLIERS: dict[str, Applier] = {
     "qos": _qos,
     "ecn": _ecn,
     "cnp": _cnp,
+    "ipoib": set_ipoib,
     "mtu": _mtu,
     "tos": _tos,
     "tclass": _tclass,

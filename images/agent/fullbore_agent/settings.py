@@ -16,6 +16,7 @@ from typing import Any
 
 from .cdi import read_cdi
 from .gpu import read_driver, read_mig, read_option, read_persistence
+from .infiniband import opensm_lines, partition_lines, read_ipoib, read_opensm, read_partition
 from .packages import read_package
 from .system import System, ToolError
 
@@ -325,6 +326,8 @@ LINES: dict[str, Callable[[System], list[tuple[str, str]]]] = {
     "limits": lambda system: list(_limit_lines(system).items()),
     "nccl": lambda system: _pairs(system.file(NCCL_FILE).read_text()),
     "kubelet": lambda system: list(_kubelet_keys(system).items()),
+    "opensm": opensm_lines,
+    "partition": partition_lines,
 }
 """The whole content of each file that a role writes line by line."""
 
@@ -350,4 +353,7 @@ READERS: dict[str, Reader] = {
     "persistence": read_persistence,
     "mig": read_mig,
     "cdi": read_cdi,
+    "ipoib": read_ipoib,
+    "opensm": read_opensm,
+    "partition": read_partition,
 }

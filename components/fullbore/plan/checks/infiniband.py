@@ -1,0 +1,136 @@
+"""Rules about an InfiniBand fabric: who manages it, who is in which partition, and what IP over it may hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from fullbore.config.infiniband import Infiniband, Partition, SubnetManager
+from fullbore.config.models import Site
+from fullbore.plan.change import put, remove
+from fullbore.plan.checks.base import Finding, Rule, Subject
+from fullbore.plan.infiniband import largest_mtu
+from fullbore.plan.versions import resolve
+
+NVIDIA_ENGINES = ("ar_updn", "ar_ftree")
+"""Routing engines of NVIDIA's OpenSM alone: `opensm --help` of version 3.3.23 has neither."""
+
+
+def _planned(subject: Subject) -> Iterator[tuple[Site, Infiniband]]:
+    site = subject.env.site
+    if site and site.infiniband and site.fabric == "infiniband":
+        yield site, site.infiniband
+
+
+def _managers(subject: Subject) -> Iterator[tuple[Site, SubnetManager]]:
+    yield from ((site, planned.subnet_manager) for site, planned in _planned(subject) if planned.subnet_manager)
+
+
+def _partitions(subject: Subject) -> Iterator[tuple[str, Site, Partition]]:
+    for site, manager in _managers(subject):
+        for name, partition in manager.partitions.items():
+            yield f"site.infiniband.subnet_manager.partitions.{name}", site, partition
+
+
+def _only(subject: Subject) -> Iterable[Finding]:
+    site = subject.env.site
+    if site and site.infiniband and site.fabric != "infiniband":
+        path = "site.infiniband"
+        message = f"is for an InfiniBand fabric, but site.fabric is {site.fabric}; remove it or correct site.fabric"
+        yield Finding(path, message, (remove(path),))
+
+
+def _hosts(subject: Subject) -> Iterable[Finding]:
+    for site, manager in _managers(subject):
+        known = {host for group in site.groups.values() for host in group.hosts}
+        for name in manager.hosts:
+            path = "site.infiniband.subnet_manager.hosts"
+            if name not in known:
+                yield Finding(path, f"got {name}, which is no host of the site; name hosts of site.groups")
+            elif manager.hosts.count(name) > 1:
+                yield Finding(path, f"got {name} twice, but each host runs one subnet manager; name it once")
+
+
+def _members(subject: Subject) -> Iterable[Finding]:
+    for path, site, partition in _partitions(subject):
+        for name in partition.members:
+            yield from _member(f"{path}.members.{name}", site, name)
+
+
+def _member(path: str, site: Site, name: str) -> Iterator[Finding]:
+    hosts = {
+        host: f"site.groups.{title}.hosts.{host}"
+        for title, group in site.groups.items()
+        for host in group.hosts
+        if name in (title, host)
+    }
+    if not hosts:
+        yield Finding(path, "is no group and no host of the site; name one of site.groups")
+    for title, group in site.groups.items():
+        for host in hosts.keys() & group.hosts.keys():
+            lacking = [hca for hca in group.hcas if hca not in group.hosts[host].port_guids]
+            if lacking or not group.hcas:
+                what = f"no GUID of {', '.join(lacking)}" if lacking else "no RDMA devices in its group's hcas"
+                fix = f"give site.groups.{title}.hosts.{host}.port_guids, as ibstat -p prints them"
+                yield Finding(path, f"{host} has {what}, and partitions are made of ports; {fix}")
+
+
+def _keys(subject: Subject) -> Iterable[Finding]:
+    first: dict[int, str] = {}
+    for path, _, partition in _partitions(subject):
+        if partition.pkey in first:
+            message = f"got {partition.pkey}, which is {first[partition.pkey]}'s; give each its own"
+            yield Finding(f"{path}.pkey", message)
+        first.setdefault(partition.pkey, path)
+
+
+def _mtu(subject: Subject) -> Iterable[Finding]:
+    for _, planned in _planned(subject):
+        most = largest_mtu(planned)
+        if planned.ipoib and planned.ipoib.mtu_bytes > most:
+            path = "site.infiniband.ipoib.mtu_bytes"
+            limits = f"{planned.ipoib.mode} mode over links of {planned.link_mtu_bytes} allows {most}"
+            step = put(path, most)
+            yield Finding(path, f"got {planned.ipoib.mtu_bytes}, but {limits}; {step}", (step,))
+
+
+def _engine(subject: Subject) -> Iterable[Finding]:
+    for _, manager in _managers(subject):
+        if manager.routing in NVIDIA_ENGINES and resolve(subject.env)["ofed"] == "inbox":
+            path, step = "site.infiniband.subnet_manager.routing", put("versions.ofed", "doca_ofed")
+            why = "which NVIDIA's OpenSM has, but versions.ofed is inbox"
+            yield Finding(path, f"got {manager.routing}, {why}; {step}, or take updn or ftree", (step,))
+
+
+RULES = (
+    Rule(
+        id="infiniband-only-setting",
+        severity="error",
+        summary="a setting of an InfiniBand fabric is given for another one",
+        find=_only,
+    ),
+    Rule(
+        id="subnet-manager-host",
+        severity="error",
+        summary="the subnet manager is to run on no host of the site, or twice on one",
+        find=_hosts,
+    ),
+    Rule(
+        id="partition-member",
+        severity="error",
+        summary="a member of a partition is not of the site, or the GUIDs of its ports are not known",
+        find=_members,
+    ),
+    Rule(id="partition-key", severity="error", summary="two partitions have the same key", find=_keys),
+    Rule(
+        id="ipoib-mtu",
+        severity="error",
+        summary="the MTU of IP over InfiniBand is larger than its mode and the links allow",
+        find=_mtu,
+    ),
+    Rule(
+        id="routing-unsupported",
+        severity="error",
+        summary="the routing engine is not one of the OpenSM that the lock brings",
+        find=_engine,
+    ),
+)
