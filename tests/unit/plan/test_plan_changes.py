@@ -26,6 +26,8 @@ WITHOUT = {
     "host-address-outside-site": "the host's address",
     "host-twice": "which of the two machines it is",
     "cable-port": "the port of the host that the cable is in",
+    "subnet-manager-alone": "a second host",
+    "port-guid-twice": "the other port's GUID",
     "subnet-manager-host": "the host that is to run it",
     "partition-member": "the GUIDs of its ports",
     "partition-key": "another key",

@@ -50,6 +50,27 @@ def _hosts(subject: Subject) -> Iterable[Finding]:
                 yield Finding(path, f"got {name} twice, but each host runs one subnet manager; name it once")
 
 
+def _alone(subject: Subject) -> Iterable[Finding]:
+    for _, manager in _managers(subject):
+        if len(manager.hosts) == 1:
+            path = "site.infiniband.subnet_manager.hosts"
+            message = (
+                f"{manager.hosts[0]} alone manages the subnet: without it no port comes up, and no route is mended"
+            )
+            yield Finding(path, f"{message}; name a second host, which takes over")
+
+
+def _guids(subject: Subject) -> Iterable[Finding]:
+    first: dict[str, str] = {}
+    for title, group in subject.env.site.groups.items() if subject.env.site else ():
+        for host, spec in group.hosts.items():
+            for hca, guid in spec.port_guids.items():
+                path = f"site.groups.{title}.hosts.{host}.port_guids.{hca}"
+                if guid in first:
+                    yield Finding(path, f"got {guid}, which is {first[guid]}'s; every port has its own")
+                first.setdefault(guid, path)
+
+
 def _members(subject: Subject) -> Iterable[Finding]:
     for path, site, partition in _partitions(subject):
         for name in partition.members:
@@ -114,6 +135,13 @@ RULES = (
         summary="the subnet manager is to run on no host of the site, or twice on one",
         find=_hosts,
     ),
+    Rule(
+        id="subnet-manager-alone",
+        severity="warning",
+        summary="one host alone manages an InfiniBand subnet",
+        find=_alone,
+    ),
+    Rule(id="port-guid-twice", severity="error", summary="two ports have the same GUID", find=_guids),
     Rule(
         id="partition-member",
         severity="error",
