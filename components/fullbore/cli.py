@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -77,6 +78,29 @@ def explain(env: Env, as_json: Json = False) -> None:
         show_sections(sections)
         show_problems(plan.problems)
     raise typer.Exit(EXIT_PROBLEMS if _errors(plan.problems) else 0)
+
+
+@app.command()
+def refresh(
+    env: Env,
+    on: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="day that ages are counted on; today if left out")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell how old the machines are, and which are to be replaced when (bought, cost.refresh_years)."""
+    from fullbore.report.refresh import refresh as ages
+    from fullbore.report.terminal import show_sections
+
+    environment, _ = _load(env)
+    plan = _plan(environment)
+    if _errors(plan.problems):
+        _refuse(plan.problems)
+    section = ages(environment, plan, (on or datetime.now(UTC)).date())
+    if as_json:
+        _print_json({"environment": plan.environment, section.title: [dict(row) for row in section.rows]})
+    else:
+        show_sections([section])
 
 
 @app.command()

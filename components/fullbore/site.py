@@ -57,7 +57,7 @@ class Site(Component):
             ssh={"user": self.plan.ssh_user, "privateKeyFile": self.plan.ssh_private_key_file},
             content=content,
             max_failures=group.max_failures,
-            rolling={"pool": group.kind, "atOnce": place.at_once, "spare": place.spare},
+            rolling={"pool": group.kind, "atOnce": place.at_once, "spare": place.spare, "rollBack": place.roll_back},
             maintenance=_maintenance(self.plan.maintenance),
             opts=self.child(depends_on=list[pulumi.Resource](before)),
         )

@@ -24,3 +24,8 @@ class Rolling(Strict):
         description="ratio of the GPU machines that neither change nor have failed at any time of a change; if left "
         "out, those that the replicas need, but one machine may always change",
     )
+    roll_back: bool = Field(
+        default=False,
+        strict=True,
+        description="whether machines on which a change fails are put back to the settings and versions of before",
+    )

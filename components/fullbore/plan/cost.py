@@ -76,6 +76,7 @@ def _metal(cost: Cost, name: str, group: HostGroup) -> MetalCost:
         hosts=hosts,
         amortised=hosts * price / (years * HOURS_PER_YEAR),
         power=hosts * building * per_kwh,
+        price=hosts * price,
         end_of_life=_years_after(group.bought, cost.refresh_years) if group.bought and cost.refresh_years else "",
     )
 

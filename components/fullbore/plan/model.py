@@ -127,6 +127,8 @@ class RollingPlan:
     """Machines of the group that change at once."""
     spare: int = 1
     """Machines of the site of the same kind that may be out of service at once: they change, or have failed."""
+    roll_back: bool = False
+    """Whether machines on which a change fails are put back to what they shall have held before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -720,6 +722,8 @@ class MetalCost:
     amortised: float
     power: float
     """Electricity of the machines and of what cools them."""
+    price: float
+    """Of all of them, US dollars."""
     end_of_life: str
     """Day on which they are to be replaced; empty where the environment does not say when they were bought."""
 

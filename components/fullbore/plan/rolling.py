@@ -35,7 +35,9 @@ def rolled(groups: Iterable[GroupPlan], rolling: Rolling, needed: int | None) ->
         stages = list(_stages([len(group.hosts) for group in pool], wave))
         for group, stage in zip(pool, stages, strict=True):
             at_once = max(1, min(len(group.hosts), spare if stage == 0 else wave))
-            places[group.name] = RollingPlan(stage=first + stage, at_once=at_once, spare=spare)
+            places[group.name] = RollingPlan(
+                stage=first + stage, at_once=at_once, spare=spare, roll_back=rolling.roll_back
+            )
         first += max(stages, default=-1) + 1
     return tuple(replace(group, rolling=places[group.name]) for group in given)
 

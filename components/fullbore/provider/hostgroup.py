@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, cast
@@ -30,13 +30,13 @@ from fullbore.provider.base import (
     Read,
     Request,
 )
+from fullbore.provider.change import Change, earlier_of, still_earlier
 from fullbore.provider.drain import Nodes, nodes_of
 from fullbore.provider.events import Fold, Outcome
 from fullbore.provider.facts import age, age_s, from_module, setting_changes, trusted
-from fullbore.provider.hostinputs import DEFAULTS, check_inputs, host_variables, inventory_groups, some
+from fullbore.provider.hostinputs import DEFAULTS, check_inputs, host_variables, inventory_groups
 from fullbore.provider.hoststate import (
     awaiting_boot,
-    failures,
     foreseen,
     merged_facts,
     outdated,
@@ -44,7 +44,7 @@ from fullbore.provider.hoststate import (
     replaced,
     with_settings,
 )
-from fullbore.provider.reboot import needs, reboot
+from fullbore.provider.reboot import needs
 from fullbore.provider.rolling import Member, Pools, Rolled, roll
 from fullbore.provider.runner import Job, Runner
 from fullbore.provider.values import differences, has_unknown, join_path, plain
@@ -260,44 +260,31 @@ class HostGroups:
 
     def _converge(self, r: Request, id: str, news: Map, olds: Map, left: Left) -> Map:
         """The outputs after every wave. Raises PartialFailure where too many failed, or some were not touched."""
-        content, outcomes, held = plain(news["content"]), dict[str, Outcome](), dict[str, str]()
-        force, maintenance = outdated(olds, content), plain(news.get("maintenance") or {})
-        nodes = self._nodes(maintenance.get("kubeconfig", ""))
-
-        def converge(hosts: Iterable[str]) -> dict[str, str]:
-            found = self._run(r, "converge", some(news, tuple(hosts)), force)
-            outcomes.update(found)
-            return failures(news, found, merged_facts(olds, news, found))
-
-        def run(hosts: Iterable[str]) -> dict[str, str]:
-            found = self._run(r, "reboot", some(news, tuple(hosts)))
-            return {host: outcome.failed for host, outcome in found.items() if outcome.failed}
-
-        def change(wave: tuple[str, ...]) -> dict[str, str]:
-            bad = converge(wave)
-            facts = merged_facts(olds, news, outcomes)
-            ids = {host: awaiting_boot(news["hosts"][host], facts.get(host)) for host in wave if host not in bad}
-            needed = {host: found for host, found in ids.items() if found}
-            if needed:
-                done = reboot(needed, maintenance, nodes, self._now(), run, converge)
-                held.update(done.held)
-                bad |= done.failed
-            problem = nodes.put_back(host for host in wave if host not in bad)
-            if problem:
-                r.log("warning", problem)
-            return bad
-
+        content = plain(news["content"])
+        force = outdated(olds, content)
+        rolls_back = bool(plain(news.get("rolling") or {}).get("rollBack"))
+        change = Change(
+            news=news,
+            olds=olds,
+            run=lambda play, inputs: self._run(r, play, inputs, force),
+            nodes=self._nodes(plain(news.get("maintenance") or {}).get("kubeconfig", "")),
+            now=self._now,
+            warn=lambda line: r.log("warning", line),
+            earlier=earlier_of(news, r.old_inputs, olds) if rolls_back else {},
+        )
         before = {host: str(plain(why)) for host, why in olds.get("failed", {}).items() if host in news["hosts"]}
-        rolled = roll(self._pools, _member(r), left, change, before)
-        facts = merged_facts(olds, news, outcomes)
-        done = outcomes.keys() - rolled.failed.keys()
+        rolled = roll(self._pools, _member(r), left, change.wave, before)
+        facts = merged_facts(olds, news, change.outcomes)
+        done = change.outcomes.keys() - rolled.failed.keys()
         facts = {host: {**fact, "content": content} if host in done else fact for host, fact in facts.items()}
         with self._lock:
             self._live.pop(r.urn, None)
-        held = self._waiting(news, facts) | held
+        held = self._waiting(news, facts) | change.held
         for host, why in sorted(held.items()):
             r.log("warning", f"{host}: {why}")
-        return self._ended(r, id, rolled, outputs_of(news, facts, rolled.failed, held | rolled.pending))
+        outputs = outputs_of(news, facts, rolled.failed, held | rolled.pending)
+        earlier = still_earlier(change.earlier, rolled.failed)
+        return self._ended(r, id, rolled, {**outputs, "earlier": earlier} if earlier else outputs)
 
     def _waiting(self, news: Map, facts: Mapping[str, Map]) -> dict[str, str]:
         """{host: why it still waits for a reboot}"""

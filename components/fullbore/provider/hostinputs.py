@@ -47,7 +47,7 @@ HOST: Final[dict[str, Rule]] = {
     "vars": MAP,
 }
 _START: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
-ROLLING: Final[dict[str, Rule]] = {"pool": TEXT, "atOnce": COUNT, "spare": COUNT}
+ROLLING: Final[dict[str, Rule]] = {"pool": TEXT, "atOnce": COUNT, "spare": COUNT, "rollBack": BOOL}
 MAINTENANCE: Final[dict[str, Rule]] = {
     "days": (lambda v: bool(v) and set(v) <= set(DAYS), f"a list of {', '.join(DAYS)}"),
     "start": (lambda v: isinstance(v, str) and bool(_START.fullmatch(v)), "a time of day, HH:MM"),

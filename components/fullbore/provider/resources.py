@@ -53,6 +53,8 @@ class Rolling(TypedDict):
     """Machines of the group that change at once."""
     spare: pulumi.Input[int]
     """Machines of the pool that may be out of service at once."""
+    rollBack: pulumi.Input[bool]
+    """Whether machines on which a change fails are put back to what they shall have held before."""
 
 
 class Maintenance(TypedDict):

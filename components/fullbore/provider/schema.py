@@ -54,6 +54,7 @@ _TYPES: Final[dict[str, Any]] = {
             "pool": _said("What the machines share: `spare` counts those of every group of it.", _TEXT),
             "atOnce": _said("Machines of the group that change at once.", {"type": "integer"}),
             "spare": _said("Machines of the pool that may be out of service at once.", {"type": "integer"}),
+            "rollBack": _said("Whether machines on which a change fails are put back to what was before.", _FLAG),
         },
     },
     "fullbore:metal:Maintenance": {
@@ -119,6 +120,7 @@ _GROUP_INPUTS: Final[dict[str, Any]] = {
 _GROUP_OUTPUTS: Final[dict[str, Any]] = {
     "facts": _said("What each host reported last.", _map_of(_ref("Facts"))),
     "failed": _said("Hosts that the last run did not finish, and why.", _TEXTS),
+    "earlier": _said("What hosts that a change failed on shall have held before it.", _ANY),
     "pending": _said("Hosts that are still to change: not touched yet, or waiting for a reboot.", _TEXTS),
 }
 _GROUP_OPTIONAL: Final = ("maxFailures", "wipe", "rolling", "maintenance")

@@ -252,7 +252,7 @@ def test_other_roles_run_again_everywhere_and_on_a_host_that_missed_them_later(s
     assert [sorted(job.hosts) for job in recorder.jobs] == [["gpu-01", "gpu-02"], ["gpu-02"]], "only what is left"
 
 
-ROLLING: Map = {"pool": "gpu", "atOnce": 2, "spare": 2}
+ROLLING: Map = {"pool": "gpu", "atOnce": 2, "spare": 2, "rollBack": False}
 
 
 def test_a_change_of_machines_that_serve_goes_to_one_first(start: Start) -> None:

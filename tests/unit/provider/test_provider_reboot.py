@@ -15,7 +15,7 @@ from fullbore.provider.base import PartialFailure, Request
 from fullbore.provider.drain import LABEL, Kubectl, nodes_of
 from fullbore.provider.hostgroup import HostGroups
 from fullbore.provider.hoststate import awaiting_boot
-from fullbore.provider.runner import Job
+from fullbore.provider.runner import Job, Runner
 from fullbore.provider.values import Map
 from fullbore.provider.window import waits, window_of
 
@@ -156,7 +156,7 @@ def group() -> Map:
         "content": "sha256:1",
         "maxFailures": 0,
         "wipe": False,
-        "rolling": {"pool": "gpu", "atOnce": 1, "spare": 1},
+        "rolling": {"pool": "gpu", "atOnce": 1, "spare": 1, "rollBack": False},
         "maintenance": NIGHTS,
     }
 
@@ -164,8 +164,8 @@ def group() -> Map:
 class Desk:
     """A group of machines that hold an older driver, its cluster and its clock."""
 
-    def __init__(self, machines: Machines, cluster: Cluster) -> None:
-        self.now, self.said = CLOSED, list[str]()
+    def __init__(self, machines: Runner, cluster: Cluster, now: datetime = CLOSED) -> None:
+        self.now, self.said = now, list[str]()
         self.groups = HostGroups(machines, lambda: self.now, lambda kubeconfig: cluster)
 
     def ask(self, **fields: Any) -> Request:
@@ -248,6 +248,97 @@ def test_a_reboot_that_a_killed_run_left_is_seen_by_a_refresh_and_finished() -> 
     assert found.outputs["failed"] == {"gpu-01": "a reboot that was not finished left it out of service"}
     desk.groups.update(desk.ask(id="i", old_inputs=found.inputs, olds=found.outputs, news=group()))
     assert cluster.out == set()
+
+
+class Fleet:
+    """Machines that take the driver that they are told, at their next boot, but for one version that does not load."""
+
+    def __init__(self, broken: str) -> None:
+        self.held, self.broken = dict.fromkeys(KEYS, "550"), broken
+        self.plays: list[tuple[str, list[str], str]] = []
+
+    def run(self, job: Job, on_event: Callable[[Map], None]) -> None:
+        for host, variables in sorted(job.hosts.items()):
+            want = variables["fullbore_settings"][0]["want"]
+            self.plays.append((job.play, [host], want))
+            now = self.held[host].partition(";")[0]
+            if job.play == "reboot":
+                self.held[host] = "none" if want == self.broken else want
+            elif job.play == "converge" and now not in (want, "none"):
+                self.held[host] = f"{now}; at boot: {want}"
+            elif job.play == "converge" and now == "none" and want != self.broken:
+                self.held[host] = f"none; at boot: {want}"
+            settings = {"driver.loaded": self.held[host]}
+            facts = {"host": host, "reported_at": "", "signature": "", "settings": settings}
+            event: Map = {"event": "ok", "host": host, "role": "", "task": "t", "changed": False}
+            if job.play == "converge" and self.held[host] == "none":
+                on_event({**event, "event": "failed", "message": "the driver does not load"})
+            else:
+                on_event({**event, "facts": facts})
+        failed_hosts = [host for host in job.hosts if job.play == "converge" and self.held[host] == "none"]
+        on_event({"event": "stats", "failed": failed_hosts, "unreachable": [], "changed": []})
+        on_event({"event": "end", "status": "successful", "rc": 0})
+
+    def stop(self) -> None:
+        """Nothing runs for long."""
+
+
+def locked(driver: str, *, roll_back: bool = True) -> Map:
+    """The group under a lock with this driver."""
+    inputs = group()
+    inputs["rolling"] = {**inputs["rolling"], "rollBack": roll_back}
+    for spec in inputs["hosts"].values():
+        spec["settings"] = {"driver.loaded": driver}
+        spec["vars"] = {**spec["vars"], "fullbore_settings": [{**SETTING, "want": driver}]}
+    return inputs
+
+
+def kept(desk: Desk, old: Map, outputs: Map, new: Map) -> Map:
+    """The outputs of an update that fails in part."""
+    with pytest.raises(PartialFailure) as caught:
+        desk.groups.update(desk.ask(id="i", old_inputs=old, olds=outputs, news=new))
+    return caught.value.outputs
+
+
+def test_a_driver_that_does_not_load_is_put_back_to_the_earlier_lock_again_and_again() -> None:
+    fleet, cluster = Fleet(broken="580"), Cluster()
+    desk = Desk(fleet, cluster, OPEN)
+    old, new = locked("550"), locked("580")
+    first = kept(desk, old, desk.groups.create(desk.ask(news=old)).outputs, new)
+    assert fleet.held == dict.fromkeys(KEYS, "550")
+    assert first["failed"] == {"gpu-01": "t: the driver does not load; put back to what it held before"}
+    assert list(first["pending"]) == ["gpu-02"]
+    assert cluster.out == set(), "it serves again"
+    assert {host for _, (host,), want in fleet.plays if want == "580"} == {"gpu-01"}
+
+    # The engine has the new lock as the old inputs now: what was before is in state.
+    second = kept(Desk(fleet, cluster, OPEN), new, first, new)
+    assert fleet.held == dict.fromkeys(KEYS, "550")
+    desk = Desk(fleet, cluster, OPEN)
+    third = desk.groups.update(desk.ask(id="i", old_inputs=new, olds=second, news=old))
+    assert (third["failed"], third["pending"], "earlier" in third) == ({}, {}, False)
+
+
+def test_a_lock_that_goes_back_goes_over_the_machines_as_any_change() -> None:
+    fleet, cluster = Fleet(broken=""), Cluster()
+    desk = Desk(fleet, cluster, OPEN)
+    old, new = locked("550"), locked("580")
+    outputs = desk.groups.create(desk.ask(news=old)).outputs
+    newer = desk.groups.update(desk.ask(id="i", old_inputs=old, olds=outputs, news=new))
+    assert fleet.held == dict.fromkeys(KEYS, "580")
+    fleet.plays.clear()
+    desk.groups.update(desk.ask(id="i", old_inputs=new, olds=newer, news=old))
+    assert fleet.held == dict.fromkeys(KEYS, "550")
+    assert [host for play, (host,), _ in fleet.plays if play == "reboot"] == ["gpu-01", "gpu-02"]
+
+
+def test_nothing_is_put_back_where_that_was_not_asked_for() -> None:
+    fleet, cluster = Fleet(broken="580"), Cluster()
+    desk = Desk(fleet, cluster, OPEN)
+    old, new = locked("550", roll_back=False), locked("580", roll_back=False)
+    first = kept(desk, old, desk.groups.create(desk.ask(news=old)).outputs, new)
+    assert first["failed"] == {"gpu-01": "t: the driver does not load"}
+    assert (fleet.held["gpu-01"], cluster.out, "earlier" in first) == ("none", {"gpu-01"}, False)
 
 
 class Tool:
