@@ -33,7 +33,10 @@ OF_TYPE: dict[str, set[str]] = {
 SCALED_BY = {"yarn": {"rope_type", "type", "factor", "original_max_position_embeddings"}}
 """Of `rope_scaling`, where it stretches positions beyond what `max_position_embeddings` counts."""
 WITHIN = {
-    "quantization_config": {"quant_method", "bits", "group_size", "weight_block_size", "config_groups"},
+    "quantization_config": {
+        *("quant_method", "bits", "group_size", "weight_block_size", "config_groups"),
+        *("modules_to_not_convert", "ignored_layers", "ignore"),
+    },
 }
 WITHIN_GROUPS = {"weights", "num_bits", "type", "group_size"}
 """Of `quantization_config.config_groups`, whatever the groups are called."""

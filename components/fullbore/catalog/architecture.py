@@ -34,12 +34,14 @@ class Moe:
 @dataclass(frozen=True, kw_only=True)
 class Quantised:
     """How a checkpoint is quantised: a precision of the catalog, and the neighbouring weights, of so many rows, that
-    share a scale; `group` is None where a whole channel or matrix does.
+    share a scale; `group` is None where a whole channel or matrix does. `kept` names modules that are not quantised,
+    beside those that are counted so of every model.
     """
 
     precision: str
     group: int | None
     rows: int = 1
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,9 @@ Field names and defaults are those of `transformers` (src/transformers/models/*/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import cast
 
 from fullbore.catalog.architecture import Mla, ModelRow, Moe, Quantised
@@ -229,6 +231,30 @@ def _quantised(fields: _Fields) -> Quantised | None:
     config = fields.section("quantization_config")
     if config is None:
         return None
+    found = _by_method(fields, config)
+    return replace(found, kept=_kept(fields, config)) if found else None
+
+
+NOT_QUANTISED = re.compile(r"lm_head|embed|router|norm|gate(?!_)")
+"""Modules that are counted in 16 bits whatever a file says: ends of a model, its norms, and what picks experts."""
+KEPT = ("modules_to_not_convert", "ignored_layers", "ignore")
+"""How AWQ and fp8, fp8 as vLLM writes it, and compressed-tensors name what they leave alone."""
+
+
+def _kept(fields: _Fields, config: Config) -> tuple[str, ...]:
+    names = list[str]()
+    for field in KEPT:
+        given = config.get(field)
+        listed = cast("list[object]", given) if isinstance(given, list) else []
+        texts = [name for name in listed if isinstance(name, str)]
+        if given is not None and (len(texts) < len(listed) or not isinstance(given, list)):
+            got = f"quantization_config.{field}: got {str(cast('object', given))[:40]!r}"
+            fields.reasons.append(f"{got}, allowed a list of modules")
+        names += [name for name in texts if not NOT_QUANTISED.search(name)]
+    return tuple(sorted(set(names)))
+
+
+def _by_method(fields: _Fields, config: Config) -> Quantised | None:
     method = config.get("quant_method")
     if method in ("awq", "gptq"):
         return _grouped(fields, config.get("bits"), "int", config.get("group_size", DEFAULT_GROUP))

@@ -51,6 +51,10 @@ def compressed(**weights: Any) -> dict[str, Any]:
         ({"quant_method": "fp8", "weight_block_size": [64, 32]}, Quantised(precision="fp8", group=32, rows=64)),
         (compressed(num_bits=8, type="float", strategy="channel"), Quantised(precision="fp8", group=None)),
         (compressed(num_bits=4, type="int", group_size=32), Quantised(precision="int4", group=32)),
+        (
+            {"quant_method": "fp8", "ignored_layers": ["lm_head", "re:.*mlp\\.gate$", "model.layers.3.mlp.gate_proj"]},
+            Quantised(precision="fp8", group=None, kept=("model.layers.3.mlp.gate_proj",)),
+        ),
     ],
 )
 def test_each_way_to_quantise_is_a_precision_and_a_group(config: dict[str, Any], means: Quantised) -> None:
@@ -68,6 +72,8 @@ def test_each_way_to_quantise_is_a_precision_and_a_group(config: dict[str, Any],
         {"quant_method": "fp8", "weight_block_size": 128},
         {"quant_method": "compressed-tensors", "config_groups": []},
         compressed(num_bits=4, type="float"),
+        {"quant_method": "awq", "bits": 4, "modules_to_not_convert": "lm_head"},
+        {"quant_method": "fp8", "ignored_layers": [7]},
         "awq",
     ],
 )

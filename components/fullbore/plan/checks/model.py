@@ -112,6 +112,19 @@ def checkpoint(subject: Subject) -> Iterable[Finding]:
         yield Finding("serving.precision", f"{message}; {fix}", (put("serving.precision", "bf16"),))
 
 
+def _partly(subject: Subject) -> Iterable[Finding]:
+    known = _known(subject)
+    file, stored = (known[0].hub_config, known[1].quantised) if known else (None, None)
+    if file and stored and stored.kept:
+        first, *others = stored.kept
+        left = f"{first[:60]} and {len(others)} more" if others else first[:60]
+        message = (
+            f"{file.path[:60]}: quantization_config leaves {left} as it was, which the plan counts in "
+            f"{stored.precision}, so that weights take more than is planned; keep memory free for it"
+        )
+        yield Finding("serving.hub_config", message)
+
+
 STORED_ONLY = ("int8", "int4")
 """Precisions that engines do not make from 16-bit weights when they load them, as they do fp8 (docs.vllm.ai,
 features/quantization: FP8, online dynamic quantization)."""
@@ -172,6 +185,12 @@ RULES = (
         severity="error",
         summary="the GPU runs no kernels of this precision",
         find=precision,
+    ),
+    Rule(
+        id="quantised-in-part",
+        severity="warning",
+        summary="a checkpoint keeps modules in 16 bits that the plan counts as quantised",
+        find=_partly,
     ),
     Rule(
         id="precision-differs",
