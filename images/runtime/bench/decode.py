@@ -69,9 +69,12 @@ def work(settings: Mapping[str, Any]) -> None:
 
     llm = LLM(**settings)
     draw = random.Random(0)
+    vocabulary = json.loads((Path(settings["model"]) / "config.json").read_text())["vocab_size"]
 
     def generate(batch: int, tokens: int, logprobs: int | None = None) -> tuple[float, Any]:
-        prompts = [{"prompt_token_ids": [draw.randrange(1000, 150_000) for _ in range(PROMPT)]} for _ in range(batch)]
+        prompts = [
+            {"prompt_token_ids": [draw.randrange(1000, vocabulary) for _ in range(PROMPT)]} for _ in range(batch)
+        ]
         sampling = SamplingParams(
             temperature=0.0, max_tokens=tokens, ignore_eos=True, detokenize=False, logprobs=logprobs
         )

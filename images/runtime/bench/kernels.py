@@ -548,6 +548,34 @@ def packed_cases(ops) -> Iterator[Case]:
                 )  # fmt: skip
 
 
+def fp8_cases(ops) -> Iterator[Case]:
+    """FP8 weights with one scale: our inputs keep 16 bits, CUTLASS' are quantised by token first, as vLLM has it."""
+    largest = torch.finfo(torch.float8_e4m3fn).max
+
+    def cutlass(x, weight, scale):
+        values, scales = ops.scaled_fp8_quant(x, use_per_token_if_dynamic=True)
+        return ops.cutlass_scaled_mm(values, weight.t(), out_dtype=x.dtype, scale_a=scales, scale_b=scale)
+
+    for rows, columns in (*LAYERS[:4], *HALF_LAYERS[:4]):
+        for tokens in FEW:
+
+            def make(tokens=tokens, rows=rows, columns=columns):
+                x = torch.randn(tokens, columns, device="cuda", dtype=torch.float16)
+                wide = torch.empty(rows, columns, device="cuda", dtype=torch.float16).uniform_(-0.05, 0.05)
+                scale = (wide.abs().max() / largest).float().view(1)
+                return x, (wide / scale).to(torch.float8_e4m3fn), scale
+
+            def check(inputs, out):
+                within_linear(inputs[0], inputs[1].double() * inputs[2].double(), out)
+
+            moved = rows * columns + 2 * tokens * (rows + columns)
+            yield Case(
+                "linear_fp8", "float16", (rows, columns), tokens, moved, make,
+                lambda x, weight, scale, **config: gemv.linear(x, weight, scale=scale, **config),
+                ONE_TOKEN if tokens == 1 else FEW_TOKENS, {"cutlass": cutlass} if ops else {}, ("cutlass",), check,
+            )  # fmt: skip
+
+
 def rivals_of_packed(ops, bits: int, group: int) -> tuple[dict, dict]:
     """vLLM's own kernels for weights of 4 and 8 bits, with the inputs in their form."""
     others: dict = {"cublas fp16": lambda x, weight: F.linear(x, weight)}
@@ -599,7 +627,7 @@ def rivals_of_packed(ops, bits: int, group: int) -> tuple[dict, dict]:
 
 GROUPS: dict[str, Callable] = {
     "norm": norm_cases, "quantise": quantise_cases, "silu": silu_cases, "rope": rope_cases, "linear": linear_cases,
-    "packed": packed_cases,
+    "packed": packed_cases, "fp8": fp8_cases,
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from fullbore_runtime.kernels.table import Row, Table, load
 
 SHOWN = (1, 8, 64, 1024, 8192)
-NAMES = ("fullbore", "compile", "vllm_c", "liger", "cublas", "marlin", "machete", "eager")
+NAMES = ("fullbore", "compile", "vllm_c", "liger", "cublas", "cutlass", "marlin", "machete", "eager")
 
 
 def markdown(table: Table, shares: dict, launched: dict) -> Iterable[str]:

@@ -12,9 +12,10 @@ from fullbore_runtime import codec, document
 from fullbore_runtime.errors import RuntimeRefusal
 from fullbore_runtime.explain import document as explained
 from fullbore_runtime.explain import explain
-from fullbore_runtime.facts import Facts, gather
+from fullbore_runtime.facts import Facts, checked, gather
 from fullbore_runtime.launch import launch
 from fullbore_runtime.tune import tune
+from fullbore_runtime.tune.settings import CHECK
 
 REFUSED = 2
 
@@ -35,11 +36,14 @@ def main() -> int:
     try:
         if args.facts and not args.explain:
             raise RuntimeRefusal("--facts: is for --explain; nothing is started by another machine's facts")
-        facts = read_facts(args.facts) if args.facts else gather(environment=os.environ, check=not asked)
+        facts = read_facts(args.facts) if args.facts else gather(environment=os.environ, check=False)
         if args.show_facts:
             print(json.dumps(codec.to_json(facts), indent=1))
             return 0
-        tuned = tune(facts, document.read(args.plan))
+        plan = document.read(args.plan)
+        tuned = tune(facts, plan)
+        if not asked and CHECK not in {beside.name for beside in tuned.of("beside")}:
+            tuned = tune(checked(facts), plan)
         if args.explain:
             print(json.dumps(explained(facts, tuned), indent=1) if args.json else explain(facts, tuned))
             return REFUSED if tuned.refusals else 0

@@ -8,11 +8,14 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NoReturn
 
+from fullbore_runtime import check
 from fullbore_runtime.errors import RuntimeRefusal
 from fullbore_runtime.facts.limits import parse_list
 from fullbore_runtime.tune import Launch
+from fullbore_runtime.tune.settings import CHECK
 
 MODULES = {
     "fullbore": ("fullbore_runtime.server",),
@@ -66,8 +69,13 @@ def launch(tuned: Launch) -> NoReturn:
     """Become the engine. Raises RuntimeRefusal."""
     tuned.check()
     bind(tuned.binds)
+    found: dict[str, str] = {}
     for beside in tuned.of("beside"):
-        # Never waited for: it ends with the engine, which this process is about to be.
-        subprocess.Popen([sys.executable, "-m", beside.name, *beside.values])
+        if beside.name == CHECK:
+            directory, threads = beside.values
+            found[check.ENVIRONMENT] = str(check.begin(Path(directory), int(threads)))
+        else:
+            # Never waited for: it ends with the engine, which this process is about to be.
+            subprocess.Popen([sys.executable, "-m", beside.name, *beside.values])
     argv = command(tuned)
-    os.execve(argv[0], argv, environment(tuned, os.environ))
+    os.execve(argv[0], argv, {**environment(tuned, os.environ), **found})

@@ -136,6 +136,19 @@ def test_linear(tokens, rows, columns, dtype) -> None:
     assert_within(actual, expected, reference.sum_bound(expected, magnitudes, dtype))
 
 
+@pytest.mark.parametrize("scales", [1, 33])
+@pytest.mark.parametrize("tokens", [1, 5])
+def test_linear_of_fp8_weights(tokens, scales) -> None:
+    rows, columns = 33, 200
+    x, scale = draw(tokens, columns), draw(scales, scale=0.1).float().abs()
+    weight = draw(rows, columns, scale=100.0).to(torch.float8_e4m3fn)
+    plain = weight.double() * scale.double().view(-1, 1)
+    expected = reference.linear(x.double(), plain)
+    actual = gemv.linear(x, weight, rows=16, block=128, warps=4, scale=scale)
+    magnitudes = reference.linear(x.double().abs(), plain.abs())
+    assert_within(actual, expected, reference.sum_bound(expected, magnitudes, torch.float16))
+
+
 @pytest.mark.parametrize("bits", [4, 8])
 @pytest.mark.parametrize("zeros", [False, True])
 @pytest.mark.parametrize(("rows", "columns", "group"), [(24, 512, 128), (17, 384, 64)])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fullbore_runtime.kernels.table import Table, TableError, load, parse
+from fullbore_runtime.kernels.table import Reach, Table, TableError, load, parse
 
 H200 = Path(__file__).parents[3] / "images" / "runtime" / "tables" / "nvidia-h200.json"
 
@@ -144,6 +144,27 @@ def test_a_server_has_them_for_as_many_sequences_as_it_is_not_slower(
     assert table(*WON, runs=runs).sequences == most
 
 
+def test_each_precision_reaches_as_far_as_its_own_models() -> None:
+    rows = [*WON, *(row(batch, 1.0, 2.0, op="linear_fp8") for batch in (1, 16))]
+    fp8 = run(16, b1=1.2, b16=0.97) | {"precision": "fp8"}
+    int4 = run(16, b1=1.3, b64=0.995, b256=0.7) | {"precision": "int4", "backend": "marlin"}
+    measured = table(*rows, runs=(run(16, b1=1.1, b16=1.0), fp8, int4))
+    assert measured.reach == {"fp16": Reach(16, 16), "fp8": Reach(1, 1), "int4": Reach(1, 64, "marlin")}
+    assert measured.choice("linear_fp8", "float16", (8, 4), 1)
+    assert measured.choice("linear_fp8", "float16", (8, 4), 16) is None
+    assert measured.choice("linear", "float16", (8, 4), 16)
+
+
+def test_without_a_model_in_fp8_its_layers_are_the_engines() -> None:
+    measured = table(row(1, 1.0, 2.0, op="linear_fp8"), runs=(run(16, b1=1.1),))
+    assert measured.choice("linear_fp8", "float16", (8, 4), 1) is None
+
+
+def test_runs_of_one_precision_have_one_backend(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="runs of int4 are of more than one backend"):
+        table(runs=(run(16) | {"precision": "int4"}, run(16) | {"precision": "int4", "backend": "marlin"}))
+
+
 def test_the_table_of_another_accelerator_is_refused() -> None:
     with pytest.raises(TableError, match="'NVIDIA H200', but this is 'NVIDIA A100'"):
         load(H200, "NVIDIA A100")
@@ -164,4 +185,8 @@ def test_the_measured_table_of_the_h200() -> None:
         assert measured.choice("linear", "float16", shape, 64) is None
     assert (measured.linear_tokens, measured.sequences) == (16, 32)
     assert measured.norms() == {}, "they win alone and not in a model"
+    assert measured.reach["fp8"] == Reach(1, 1)
+    assert (measured.reach["int4"], measured.reach["int8"]) == (Reach(16, 64, "marlin"), Reach(16, 32, "marlin"))
+    assert measured.choice("linear_fp8", "float16", (6144, 4096), 1)
+    assert measured.choice("linear_fp8", "float16", (6144, 4096), 2) is None
     assert not [row for row in measured.rows if "fullbore" not in row.us and row.op != "linear_int4"]

@@ -90,7 +90,7 @@ def test_without_a_plan_gpus_are_not_guessed_at() -> None:
         ({"concurrency": 33}, "not to be slower with them up to 32 sequences, and 33 are planned"),
         ({"concurrency": None}, "up to 32 sequences, and the plan says no concurrency"),
         ({"concurrency": 64, "data_parallel": 2}, None),
-        ({"precision": "bf16"}, "only kernels for fp16"),
+        ({"precision": "bf16"}, "only kernels for fp16 were measured"),
         ({"mig_profile": "1g.18gb"}, "on whole GPUs"),
     ],
 )
@@ -100,6 +100,45 @@ def test_kernels_are_left_out_where_they_were_not_measured_to_win(plan: dict[str
     left = [setting.why for setting in launch.of("left") if setting.name == "FULLBORE_KERNELS"]
     assert why is None or why in left[0]
     assert why is None or not {"additional-config", "kernel-config"} & launch.args.keys()
+
+
+@pytest.mark.parametrize(
+    ("plan", "why"),
+    [
+        ({"concurrency": 64}, None),
+        ({"concurrency": 65}, "not to be slower with them up to 64 sequences, and 65 are planned"),
+        ({"tensor_parallel": 2}, "int4 was measured on one GPU, and 2 are planned"),
+        ({"precision": "fp8", "concurrency": 1}, None),
+        ({"precision": "fp8"}, "up to 1 sequences, and 32 are planned"),
+        ({"precision": "int8"}, "only kernels for fp16, fp8, int4 were measured to win"),
+    ],
+)
+def test_a_quantised_model_has_what_was_measured_in_its_precision(plan: dict[str, Any], why: str | None) -> None:
+    launch = tune(facts_of("h200.int4"), replace(plan_of("h200.int4"), **plan))
+    assert ("FULLBORE_KERNELS" in launch.env) is (why is None)
+    assert ("linear-backend" in launch.args) is (why is None and plan.get("precision") is None)
+    assert why is None or any(why in setting.why for setting in launch.of("left"))
+
+
+def test_a_layout_that_was_not_measured_keeps_the_engines_kernels() -> None:
+    facts = facts_of("h200.int4")
+    other = replace(facts, weights=replace(facts.weights, quantization="compressed-tensors", bits=None))
+    assert "linear-backend" not in tune(other, plan_of("h200.int4")).args
+
+
+def test_a_checkpoint_of_other_bits_than_planned_is_refused() -> None:
+    plan = replace(plan_of("h200.int4"), precision="int8")
+    refused = tune(facts_of("h200.int4"), plan).refusals
+    assert any("the plan says int8, but the checkpoint's weights have 4 bits" in reason for reason in refused)
+
+
+def test_shards_are_read_first_where_nothing_would_wait_for_a_check_beside() -> None:
+    facts = facts_of("h200.int4")
+    alone = replace(facts, software=replace(facts.software, plugin=False))
+    read = replace(facts, weights=replace(facts.weights, checked=True))
+    sglang = replace(plan_of("h200.int4"), engine="sglang")
+    for launch in (tune(alone, plan_of("h200.int4")), tune(read, plan_of("h200.int4")), tune(facts, sglang)):
+        assert "fullbore_runtime.check" not in {beside.name for beside in launch.of("beside")}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from fullbore_runtime.facts.kernels import kernels
 from fullbore_runtime.facts.model import Driver, Facts, Gpu
 from fullbore_runtime.facts.shards import weights
 
-__all__ = ["Facts", "gather"]
+__all__ = ["Facts", "checked", "gather", "hash_threads"]
 
 MODEL_DIRECTORY = Path("opt/fullbore/model")
 HASH_THREADS = 16
@@ -46,7 +47,7 @@ def gather(
     return Facts(
         profile=profile,
         # The CPU profile's own server reads its shards when it loads them.
-        weights=weights(directory, check=check and profile != "cpu", threads=min(HASH_THREADS, max(1, int(cpus)))),
+        weights=weights(directory, check=check and profile != "cpu", threads=hash_threads(cpus)),
         port=_port(environment.get("FULLBORE_PORT", "8000")),
         pool=environment.get("FULLBORE_POOL", ""),
         pod=environment.get("POD_NAME") or environment.get("HOSTNAME", ""),
@@ -62,12 +63,22 @@ def gather(
         no_driver=no_driver,
         gpus=found,
         hcas=hardware.hcas(machine),
-        software=software.software(),
+        software=software.software(environment),
         kernels=kernels(root, environment) if profile == "cuda" else (),
         inherited=_inherited(environment),
         simulated=bool(sysroot),
         sources=_sources(sysroot or "", cpus_source, memory_source, driver),
     )
+
+
+def hash_threads(cpus: float) -> int:
+    return min(HASH_THREADS, max(1, int(cpus)))
+
+
+def checked(facts: Facts) -> Facts:
+    """The same with the content of every shard read. Raises WeightsError."""
+    read = weights(facts.weights.directory, check=facts.profile != "cpu", threads=hash_threads(facts.cpus))
+    return replace(facts, weights=read)
 
 
 def _inherited(environment: Mapping[str, str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fullbore_runtime.facts.model import Kernels
-from fullbore_runtime.kernels.table import ENVIRONMENT, load
+from fullbore_runtime.kernels.table import ENVIRONMENT, PLAIN, load
 
 DIRECTORY = Path("opt/fullbore/kernels")
 
@@ -30,4 +30,5 @@ def read(path: Path) -> Kernels:
         norms=table.norms(),
         linear_tokens=table.linear_tokens,
         sequences=table.sequences,
+        quantised={name: reach for name, reach in sorted(table.reach.items()) if name != PLAIN},
     )

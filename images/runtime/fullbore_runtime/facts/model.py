@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fullbore_runtime.kernels.table import Reach
+
 
 @dataclass(frozen=True, kw_only=True)
 class NumaNode:
@@ -90,6 +92,8 @@ class Software:
     cuda: tuple[int, int] | None = None
     """CUDA that torch was built for."""
     numactl: bool = False
+    plugin: bool = False
+    """Whether vLLM would load this package's plugin."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +112,8 @@ class Kernels:
     """Most tokens of a step whose linear layers they may take; 0 for none."""
     sequences: int = 0
     """Most sequences of a server that is not slower with them at any batch."""
+    quantised: Mapping[str, Reach] = field(default_factory=dict[str, Reach])
+    """By precision of the weights, where whole models were measured in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +144,8 @@ class Weights:
     """hidden_size of a Hugging Face config.json."""
     quantization: str | None = None
     """quant_method of a Hugging Face config.json; None where the checkpoint is not quantised."""
+    bits: int | None = None
+    """Of a weight, where an AWQ or GPTQ checkpoint says so."""
     shards: tuple[Shard, ...] = ()
     checked: bool = False
 

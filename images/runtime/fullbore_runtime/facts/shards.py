@@ -23,6 +23,7 @@ def weights(directory: Path, *, check: bool, threads: int = 1) -> Weights:
     """
     manifest = read_manifest(directory) if (directory / MANIFEST).exists() else None
     given = config(directory)
+    said = given.get("quantization_config") or {}
     named = dict(manifest.shards) if manifest else {}
     found = {path.name for path in directory.glob(f"*{SUFFIX}")}
     names = sorted(named.keys() | found)
@@ -36,6 +37,7 @@ def weights(directory: Path, *, check: bool, threads: int = 1) -> Weights:
         kv_bytes_per_token=manifest.sizes.kv_bytes_per_token if manifest and manifest.sizes else None,
         hidden=given["hidden_size"] if isinstance(given.get("hidden_size"), int) else None,
         quantization=quantization(directory, given),
+        bits=said["bits"] if isinstance(said, dict) and isinstance(said.get("bits"), int) else None,
         shards=tuple(shards),
         checked=check,
     )

@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from fullbore_runtime.facts.limits import read_text
@@ -14,8 +15,23 @@ from fullbore_runtime.facts.model import Software
 PACKAGES = ("vllm", "sglang", "torch")
 
 
-def software() -> Software:
-    return Software(packages=packages(), cuda=torch_cuda(), numactl=shutil.which("numactl") is not None)
+GROUP = "vllm.general_plugins"
+
+
+def software(environment: Mapping[str, str]) -> Software:
+    return Software(
+        packages=packages(),
+        cuda=torch_cuda(),
+        numactl=shutil.which("numactl") is not None,
+        plugin=plugin(environment),
+    )
+
+
+def plugin(environment: Mapping[str, str]) -> bool:
+    """Whether vLLM would load this package's plugin: it is installed, and VLLM_PLUGINS does not leave it out."""
+    there = any(found.name == "fullbore" for found in importlib.metadata.entry_points(group=GROUP))
+    allowed = environment.get("VLLM_PLUGINS")
+    return there and (allowed is None or "fullbore" in allowed.split(","))
 
 
 def packages() -> dict[str, str]:

@@ -1,7 +1,9 @@
-"""Linear layers for a few tokens, where reading the weights takes the time: FP16, and INT8 or INT4 weights in groups.
+"""Linear layers for a few tokens, where reading the weights takes the time: FP16, FP8, and INT8 or INT4 in groups.
 
 One token is a sum of products in plain float32 arithmetic, because a matrix instruction would wait for data that it can
-use only once. For 2 to 64 tokens the tokens are one side of a small matrix product.
+use only once. For 2 to 64 tokens the tokens are one side of a small matrix product. FP8 weights (E4M3) are numbers of
+FP16, too, so they are widened and the inputs stay as they are: none of them is rounded to FP8. The scale of the weights
+is one number, or one a row, and is applied to the sums.
 
 Packed weights. A group of GROUP input columns of one output row is GROUP * bits / 32 words. Word i of a group holds the
 columns i, i + PLANE, i + 2 * PLANE, ..., lowest bits first, where PLANE is the number of words: neighbouring words of
@@ -66,8 +68,19 @@ def quantise(weight: Tensor, bits: int, group: int) -> tuple[Tensor, Tensor]:
 
 
 @triton.jit
-def _gemv_kernel(x, weight, out, n_rows, COLUMNS: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr):
-    """out [rows] = weight [rows, COLUMNS] times x [COLUMNS], ROWS rows a program."""
+def _gemv_kernel(
+    x,
+    weight,
+    scale,
+    out,
+    n_rows,
+    COLUMNS: tl.constexpr,
+    SCALES: tl.constexpr,
+    ROWS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """out [rows] = scale times weight [rows, COLUMNS] times x [COLUMNS], ROWS rows a program. SCALES of weights: 0, 1,
+    or as many as rows (2)."""
     rows = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     columns = tl.arange(0, BLOCK)
     at = weight + rows[:, None] * COLUMNS + columns[None, :]
@@ -82,22 +95,29 @@ def _gemv_kernel(x, weight, out, n_rows, COLUMNS: tl.constexpr, ROWS: tl.constex
             tile = tl.load(at + start, mask=real & inside[None, :], other=0.0).to(tl.float32)
             value = tl.load(x + start + columns, mask=inside, other=0.0).to(tl.float32)
         sums += tile * value[None, :]
-    tl.store(out + rows, tl.sum(sums, axis=1).to(out.dtype.element_ty), mask=rows < n_rows)
+    total = tl.sum(sums, axis=1)
+    if SCALES == 1:
+        total *= tl.load(scale).to(tl.float32)
+    elif SCALES == 2:
+        total *= tl.load(scale + rows, mask=rows < n_rows, other=0.0).to(tl.float32)
+    tl.store(out + rows, total.to(out.dtype.element_ty), mask=rows < n_rows)
 
 
 @triton.jit
 def _skinny_kernel(
     x,
     weight,
+    scale,
     out,
     n_tokens,
     n_rows,
     COLUMNS: tl.constexpr,
+    SCALES: tl.constexpr,
     TOKENS: tl.constexpr,
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """out [tokens, rows] = x [tokens, COLUMNS] times the transpose of weight [rows, COLUMNS]."""
+    """out [tokens, rows] = scale times x [tokens, COLUMNS] times the transpose of weight [rows, COLUMNS]."""
     rows = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     tokens = tl.arange(0, TOKENS)
     columns = tl.arange(0, BLOCK)
@@ -109,7 +129,11 @@ def _skinny_kernel(
         inside = start + columns < COLUMNS
         tile = tl.load(at + start, mask=real & inside[None, :], other=0.0, eviction_policy="evict_first")
         value = tl.load(x_at + start, mask=filled & inside[:, None], other=0.0)
-        sums = tl.dot(tile, value, sums)
+        sums = tl.dot(tile.to(value.dtype), value, sums)
+    if SCALES == 1:
+        sums *= tl.load(scale).to(tl.float32)
+    elif SCALES == 2:
+        sums *= tl.load(scale + rows, mask=rows < n_rows, other=0.0).to(tl.float32)[:, None]
     tl.store(
         out + tokens[None, :] * n_rows.to(tl.int64) + rows[:, None],
         sums.to(out.dtype.element_ty),
@@ -173,22 +197,31 @@ def _weight_gemv_kernel(
     tl.store(out + rows, tl.sum(sums, axis=1).to(out.dtype.element_ty), mask=rows < n_rows)
 
 
-def linear(x: Tensor, weight: Tensor, rows: int, block: int, warps: int, stages: int = 4) -> Tensor:
-    """x [tokens, in] times the transpose of weight [out, in], both contiguous, for 1 to MOST_TOKENS tokens."""
+def linear(
+    x: Tensor, weight: Tensor, rows: int, block: int, warps: int, stages: int = 4, scale: Tensor | None = None
+) -> Tensor:
+    """x [tokens, in] times the transpose of weight [out, in], both contiguous, for 1 to MOST_TOKENS tokens. Weights of
+    FP8 have a scale, of one element or of `out`."""
     tokens, columns = x.shape
     outputs = weight.shape[0]
     out = torch.empty((tokens, outputs), dtype=x.dtype, device=x.device)
     grid = (triton.cdiv(outputs, rows),)
+    scales = 0 if scale is None else 1 if scale.numel() == 1 else 2
+    given = x if scale is None else scale
     if tokens == 1:
-        _gemv_kernel[grid](x, weight, out, outputs, COLUMNS=columns, ROWS=rows, BLOCK=block, num_warps=warps)
+        _gemv_kernel[grid](
+            x, weight, given, out, outputs, COLUMNS=columns, SCALES=scales, ROWS=rows, BLOCK=block, num_warps=warps
+        )
     else:
         _skinny_kernel[grid](
             x,
             weight,
+            given,
             out,
             tokens,
             outputs,
             COLUMNS=columns,
+            SCALES=scales,
             TOKENS=padded(tokens),
             ROWS=rows,
             BLOCK=block,

@@ -6,10 +6,11 @@ then adds, for vLLM 0.24:
 - a provider `fullbore` of vLLM's IR operators `rms_norm` and `fused_add_rms_norm`, for the widths at which it may stand
   for every batch; vLLM uses it when `--kernel-config` gives it priority (`tune/kernels.py`);
 - `SiluAndMul` out of tree (`CustomOp.register_oot`), likewise;
-- the linear layers of unquantised models, at the shapes and batches that won; the other batches go on to cuBLAS.
+- the linear layers of 16 bits, at the shapes and batches that won; the other batches go on to cuBLAS;
+- the linear layers of FP8, likewise; the other batches are quantised and go on to CUTLASS, as vLLM has it.
 
 Measured and not put in, for the reasons in docs/kernels.md: the norm that quantises, rotary embedding with the write to
-the cache, and the layers of 4 and 8 bits.
+the cache, and the layers of INT4 and INT8.
 
 Each is an operator that torch.compile does not look into and that picks by the batch when it runs, because one compiled
 graph serves all batches.
@@ -23,7 +24,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fullbore_runtime.kernels.table import DTYPE, ENVIRONMENT, PROVIDER, Table, TableError, load
+from fullbore_runtime import check
+from fullbore_runtime.kernels.table import DTYPE, ENVIRONMENT, LINEAR, PROVIDER, Table, TableError, load
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,9 +33,26 @@ if TYPE_CHECKING:
 
 def register() -> None:
     """The entry point. Every vLLM process calls it, some more than once."""
+    finding = os.environ.get(check.ENVIRONMENT)
+    if finding:
+        wait_for_shards(finding)
     path = os.environ.get(ENVIRONMENT)
     if path:
         install(path)
+
+
+@cache
+def wait_for_shards(finding: str) -> None:
+    """Nothing is loaded before the shards were checked; a shard that is not what it should be ends the engine."""
+    from vllm.model_executor.model_loader.base_loader import BaseModelLoader
+
+    load = BaseModelLoader.load_model
+
+    def load_model(*given: Any, **named: Any) -> Any:
+        check.wait(Path(finding))
+        return load(*given, **named)
+
+    BaseModelLoader.load_model = load_model
 
 
 @cache
@@ -54,6 +73,7 @@ def install(path: str) -> None:
     replace_norms(library, table)
     replace_silu(library, table)
     replace_linear(library, table)
+    replace_fp8_linear(library, table)
     logger.info("kernels of Fullbore: %s (%s)", path, table.digest[:12])
 
 
@@ -169,3 +189,45 @@ def replace_linear(library: Any, table: Table) -> None:
 
     # vLLM has no hook for unquantised layers, but asks for this function by its name in this module at each call.
     utils.default_unquantized_gemm = unquantised
+
+
+def replace_fp8_linear(library: Any, table: Table) -> None:
+    import torch
+    from vllm import _custom_ops as ops
+    from vllm.model_executor.kernels.linear import CutlassFP8ScaledMMLinearKernel
+
+    from fullbore_runtime.kernels import gemv
+
+    op = "linear_fp8"
+    reach = table.reach.get(LINEAR[op])
+    shapes = frozenset(table.shapes(op, DTYPE)) if reach and reach.tokens else frozenset[tuple[int, ...]]()
+
+    def linear(x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+        """x [..., in] times weight [in, out], which lies column by column as vLLM keeps it for CUTLASS."""
+        rows = x.reshape(-1, x.shape[-1])
+        config = table.choice(op, DTYPE, (weight.shape[1], weight.shape[0]), rows.shape[0])
+        if config is None:
+            values, scales = ops.scaled_fp8_quant(rows, use_per_token_if_dynamic=True)
+            out = ops.cutlass_scaled_mm(values, weight, out_dtype=x.dtype, scale_a=scales, scale_b=scale, bias=bias)
+        else:
+            out = gemv.linear(rows.contiguous(), weight.t(), scale=scale, **config)
+            out = out if bias is None else out + bias
+        return out.view(*x.shape[:-1], weight.shape[1])
+
+    define(
+        library,
+        f"{op}(Tensor x, Tensor weight, Tensor scale, Tensor? bias) -> Tensor",
+        linear,
+        lambda x, weight, scale, bias: x.new_empty((*x.shape[:-1], weight.shape[1])),
+    )
+    stock = CutlassFP8ScaledMMLinearKernel.apply_weights
+
+    def apply_weights(self: Any, layer: Any, x: Any, bias: Tensor | None = None) -> Tensor:
+        weight, scale, input_scale, upper = self._get_layer_params(layer)
+        plain = isinstance(x, torch.Tensor) and x.dtype == torch.float16 and input_scale is None and upper is None
+        if plain and (weight.shape[1], weight.shape[0]) in shapes and weight.t().is_contiguous():
+            return torch.ops.fullbore.linear_fp8(x, weight, scale, bias)
+        return stock(self, layer, x, bias)
+
+    # vLLM has no hook for one of its kernel classes; every FP8 layer on CUDA without FlashInfer asks this one.
+    CutlassFP8ScaledMMLinearKernel.apply_weights = apply_weights

@@ -32,6 +32,10 @@ MARGIN = 0.03
 """A kernel has to be faster by this share: half of all times differ by less than 1.5 % between two runs."""
 TIE_SHARE, TIE_US = 0.05, 0.1
 """Below either, a difference is no difference: nine in ten times of two runs are that close."""
+PLAIN = "fp16"
+"""Precision of a run that does not say another."""
+LINEAR = {"linear": PLAIN, "linear_fp8": "fp8"}
+"""Operators that are used by batch, and the precision of the whole models that say up to how many tokens."""
 
 
 FLOOR = 0.99
@@ -73,14 +77,27 @@ class Row:
 
 @dataclass(frozen=True)
 class Run:
-    """A whole model with our kernels beside the same without: `ratio` of tokens a second by batch. `linear` was ours
-    up to `linear_tokens`; norms and activations were ours if `norms`."""
+    """A whole model with our kernels beside the same without: `ratio` of tokens a second by batch. Linear layers were
+    ours up to `linear_tokens`; norms and activations were ours if `norms`. `backend` names vLLM's kernels for quantised
+    layers that the run had in place of its default."""
 
     model: str
     ranks: int
     linear_tokens: int
     norms: bool
     ratio: Mapping[int, float]
+    precision: str = PLAIN
+    backend: str | None = None
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far whole models of one precision are not slower: most tokens of a step for our linear layers, most sequences
+    of a server; and the backend that vLLM is told to use for quantised layers."""
+
+    tokens: int
+    sequences: int
+    backend: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,29 +118,32 @@ class Table:
         ratios = [ratio for run in self.runs if run.norms for ratio in run.ratio.values()]
         return bool(ratios) and min(ratios) >= FLOOR
 
-    @cached_property
+    @property
     def linear_tokens(self) -> int:
         """Most tokens of a step that `linear` is used for: no model was slower with it at any batch up to there."""
-        return _reach([(batch, ratio) for batch, ratio in self._tried if batch <= self._tried_tokens], at_least=1.0)
+        return self.reach[PLAIN].tokens
+
+    @property
+    def sequences(self) -> int:
+        """Most sequences of a server of 16 bits that our kernels are for: no model was slower at any batch up to there,
+        those included that the kernels leave to the engine."""
+        return self.reach[PLAIN].sequences
 
     @cached_property
-    def sequences(self) -> int:
-        """Most sequences of a server that our kernels are for: no model was slower at any batch up to there, those
-        included that the kernels leave to the engine."""
-        return _reach(self._tried, at_least=FLOOR)
+    def reach(self) -> dict[str, Reach]:
+        """By precision, that of 16 bits always."""
+        return {precision: self._reach(precision) for precision in {PLAIN, *(run.precision for run in self.runs)}}
 
-    @property
-    def _as_used(self) -> tuple[Run, ...]:
-        """Runs with the kernels that are used: norms are in all or in none."""
-        return tuple(run for run in self.runs if run.norms == self.norms_hold)
-
-    @property
-    def _tried(self) -> list[tuple[int, float]]:
-        return sorted(item for run in self._as_used for item in run.ratio.items())
-
-    @property
-    def _tried_tokens(self) -> int:
-        return min((run.linear_tokens for run in self._as_used), default=0)
+    def _reach(self, precision: str) -> Reach:
+        # Norms are in all runs that count or in none, as they are in use or not.
+        runs = [run for run in self.runs if run.precision == precision and run.norms == self.norms_hold]
+        tried = sorted(item for run in runs for item in run.ratio.items())
+        tokens = min((run.linear_tokens for run in runs), default=0)
+        return Reach(
+            tokens=_reach([(batch, ratio) for batch, ratio in tried if batch <= tokens], at_least=1.0),
+            sequences=_reach(tried, at_least=FLOOR),
+            backend=next((run.backend for run in runs), None),
+        )
 
     def shapes(self, op: str, dtype: str) -> tuple[tuple[int, ...], ...]:
         """Shapes of `op` at which any batch won."""
@@ -158,12 +178,16 @@ class Table:
     def choice(self, op: str, dtype: str, shape: tuple[int, ...], batch: int) -> Mapping[str, int] | None:
         """Launch settings of our kernel, or None where the engine's own is used. Between two measured batches ours has
         to have won at both; outside of what was measured, alone or in whole models, it is not used."""
-        rows = self._index.get((op, dtype, shape), ()) if batch <= self.linear_tokens else ()
+        rows = self._index.get((op, dtype, shape), ()) if batch <= self._most_tokens(op) else ()
         at = bisect_left([row.batch for row in rows], batch)
         if at == len(rows) or (rows[at].batch != batch and at == 0):
             return None
         around = rows[at : at + 1] if rows[at].batch == batch else rows[at - 1 : at + 1]
         return rows[at].config if all(row.won for row in around) else None
+
+    def _most_tokens(self, op: str) -> int:
+        found = self.reach.get(LINEAR.get(op, PLAIN))
+        return found.tokens if found else 0
 
 
 def load(path: Path, accelerator: str | None = None) -> Table:
@@ -201,9 +225,14 @@ def parse(document: Mapping[str, Any], digest: str) -> Table:
             linear_tokens=int(run["linear_tokens"]),
             norms=bool(run["norms"]),
             ratio={int(batch): float(ratio) for batch, ratio in run["ratio"].items()},
+            precision=run.get("precision", PLAIN),
+            backend=run.get("backend"),
         )
         for run in document["runs"]
     )
+    for precision in {run.precision for run in runs}:
+        if len({run.backend for run in runs if run.precision == precision}) > 1:
+            raise ValueError(f"runs of {precision} are of more than one backend")
     index: dict[tuple[str, str, tuple[int, ...]], list[Row]] = {}
     for row in sorted(rows, key=lambda row: row.batch):
         index.setdefault((row.op, row.dtype, row.shape), []).append(row)

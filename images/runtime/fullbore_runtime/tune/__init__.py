@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fullbore_runtime.document import Document
+from fullbore_runtime.facts import hash_threads
 from fullbore_runtime.facts.model import Facts
 from fullbore_runtime.tune import cpu, sglang, vllm
 from fullbore_runtime.tune.binding import places
@@ -16,7 +17,7 @@ from fullbore_runtime.tune.engines import VERSIONS, memory_monitor
 from fullbore_runtime.tune.environment import environment
 from fullbore_runtime.tune.machine import MIB, Ranks, ranks
 from fullbore_runtime.tune.refusals import broken_hcas, refusals
-from fullbore_runtime.tune.settings import Launch, Setting, arg
+from fullbore_runtime.tune.settings import CHECK, Launch, Setting, arg
 from fullbore_runtime.tune.tables import ACCELERATORS
 
 __all__ = ["Launch", "Setting", "tune"]
@@ -52,10 +53,21 @@ def _on_gpus(facts: Facts, plan: Document) -> Launch:
             *environment(facts, plan, used),
             *ENGINES[engine](facts, plan, used),
             memory_monitor(plan),
+            *_check(facts, engine),
         ),
         refusals=(*refusals(facts, plan, used, engine), *_described(facts)),
         warnings=tuple(_warnings(facts, plan, used, engine)),
     )
+
+
+def _check(facts: Facts, engine: str) -> Iterator[Setting]:
+    """Shards that nobody has read yet are read beside vLLM, which this package's plugin makes wait for it."""
+    unread = not facts.weights.checked and any(shard.want for shard in facts.weights.shards)
+    if engine == "vllm" and facts.software.plugin and unread:
+        words = (str(facts.weights.directory), str(hash_threads(facts.cpus)))
+        yield Setting(
+            "beside", CHECK, words, "shards are checked while the engine imports; it waits before it loads them"
+        )
 
 
 def _described(facts: Facts) -> Iterator[str]:

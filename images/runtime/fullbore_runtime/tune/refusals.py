@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fullbore_runtime.document import Document
-from fullbore_runtime.facts.model import Facts, Gpu, Hca
+from fullbore_runtime.facts.model import Facts, Gpu, Hca, Weights
 from fullbore_runtime.tune.machine import IDLE_BYTES, MIB, Ranks, visible, wrong_names
 from fullbore_runtime.tune.tables import ACCELERATORS, DRIVERS, ENGINE_CAPABILITY, FP8_KV_CAPABILITY, OLDEST_CAPABILITY
 
@@ -13,10 +13,11 @@ GIB = 1 << 30
 RDMA = ("infiniband", "roce")
 QUANTISED = {
     "fp8": ("fp8", "compressed-tensors", "modelopt"),
-    "int8": ("compressed-tensors",),
+    "int8": ("gptq", "gptq_marlin", "compressed-tensors"),
     "int4": ("awq", "gptq", "awq_marlin", "gptq_marlin", "compressed-tensors"),
 }
 """quant_method of config.json by the plan's precision (docs.vllm.ai features/quantization)."""
+BITS = {"int4": 4, "int8": 8}
 
 
 def refusals(facts: Facts, plan: Document, ranks: Ranks, engine: str) -> Iterator[str]:
@@ -51,6 +52,26 @@ def _weights(facts: Facts, plan: Document) -> Iterator[str]:
         yield f"weights_sha256: the plan says {plan.weights_sha256}, but {weights.directory} has {held}; copy it again"
     if not weights.shards:
         yield f"weights: {weights.directory} holds no shards; mount the volume that has them"
+    yield from shard_refusals(weights)
+    quantised = weights.quantization
+    allowed = QUANTISED.get(plan.precision or "", ())
+    if plan.precision and quantised and quantised not in allowed:
+        yield (
+            f"precision: the plan says {plan.precision}, but the checkpoint is quantised with {quantised}; "
+            f"allowed {', '.join(allowed) or 'one that is not quantised'}; take another checkpoint or precision"
+        )
+    bits = BITS.get(plan.precision or "")
+    if bits and weights.bits and weights.bits != bits:
+        yield (
+            f"precision: the plan says {plan.precision}, but the checkpoint's weights have {weights.bits} bits; "
+            "take another checkpoint or precision"
+        )
+    if plan.precision in ("int4", "int8") and weights.shards and not quantised:
+        yield f"precision: {plan.precision} needs a checkpoint that is quantised so, and this one is not quantised"
+
+
+def shard_refusals(weights: Weights) -> Iterator[str]:
+    """What is wrong with the shards; their content counts where it was read."""
     named = [shard for shard in weights.shards if shard.want is not None]
     for shard in weights.shards:
         if shard.bytes is None:
@@ -59,15 +80,6 @@ def _weights(facts: Facts, plan: Document) -> Iterator[str]:
             yield f"shard {shard.name}: is not in the manifest, and the engine would load it; remove it"
         elif weights.checked and shard.want and shard.got != shard.want:
             yield f"shard {shard.name}: sha256 is {shard.got}, but the manifest says {shard.want}; copy it again"
-    quantised = weights.quantization
-    allowed = QUANTISED.get(plan.precision or "", ())
-    if plan.precision and quantised and quantised not in allowed:
-        yield (
-            f"precision: the plan says {plan.precision}, but the checkpoint is quantised with {quantised}; "
-            f"allowed {', '.join(allowed) or 'one that is not quantised'}; take another checkpoint or precision"
-        )
-    if plan.precision in ("int4", "int8") and weights.shards and not quantised:
-        yield f"precision: {plan.precision} needs a checkpoint that is quantised so, and this one is not quantised"
 
 
 def _driver(facts: Facts, plan: Document) -> Iterator[str]:

@@ -8,6 +8,8 @@ from typing import Literal
 
 from fullbore_runtime.errors import RuntimeRefusal
 
+CHECK = "fullbore_runtime.check"
+"""What runs beside and has to be waited for."""
 Kind = Literal["env", "arg", "bind", "beside", "left"]
 
 
