@@ -476,6 +476,10 @@ class Replication(Strict):
     password: Text | None = Field(
         default=None, repr=False, description="password of the SMB share, or the access key's secret; a Pulumi secret"
     )
+    destination: Literal["bucket", "lustre", "shared"] = Field(
+        default="bucket",
+        description="what DataSync writes to: the bucket of the weights, storage.lustre or storage.shared",
+    )
     failback: bool = Field(
         default=False, strict=True, description="whether there is a task back to the store, which somebody starts"
     )

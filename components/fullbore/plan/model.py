@@ -473,6 +473,7 @@ class ReplicationPlan:
     bucket: str | None = None
     port: int | None = None
     """Of an object store or NameNode; None for the usual one."""
+    destination: Literal["bucket", "lustre", "shared"] = "bucket"
     failback: bool = False
     """True where there is a task back to the store."""
     schedule: str

@@ -214,6 +214,7 @@ def replication_plan(env: Environment) -> ReplicationPlan | None:
         password=given.password,
         bucket=given.bucket,
         port=given.port,
+        destination=given.destination,
         failback=given.failback,
         schedule=given.schedule,
         agent_arns=given.agent_arns,

@@ -16,11 +16,9 @@ from fullbore.plan.model import ReplicationPlan
 from fullbore.replication.agents import create_agents
 from fullbore.replication.alarms import AlarmParts, create_alarms
 from fullbore.replication.limits import create_limits
-from fullbore.replication.locations import Location, create_s3, create_source
+from fullbore.replication.locations import Location, create_destination, create_source
 from fullbore.replication.task import create_failback, create_task
 from fullbore.storage import Storage
-
-DESTINATION = "/weights"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +29,7 @@ class ReplicationResources:
     role: Role
     agents: Mapping[str, aws.datasync.Agent]
     source: Location
-    destination: aws.datasync.S3Location
+    destination: Location
     task: aws.datasync.Task
     failback: aws.datasync.Task | None
     limits: Mapping[int, aws.scheduler.Schedule]
@@ -57,7 +55,7 @@ class Replication(Component):
         role = _create_role(scope, plan, bucket_arn)
         agents = create_agents(scope, plan, cloud)
         source = create_source(scope, plan, role, [*plan.agent_arns, *(agent.arn for agent in agents.values())])
-        destination = create_s3(scope, "destination", bucket_arn, DESTINATION, role)
+        destination = create_destination(scope, plan, storage, cloud, role)
         task = create_task(scope, plan, source, destination, role, bucket_arn)
         self.resources = ReplicationResources(
             role=role,

@@ -8,10 +8,19 @@ import pulumi
 import pulumi_aws as aws
 
 from fullbore._aws import Role, Scope
+from fullbore.cloud import Cloud
 from fullbore.plan.model import ReplicationPlan
+from fullbore.storage import Storage
+from fullbore.storage.lustre import LustreParts
+from fullbore.storage.shared import SharedParts
+
+FOLDER = "/weights"
+"""Of what is written to."""
 
 Location = (
-    aws.datasync.LocationHdfs
+    aws.datasync.EfsLocation
+    | aws.datasync.LocationFsxLustre
+    | aws.datasync.LocationHdfs
     | aws.datasync.LocationObjectStorage
     | aws.datasync.LocationSmb
     | aws.datasync.NfsLocation
@@ -89,6 +98,43 @@ def _create_hdfs(scope: Scope, plan: ReplicationPlan, agents: Agents) -> aws.dat
         simple_user=plan.user,
         subdirectory=plan.path,
         agent_arns=list(agents),
+        tags=scope.tags,
+        opts=scope.child(),
+    )
+
+
+def create_destination(scope: Scope, plan: ReplicationPlan, storage: Storage, cloud: Cloud, role: Role) -> Location:
+    """What the plan writes to. Raises ValueError where it is not there, which a rule of the plan refuses."""
+    made = storage.resources
+    if plan.destination == "shared" and made.shared:
+        return _create_efs(scope, made.shared, cloud)
+    if plan.destination == "lustre" and made.lustre:
+        return _create_lustre(scope, made.lustre)
+    if plan.destination != "bucket":
+        raise ValueError(f"replication.destination: storage.{plan.destination} is not declared")
+    return create_s3(scope, "destination", made.weights.bucket.arn, FOLDER, role)
+
+
+def _create_efs(scope: Scope, shared: SharedParts, cloud: Cloud) -> aws.datasync.EfsLocation:
+    """By one mount target, over TLS, without which the file system's policy lets nobody in."""
+    subnet = next(iter(cloud.resources.network.subnets.values()))
+    return aws.datasync.EfsLocation(
+        scope.part("destination"),
+        efs_file_system_arn=shared.file_system.arn,
+        ec2_config=aws.datasync.EfsLocationEc2ConfigArgs(security_group_arns=[shared.group.arn], subnet_arn=subnet.arn),
+        in_transit_encryption="TLS1_2",
+        subdirectory=FOLDER,
+        tags=scope.tags,
+        opts=scope.child(depends_on=[*shared.targets.values()]),
+    )
+
+
+def _create_lustre(scope: Scope, lustre: LustreParts) -> aws.datasync.LocationFsxLustre:
+    return aws.datasync.LocationFsxLustre(
+        scope.part("destination"),
+        fsx_filesystem_arn=lustre.file_system.arn,
+        security_group_arns=[lustre.group.arn],
+        subdirectory=FOLDER,
         tags=scope.tags,
         opts=scope.child(),
     )

@@ -22,7 +22,7 @@ def create_task(
     scope: Scope,
     plan: ReplicationPlan,
     source: Location,
-    destination: aws.datasync.S3Location,
+    destination: Location,
     role: Role,
     bucket_arn: pulumi.Output[str],
 ) -> aws.datasync.Task:
@@ -42,9 +42,7 @@ def create_task(
     )
 
 
-def create_failback(
-    scope: Scope, plan: ReplicationPlan, source: Location, destination: aws.datasync.S3Location
-) -> aws.datasync.Task:
+def create_failback(scope: Scope, plan: ReplicationPlan, source: Location, destination: Location) -> aws.datasync.Task:
     """The way back, for a site that was lost and stands again: nothing starts it by itself."""
     return aws.datasync.Task(
         scope.part("failback"),

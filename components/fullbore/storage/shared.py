@@ -46,6 +46,9 @@ def create_shared(scope: Scope, plan: SharedPlan, cloud: Cloud, key: aws.kms.Key
     )
     group = create_group(scope, "shared", "EFS of the nodes", cloud)
     open_ports(scope, "shared-from-nodes", "in", NFS, group.id, cloud.resources.cluster.nodes_group)
+    for part, way in (("shared-from-datasync", "in"), ("shared-by-datasync", "out")):
+        # The interfaces of DataSync's tasks are in this group, too.
+        open_ports(scope, part, way, NFS, group.id, group.id)
     targets = {
         zone: aws.efs.MountTarget(
             scope.part(f"shared-{zone}"),

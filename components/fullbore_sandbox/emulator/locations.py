@@ -1,4 +1,4 @@
-"""DataSync locations that moto lacks: NFS, object stores and HDFS. What was given is remembered and answered again."""
+"""DataSync locations that moto lacks: NFS, object stores, HDFS, EFS and FSx. What was given is answered again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,24 @@ class Kind:
         return "/".join([f"{self.scheme}:/", *self.place(given), *([folder] if folder else []), ""])
 
 
+def _file_system(arn: str) -> list[str]:
+    """REGION.ID, as it is named in a URI."""
+    return [f"{arn.split(':')[3]}.{arn.rpartition('/')[2]}"]
+
+
 KINDS = (
+    Kind(
+        call="efs",
+        scheme="efs",
+        place=lambda given: _file_system(given["EfsFilesystemArn"]),
+        shown=("Ec2Config", "InTransitEncryption"),
+    ),
+    Kind(
+        call="fsx_lustre",
+        scheme="fsxl",
+        place=lambda given: _file_system(given["FsxFilesystemArn"]),
+        shown=("SecurityGroupArns",),
+    ),
     Kind(
         call="nfs",
         scheme="nfs",

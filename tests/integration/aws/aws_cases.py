@@ -1009,4 +1009,34 @@ CASES = (
         replace=lambda w: {"activationKey": agents.issue(), "vpcEndpointId": "vpce-0b1b2c3d4e5f60718"},
         unreadable=frozenset({"activationKey"}),
     ),
+    Case(
+        type="aws:datasync/efsLocation:EfsLocation",
+        inputs=lambda w: {
+            "efsFileSystemArn": f"arn:aws:elasticfilesystem:{REGION}:123456789012:file-system/{w.shared()}",
+            "ec2Config": {
+                "securityGroupArns": [f"arn:aws:ec2:{REGION}:123456789012:security-group/{w.group()}"],
+                "subnetArn": f"arn:aws:ec2:{REGION}:123456789012:subnet/{w.subnet()}",
+            },
+            "inTransitEncryption": "TLS1_2",
+            "subdirectory": "/weights",
+            "tags": {"team": "a"},
+        },
+        drift=_datasync_untag,
+        drifted="tags.team add",
+        change={"tags": {"team": "b"}},
+        replace=lambda w: {"subdirectory": "/other"},
+    ),
+    Case(
+        type="aws:datasync/locationFsxLustre:LocationFsxLustre",
+        inputs=lambda w: {
+            "fsxFilesystemArn": f"arn:aws:fsx:{REGION}:123456789012:file-system/{w.lustre()}",
+            "securityGroupArns": [f"arn:aws:ec2:{REGION}:123456789012:security-group/{w.group()}"],
+            "subdirectory": "/weights",
+            "tags": {"team": "a"},
+        },
+        drift=_datasync_untag,
+        drifted="tags.team add",
+        change={"tags": {"team": "b"}},
+        replace=lambda w: {"subdirectory": "/other"},
+    ),
 )

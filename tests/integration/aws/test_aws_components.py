@@ -110,6 +110,7 @@ def full(activation_key: str = "") -> Environment:
                 "include": ["/a*"],
                 "exclude": ["*.tmp"],
                 "report": True,
+                "destination": "shared",
                 "failback": True,
                 "alarm": {"topic_arn": "arn:aws:sns:eu-central-1:123456789012:ops"},
             },

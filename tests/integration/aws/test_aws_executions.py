@@ -105,6 +105,23 @@ def test_the_lag_is_that_of_a_run_that_really_copied(setup: Setup, client: Clien
     assert measure(plan, lambda service, region: client(service), datetime.now(UTC), {}) == newest
 
 
+def test_a_file_system_is_written_to_like_a_bucket(setup: Setup) -> None:
+    system = setup.world.shared()
+    mounted = setup.share.parents[1] / f"{REGION}.{system}" / "weights"
+    mounted.mkdir(parents=True)
+    of = f":{REGION}:123456789012:"
+    target = setup.client("datasync").create_location_efs(
+        EfsFilesystemArn=f"arn:aws:elasticfilesystem{of}file-system/{system}",
+        Subdirectory="/weights",
+        Ec2Config={
+            "SecurityGroupArns": [f"arn:aws:ec2{of}security-group/sg-0a1b2c3d4e5f60718"],
+            "SubnetArn": f"arn:aws:ec2{of}subnet/subnet-0a1b2c3d4e5f60718",
+        },
+    )["LocationArn"]
+    assert setup.run(setup.task(target=target))["Status"] == "SUCCESS"
+    assert (mounted / "a/shard-1.bin").read_bytes() == b"y" * 2000
+
+
 def test_it_comes_back_from_the_bucket_to_the_share(setup: Setup) -> None:
     task = setup.task()
     setup.run(task)

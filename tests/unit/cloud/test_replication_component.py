@@ -204,3 +204,19 @@ def test_an_agent_speaks_with_the_endpoint_of_the_vpc_where_it_has_one() -> None
     assert agent["vpcEndpointId"] == "cloud-endpoint-datasync-id"
     assert agent["subnetArns"] == ["arn:aws:mock:::cloud-private-eu-central-1a"]
     assert agent["securityGroupArns"] == ["arn:aws:mock:::cloud-endpoints"]
+
+
+@pytest.mark.parametrize(
+    ("to", "kind", "group"),
+    [("shared", "EfsLocation", "storage-shared"), ("lustre", "LocationFsxLustre", "storage-lustre")],
+)
+def test_a_file_system_is_written_to_from_within_its_own_group_and_back(to: str, kind: str, group: str) -> None:
+    given = document(destination=to, failback=True)
+    files = {"shared": {}, "lustre": {"size_gib": 1200}}
+    found = made({**given, "storage": {**given["storage"], **files}})
+    location = found.one(kind, "replication-destination")
+    groups = location.get("securityGroupArns") or location["ec2Config"]["securityGroupArns"]
+    assert groups == [f"arn:aws:mock:::{group}"]
+    assert location.get("inTransitEncryption", "TLS1_2") == "TLS1_2"
+    task, back = found.one("Task", "replication-task"), found.one("Task", "replication-failback")
+    assert task["destinationLocationArn"] == back["sourceLocationArn"] == "arn:aws:mock:::replication-destination"

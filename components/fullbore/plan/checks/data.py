@@ -50,7 +50,7 @@ def _unused(subject: Subject) -> Iterable[Finding]:
 
 DATASYNC_ALONE = (
     *("schedule", "verify", "limits", "bandwidth_mib_s", "include", "exclude", "report", "failback", "agent_arns"),
-    "agents",
+    *("agents", "destination"),
 )
 """What S3's own replication has no place for."""
 
@@ -81,6 +81,13 @@ def _time_control(subject: Subject) -> Iterable[Finding]:
 
 def _by_default(field: str) -> object:
     return Replication.model_fields[field].default
+
+
+def _destination(subject: Subject) -> Iterable[Finding]:
+    given, storage = subject.env.replication, subject.env.storage
+    if given and storage and given.destination != "bucket" and getattr(storage, given.destination) is None:
+        message = f"got {given.destination}, but storage.{given.destination} is missing; declare it, or choose bucket"
+        yield Finding("replication.destination", message, (put("replication.destination", "bucket"),))
 
 
 def _topics(subject: Subject) -> Iterable[Finding]:
@@ -162,6 +169,12 @@ RULES = (
         severity="error",
         summary="S3 cannot copy so with Replication Time Control",
         find=_time_control,
+    ),
+    Rule(
+        id="replication-destination",
+        severity="error",
+        summary="DataSync is to write to a file system that is not declared",
+        find=_destination,
     ),
     Rule(
         id="topic-region",

@@ -1,4 +1,4 @@
-"""DataSync locations: shares, object stores, HDFS and buckets. Their id is their ARN."""
+"""DataSync locations: shares, object stores, HDFS, buckets and file systems. Their id is their ARN."""
 
 from __future__ import annotations
 
@@ -254,4 +254,91 @@ S3_LOCATION = Row(
     computed={"s3StorageClass"},
 )
 
-ROWS = (LOCATION_SMB, NFS_LOCATION, LOCATION_OBJECT_STORAGE, LOCATION_HDFS, S3_LOCATION)
+FORCES_NEW = "terraform-provider-aws: each of its arguments forces a new location"
+
+
+def _system_arn(api: Api, service: str, host: str) -> str:
+    """From REGION.ID of a URI."""
+    return api.arn(service, f"file-system/{host.partition('.')[2]}")
+
+
+_EFS = {
+    "efsFileSystemArn": "EfsFilesystemArn",
+    "subdirectory": "Subdirectory",
+    "inTransitEncryption": "InTransitEncryption",
+    "ec2Config": "Ec2Config",
+}
+
+
+def _create_efs(api: Api, inputs: Map, token: str) -> str:
+    given = pick({**inputs, "ec2Config": pascal(inputs["ec2Config"])}, _EFS)
+    return api.datasync.create_location_efs(**given, Tags=new_tags(inputs, token))["LocationArn"]
+
+
+def _read_efs(api: Api, ident: str, known: Map) -> Map | None:
+    found = api.datasync.describe_location_efs(LocationArn=ident)
+    host, folder = _address(found["LocationUri"])
+    return {
+        **_seen(api, found, known, folder),
+        "efsFileSystemArn": _system_arn(api, "elasticfilesystem", host),
+        "ec2Config": camel(found["Ec2Config"]),
+        **pick(found, {"InTransitEncryption": "inTransitEncryption"}),
+    }
+
+
+EFS_LOCATION = Row(
+    type="aws:datasync/efsLocation:EfsLocation",
+    inputs={"tags", *_EFS},
+    create=_create_efs,
+    read=_read_efs,
+    delete=_delete_location,
+    find=_find_location,
+    tagging=TAGGING,
+    replace=dict.fromkeys(_EFS, FORCES_NEW),
+    computed={"inTransitEncryption", "subdirectory"},
+)
+
+_LUSTRE = {
+    "fsxFilesystemArn": "FsxFilesystemArn",
+    "securityGroupArns": "SecurityGroupArns",
+    "subdirectory": "Subdirectory",
+}
+
+
+def _create_lustre(api: Api, inputs: Map, token: str) -> str:
+    answer = api.datasync.create_location_fsx_lustre(**pick(inputs, _LUSTRE), Tags=new_tags(inputs, token))
+    return answer["LocationArn"]
+
+
+def _read_lustre(api: Api, ident: str, known: Map) -> Map | None:
+    found = api.datasync.describe_location_fsx_lustre(LocationArn=ident)
+    host, folder = _address(found["LocationUri"])
+    return {
+        **_seen(api, found, known, folder),
+        "fsxFilesystemArn": _system_arn(api, "fsx", host),
+        **pick(found, {"SecurityGroupArns": "securityGroupArns"}),
+    }
+
+
+LOCATION_FSX_LUSTRE = Row(
+    type="aws:datasync/locationFsxLustre:LocationFsxLustre",
+    inputs={"tags", *_LUSTRE},
+    create=_create_lustre,
+    read=_read_lustre,
+    delete=_delete_location,
+    find=_find_location,
+    tagging=TAGGING,
+    replace=dict.fromkeys(_LUSTRE, FORCES_NEW),
+    computed={"subdirectory"},
+    absent={"creationTime"},
+)
+
+ROWS = (
+    EFS_LOCATION,
+    LOCATION_FSX_LUSTRE,
+    LOCATION_SMB,
+    NFS_LOCATION,
+    LOCATION_OBJECT_STORAGE,
+    LOCATION_HDFS,
+    S3_LOCATION,
+)
