@@ -16,7 +16,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from fullbore_runtime import api
+from fullbore_runtime import api, compression
 from fullbore_runtime.body import read_body
 from fullbore_runtime.document import CONTEXT_POLICIES
 from fullbore_runtime.engine import Sequence
@@ -70,6 +70,7 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, routes: Mapping[str, Callable[[Handler], None]]) -> None:
         """Run the route of the path; every refusal becomes OpenAI's error object."""
         self.begun = False
+        self.packer = compression.Packer() if compression.wanted(self.headers.get("Accept-Encoding", "")) else None
         path = self.path.partition("?")[0]
         with self.service.request():
             try:
@@ -144,13 +145,14 @@ class Handler(BaseHTTPRequestHandler):
         if call.include_usage:
             self.event(answer.usage_chunk(api.usage(len(call.job.prompt), generated)))
         self.write_chunk(b"data: [DONE]\n\n")
+        if self.packer:
+            self.write_plain_chunk(self.packer.end())
         self.wfile.write(b"0\r\n\r\n")
 
     def begin_events(self, answer: api.Answer) -> None:
         self.begun = True
-        self.send_head(
-            200, {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "Transfer-Encoding": "chunked"}
-        )
+        head = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "Transfer-Encoding": "chunked"}
+        self.send_head(200, {**head, **self.encoding()})
         if opening := answer.opening():
             self.event(opening)
 
@@ -158,6 +160,9 @@ class Handler(BaseHTTPRequestHandler):
         self.write_chunk(b"data: " + to_json(body) + b"\n\n")
 
     def write_chunk(self, data: bytes) -> None:
+        self.write_plain_chunk(self.packer.pack(data) if self.packer else data)
+
+    def write_plain_chunk(self, data: bytes) -> None:
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
         self.wfile.flush()
 
@@ -165,8 +170,16 @@ class Handler(BaseHTTPRequestHandler):
         self.send(status, "application/json", to_json(body), headers)
 
     def send(self, status: int, kind: str, data: bytes, headers: Mapping[str, str] | None = None) -> None:
-        self.send_head(status, {"Content-Type": kind, "Content-Length": str(len(data)), **(headers or {})})
+        encoding: Mapping[str, str] = {"Vary": "Accept-Encoding"}
+        if self.packer and len(data) >= compression.LEAST_BYTES:
+            data, encoding = self.packer.end(data), self.encoding()
+        length = {"Content-Type": kind, "Content-Length": str(len(data))}
+        self.send_head(status, {**length, **encoding, **(headers or {})})
         self.wfile.write(data)
+
+    def encoding(self) -> dict[str, str]:
+        """Headers of an answer that is packed where the client takes it so."""
+        return {"Vary": "Accept-Encoding", **({"Content-Encoding": "gzip"} if self.packer else {})}
 
     def send_head(self, status: int, headers: Mapping[str, str]) -> None:
         """Status and headers; every answer names the pool and the pod that gave it."""
