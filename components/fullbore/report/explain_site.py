@@ -34,12 +34,15 @@ def numa_section(env: Environment, plan: Plan) -> Section:
         for rank in numa.ranks
     )
     notes = (
-        f"{name}: machine {numa.origin}, reserved CPUs {numa.reserved_cpus or 'none'}, topology manager "
-        f"{numa.topology_policy}, {numa.hugepages_2mib} huge pages of 2 MiB"
+        f"{name}: machine {_ORIGINS.get(numa.origin, numa.origin)}, reserved CPUs {numa.reserved_cpus or 'none'}, "
+        f"topology manager {numa.topology_policy}, {numa.hugepages_2mib} huge pages of 2 MiB"
         for name, numa in groups
         if numa.ranks
     )
     return Section(title="NUMA: what lies near each GPU of a host", rows=rows, note="\n".join(notes))
+
+
+_ORIGINS = {"assumed": "assumed (CPUs and HCAs are a guess until the group has a profile or a machine)"}
 
 
 def _alike(plan: Plan) -> list[tuple[str, NumaPlan]]:

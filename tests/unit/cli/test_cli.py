@@ -169,6 +169,7 @@ def test_explain_speaks_of_each_part() -> None:
         "643,520",
         "cloud capacity",
         "p5en.48xlarge",
+        "eu-north-1a (eun1-az1)",
         "recovery",
         "US dollars an hour",
     ):
