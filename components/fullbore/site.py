@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pulumi
@@ -27,7 +27,7 @@ class Site(Component):
     """Every machine of the plan, converged by Ansible.
 
     Groups of a stage follow those of the stage before once these are done, so that a bad change stops at the first.
-    `hosts` is {host: {group, rack, serial, failed}}, where `failed` is why it did not converge, else None.
+    `hosts` is {host: {group, rack, serial, failed, pending}}: why it did not converge and what it waits for, or None.
     `accepted` is {group: {accepted, expires, problems, history}} of the groups that are measured before they serve.
     """
 
@@ -97,8 +97,11 @@ class Site(Component):
         )
 
     def _summary(self) -> pulumi.Output[dict[str, dict[str, str | None]]]:
-        failed = pulumi.Output.all(**{name: group.failed for name, group in self.groups.items()})
-        return failed.apply(lambda reasons: summary(self.plan, reasons))
+        told = pulumi.Output.all(
+            failed=pulumi.Output.all(**{name: group.failed for name, group in self.groups.items()}),
+            pending=pulumi.Output.all(**{name: group.pending for name, group in self.groups.items()}),
+        )
+        return told.apply(lambda each: summary(self.plan, each["failed"], each["pending"]))
 
 
 def _maintenance(given: MaintenancePlan | None) -> Maintenance | None:
@@ -135,14 +138,19 @@ def _host(group: GroupPlan, host: HostPlan) -> Host:
     }
 
 
-def summary(plan: SitePlan, failed: dict[str, dict[str, str]]) -> dict[str, dict[str, str | None]]:
-    """{host: {group, rack, serial, failed}} from {group: {host: reason}}."""
+Reasons = Mapping[str, Mapping[str, str] | None]
+"""{group: {host: reason}}; None for a group that never said."""
+
+
+def summary(plan: SitePlan, failed: Reasons, pending: Reasons) -> dict[str, dict[str, str | None]]:
+    """{host: {group, rack, serial, failed, pending}}."""
     return {
         host.name: {
             "group": group.name,
             "rack": group.rack,
             "serial": host.serial,
             "failed": (failed.get(group.name) or {}).get(host.name),
+            "pending": (pending.get(group.name) or {}).get(host.name),
         }
         for group in plan.groups
         for host in group.hosts

@@ -79,9 +79,12 @@ def test_only_the_planned_host_key_is_accepted() -> None:
 
 
 def test_the_summary_names_hosts_that_did_not_converge() -> None:
-    told = summary(SITE, {"gpu-a": {"gpu-01": "unreachable"}, "disk": {}})
-    assert told["gpu-01"]["failed"] == "unreachable"
-    assert told["nvme-01"] == {"group": "disk", "rack": "r02", "serial": "SN-nvme-01", "failed": None}
+    told = summary(
+        SITE, {"gpu-a": {"gpu-01": "unreachable"}, "disk": {}}, {"gpu-a": None, "disk": {"nvme-01": "later"}}
+    )
+    assert (told["gpu-01"]["failed"], told["gpu-01"]["pending"]) == ("unreachable", None)
+    own = {"group": "disk", "rack": "r02", "serial": "SN-nvme-01"}
+    assert told["nvme-01"] == {**own, "failed": None, "pending": "later"}
 
 
 def test_the_content_digest_follows_roles_and_agent_and_nothing_else(tmp_path: Path) -> None:
