@@ -44,6 +44,7 @@ from fullbore.config.gpu_driver import GpuDriver, MigProfile
 from fullbore.config.infiniband import Guid, Infiniband
 from fullbore.config.machine import Machine, TopologyPolicy
 from fullbore.config.maintenance import Maintenance
+from fullbore.config.nvme import Nvme
 from fullbore.config.recovery import Recovery
 from fullbore.config.rolling import Rolling
 from fullbore.config.sovereignty import Sovereignty
@@ -100,6 +101,7 @@ class HostGroup(Strict):
     hugepages_2mib: Whole | None = Field(
         default=None, ge=0, description="huge pages of 2 MiB on each machine; the profile's number if left out"
     )
+    nvme: Nvme | None = Field(default=None, description="settings of the machines' NVMe drives; left alone if left out")
     mig: tuple[MigProfile, ...] = Field(
         default=(),
         max_length=7,

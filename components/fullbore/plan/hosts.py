@@ -24,7 +24,8 @@ Kinds of setting, and how each is read back on the host:
     ipoib.IF, opensm.KEY, partition.NAME   of an InfiniBand fabric: plan.infiniband
     extra.KIND              "none", or the lines of the file of sysctl, limits, nccl or kubelet that no setting is for
 
-Kinds of the GPU driver alone are told of in plan.gpu_driver, of the container runtime in plan.container_runtime.
+Kinds of the GPU driver alone are told of in plan.gpu_driver, of the container runtime in plan.container_runtime, of
+NVMe drives in plan.nvme.
 
 A thing that is not there reads as "absent".
 """
@@ -48,6 +49,7 @@ from fullbore.plan.fabric import HostQueues, group_environment, hca_list, host_q
 from fullbore.plan.gpu_driver import Lock, driver_files, driver_settings
 from fullbore.plan.model import FilePlan, GroupPlan, HostPlan, NumaPlan, Setting
 from fullbore.plan.numa import NODES_BY_DEFAULT, PodShape, numa_plan
+from fullbore.plan.nvme import nvme_files, nvme_settings
 
 AGENT_PORT = 9101
 """TCP port on which a host's agent serves metrics."""
@@ -89,7 +91,16 @@ def group_plans(
     plans: list[GroupPlan] = []
     for name, group in sorted(site.groups.items()):
         numa = numa_plan(group, pod)
-        kind = (group.kind, group.accelerator, group.gpus_per_host, group.interfaces, group.hcas, group.mig, id(numa))
+        kind = (
+            group.kind,
+            group.accelerator,
+            group.gpus_per_host,
+            group.interfaces,
+            group.hcas,
+            group.mig,
+            group.nvme,
+            id(numa),
+        )
         common = known.get(kind) or known.setdefault(kind, _common(site, group, numa, software, inbox))
         plans.append(
             GroupPlan(
@@ -120,13 +131,14 @@ class _Software:
 
     def files(self, site: Site, group: HostGroup) -> tuple[FilePlan, ...]:
         runtime = runtime_files(site, group, self.lock, self.registry)
-        return (*driver_files(site, group, self.lock), *runtime)
+        return (*driver_files(site, group, self.lock), *runtime, *nvme_files(group))
 
     def settings(self, site: Site, group: HostGroup, files: Iterable[FilePlan]) -> Iterator[Setting]:
         """Files first: what is installed and started goes by them."""
         yield from (Setting(id=f"file.{file.path}", role=file.role, want=_sha256(file.text)) for file in files)
         yield from driver_settings(site, group, self.lock)
         yield from runtime_settings(site, group, self.lock)
+        yield from nvme_settings(group)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -144,6 +144,7 @@ def files(machine: Machine) -> Iterator[tuple[str, str]]:
     yield from _numa_nodes(machine)
     yield from _nics(machine)
     yield from _gpus(machine)
+    yield from _drives()
     for name, versions in _archive(gpus=bool(machine.group.gpus_per_host)).items():
         yield f"state/archive/{name}", "\n".join(versions)
 
@@ -275,6 +276,14 @@ def _gpus(machine: Machine) -> Iterator[tuple[str, str]]:
         }
         for name, value in figures.items():
             yield f"gpu/{index}/{name}", value
+
+
+def _drives() -> Iterator[tuple[str, str]]:
+    """Two NVMe drives with the kernel's own read-ahead and path policy."""
+    for number in range(2):
+        yield f"sys/block/nvme{number}n1/queue/read_ahead_kb", "128"
+        yield f"sys/class/nvme-subsystem/nvme-subsys{number}/iopolicy", "numa"
+        yield f"sys/class/nvme-subsystem/nvme-subsys{number}/subsystype", "nvm"
 
 
 def _pci(

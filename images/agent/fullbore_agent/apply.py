@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from .cdi import write_cdi
 from .gpu import load_driver, set_mig, set_persistence
 from .infiniband import set_ipoib
+from .nvme import set_iopolicy, set_readahead
 from .settings import (
     TCLASS,
     awaiting_reboot,
@@ -153,6 +154,8 @@ APPLIERS: dict[str, Applier] = {
     "ecn": _ecn,
     "cnp": _cnp,
     "ipoib": set_ipoib,
+    "readahead": set_readahead,
+    "iopolicy": set_iopolicy,
     "mtu": _mtu,
     "tos": _tos,
     "tclass": _tclass,

@@ -17,6 +17,7 @@ from typing import Any
 from .cdi import read_cdi
 from .gpu import read_driver, read_mig, read_option, read_persistence
 from .infiniband import opensm_lines, partition_lines, read_ipoib, read_opensm, read_partition
+from .nvme import read_iopolicy, read_readahead
 from .packages import read_package
 from .system import System, ToolError
 
@@ -353,6 +354,8 @@ READERS: dict[str, Reader] = {
     "persistence": read_persistence,
     "mig": read_mig,
     "cdi": read_cdi,
+    "readahead": read_readahead,
+    "iopolicy": read_iopolicy,
     "ipoib": read_ipoib,
     "opensm": read_opensm,
     "partition": read_partition,

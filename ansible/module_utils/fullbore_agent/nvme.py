@@ -1,0 +1,1 @@
+../../../images/agent/fullbore_agent/nvme.py
