@@ -12,7 +12,22 @@ import pulumi_aws as aws
 from fullbore._component import Component
 
 EMULATED_SERVICES = (
-    *("cloudwatch", "datasync", "ec2", "efs", "eks", "events", "fsx", "iam", "kms", "logs", "s3", "scheduler", "sts"),
+    *(
+        "cloudwatch",
+        "datasync",
+        "directconnect",
+        "ec2",
+        "efs",
+        "eks",
+        "events",
+        "fsx",
+        "iam",
+        "kms",
+        "logs",
+        "s3",
+        "scheduler",
+        "sts",
+    ),
 )
 """Services that the components call: each gets the endpoint of an emulation."""
 

@@ -29,6 +29,7 @@ for _module in pkgutil.walk_packages(fullbore.__path__, "fullbore."):
         importlib.import_module(_module.name)
 COMPONENTS = sorted(Component.__subclasses__(), key=lambda each: each.__name__)
 UNTAGGED = {
+    "aws:directconnect/gatewayAssociation:GatewayAssociation",
     "aws:ec2/routeTableAssociation:RouteTableAssociation",
     "aws:ec2/vpnGatewayRoutePropagation:VpnGatewayRoutePropagation",
     "aws:iam/rolePolicy:RolePolicy",

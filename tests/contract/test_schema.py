@@ -29,7 +29,7 @@ COUNTS = {
 """Numbers that count things which their description names; the last two say their unit in their name."""
 CODES = {
     *("dscp", "cnp_dscp", "priority", "cnp_priority", "gid_index"),
-    *("asn", "cloud_asn", "pkey"),
+    *("asn", "cloud_asn", "gateway_asn", "vlan", "pkey"),
     "dcgm_level",
     *("traffic_class", "control_traffic_class", "host_traffic_class"),
 }

@@ -10,6 +10,7 @@ import pulumi
 from fullbore._aws import Scope
 from fullbore._component import Component
 from fullbore.cloud.cluster import ClusterParts, create_cluster
+from fullbore.cloud.direct_connect import DirectConnectParts, create_direct_connect
 from fullbore.cloud.flow_logs import FlowLogParts, create_flow_logs
 from fullbore.cloud.identity import IdentityParts, create_identity
 from fullbore.cloud.network import NetworkParts, create_network
@@ -24,6 +25,7 @@ class CloudResources:
 
     network: NetworkParts
     vpn: VpnParts | None
+    direct: DirectConnectParts | None
     flow_logs: FlowLogParts | None
     cluster: ClusterParts
     identity: IdentityParts
@@ -46,9 +48,12 @@ class Cloud(Component):
         network = create_network(scope, plan)
         cluster = create_cluster(scope, plan, network)
         identity = create_identity(scope, plan, cluster)
+        vpn = create_vpn(scope, plan.vpn, network) if plan.vpn else None
+        line = plan.vpn.direct if plan.vpn else None
         self.resources = CloudResources(
             network=network,
-            vpn=create_vpn(scope, plan.vpn, network) if plan.vpn else None,
+            vpn=vpn,
+            direct=create_direct_connect(scope, line, vpn) if line and vpn else None,
             flow_logs=create_flow_logs(scope, network, plan.flow_logs_days) if plan.flow_logs_days else None,
             cluster=cluster,
             identity=identity,

@@ -242,6 +242,25 @@ class Quotas(Strict):
     g_spot: Whole | None = Field(default=None, ge=0, description="All G and VT Spot Instance Requests, vCPUs")
 
 
+class DirectConnect(Strict):
+    """A line of AWS Direct Connect to the site, which is there already; the VPN stands in where it fails."""
+
+    connection_id: Text = Field(
+        pattern=r"^dx(con|lag)-[a-z0-9]{8}$", description="id of the connection, or of a group of them"
+    )
+    vlan: Whole = Field(ge=1, le=4094, description="VLAN of the virtual interface, an IEEE 802.1Q tag")
+    gateway_asn: Whole = Field(
+        default=64513,
+        ge=64512,
+        le=4_294_967_294,
+        description="autonomous system number of the Direct Connect gateway, a private one",
+    )
+    mtu: Literal[1500, 9001] = Field(default=1500, description="largest packet, bytes")
+    bgp_key: Text | None = Field(
+        default=None, repr=False, description="MD5 key of the BGP session, a Pulumi secret; AWS makes one if left out"
+    )
+
+
 class Vpn(Strict):
     """A site-to-site VPN with BGP; agents of DataSync and the gateway reach the VPC through it.
 
@@ -258,6 +277,9 @@ class Vpn(Strict):
         ge=64512,
         le=4_294_967_294,
         description="autonomous system number of the VPC's side, a private one",
+    )
+    direct_connect: DirectConnect | None = Field(
+        default=None, description="a line that is used before the VPN; there is the VPN alone if left out"
     )
 
 

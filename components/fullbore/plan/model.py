@@ -340,6 +340,21 @@ class NodeGroupPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DirectConnectPlan:
+    """A virtual interface on a line to the site."""
+
+    connection_id: str
+    vlan: int
+    site_asn: int
+    gateway_asn: int
+    mtu: int
+    """Bytes."""
+    cidr: str
+    """Range that the site learns: the VPC's."""
+    bgp_key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class VpnPlan:
     """The ends of a site-to-site VPN."""
 
@@ -348,6 +363,8 @@ class VpnPlan:
     cloud_asn: int
     site_cidr: str | None
     """What may use the VPC's endpoints from the site; None where the environment has no site."""
+    direct: DirectConnectPlan | None = None
+    """The line that is used before it."""
 
 
 @dataclass(frozen=True, kw_only=True)

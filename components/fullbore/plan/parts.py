@@ -20,6 +20,7 @@ from fullbore.plan.model import (
     BackupPlan,
     CloudPlan,
     ClusterPlan,
+    DirectConnectPlan,
     GatewayPlan,
     ImagePlan,
     LagPlan,
@@ -133,7 +134,22 @@ def _vpn(env: Environment, cloud: Cloud) -> VpnPlan | None:
     given = cloud.vpn
     if given is None:
         return None
+    line = given.direct_connect
+    direct = (
+        DirectConnectPlan(
+            connection_id=line.connection_id,
+            vlan=line.vlan,
+            site_asn=given.asn,
+            gateway_asn=line.gateway_asn,
+            mtu=line.mtu,
+            cidr=str(cloud.cidr),
+            bgp_key=line.bgp_key,
+        )
+        if line
+        else None
+    )
     return VpnPlan(
+        direct=direct,
         site_address=str(given.address),
         site_asn=given.asn,
         cloud_asn=given.cloud_asn,

@@ -3,6 +3,7 @@
 moto keeps everything in memory: a server that is started again is an empty account. Added here, in moto's own terms:
 
 - `buckets`: the whole of a replication configuration
+- `direct_connect`: gateways, associations and private virtual interfaces
 - `ec2`: placement groups; routes that a VPN gateway brings; security group rules that refer to a group
 - `eks`: the cluster security group and the VPC that AWS fills in, and updates that keep them
 - `eks_parts`: add-ons, Pod Identity associations, new versions of node groups, and tags of what is in a cluster
@@ -22,7 +23,17 @@ import functools
 from moto import backends
 from moto.core import config, responses, utils
 
-from fullbore_sandbox.emulator import agents, buckets, datasync, ec2, eks, eks_parts, filesystems, locations
+from fullbore_sandbox.emulator import (
+    agents,
+    buckets,
+    datasync,
+    direct_connect,
+    ec2,
+    eks,
+    eks_parts,
+    filesystems,
+    locations,
+)
 
 
 @functools.cache
@@ -31,7 +42,7 @@ def install() -> None:
     # The policies that AWS maintains exist in every account. Not by moto's environment variable, which the programs
     # that this process starts would inherit.
     config.default_user_config["iam"] = {"load_aws_managed_policies": True}
-    for part in (buckets, ec2, eks, eks_parts, filesystems, datasync, agents, locations):
+    for part in (buckets, direct_connect, ec2, eks, eks_parts, filesystems, datasync, agents, locations):
         part.install()
     _look_up_once()
 

@@ -85,6 +85,13 @@ class World:
     def vpn_gateway(self) -> str:
         return self.client("ec2").create_vpn_gateway(Type="ipsec.1")["VpnGateway"]["VpnGatewayId"]
 
+    def dx_gateway(self) -> str:
+        """A Direct Connect gateway."""
+        made = self.client("directconnect").create_direct_connect_gateway(
+            directConnectGatewayName=self.name("dx"), amazonSideAsn=64513
+        )
+        return made["directConnectGateway"]["directConnectGatewayId"]
+
     def customer_gateway(self) -> str:
         made = self.client("ec2").create_customer_gateway(BgpAsn=65010, IpAddress="203.0.113.1", Type="ipsec.1")
         return made["CustomerGateway"]["CustomerGatewayId"]
@@ -346,6 +353,16 @@ def _stop_replicating(client: Client, made: Object) -> object:
     held = client("s3").get_bucket_replication(Bucket=made.id)["ReplicationConfiguration"]
     rules = [{**rule, "Status": "Disabled"} for rule in held["Rules"]]
     return client("s3").put_bucket_replication(Bucket=made.id, ReplicationConfiguration={**held, "Rules": rules})
+
+
+def _dx_untag(client: Client, made: Object) -> object:
+    return client("directconnect").untag_resource(resourceArn=made.outputs["arn"], tagKeys=["team"])
+
+
+def _allow_more(client: Client, made: Object) -> object:
+    return client("directconnect").update_direct_connect_gateway_association(
+        associationId=made.id, addAllowedPrefixesToDirectConnectGateway=[{"cidr": "10.9.0.0/16"}]
+    )
 
 
 def _fsx_untag(client: Client, made: Object) -> object:
@@ -1038,5 +1055,42 @@ CASES = (
         drifted="tags.team add",
         change={"tags": {"team": "b"}},
         replace=lambda w: {"subdirectory": "/other"},
+    ),
+    Case(
+        type="aws:directconnect/gateway:Gateway",
+        inputs=lambda w: {"name": w.name("dx"), "amazonSideAsn": "64513", "tags": {"team": "a"}},
+        drift=_dx_untag,
+        drifted="tags.team add",
+        change={"name": "renamed", "tags": {"team": "b"}},
+        replace=lambda w: {"amazonSideAsn": "64514"},
+    ),
+    Case(
+        type="aws:directconnect/gatewayAssociation:GatewayAssociation",
+        inputs=lambda w: {
+            "dxGatewayId": w.dx_gateway(),
+            "associatedGatewayId": w.vpn_gateway(),
+            "allowedPrefixes": ["10.0.0.0/16"],
+        },
+        drift=_allow_more,
+        drifted="allowedPrefixes update",
+        change={"allowedPrefixes": ["10.1.0.0/16"]},
+        replace=lambda w: {"associatedGatewayId": w.vpn_gateway()},
+    ),
+    Case(
+        type="aws:directconnect/privateVirtualInterface:PrivateVirtualInterface",
+        inputs=lambda w: {
+            "name": w.name("dx"),
+            "connectionId": "dxcon-fg0a1b2c",
+            "dxGatewayId": w.dx_gateway(),
+            "vlan": 101,
+            "addressFamily": "ipv4",
+            "bgpAsn": 65010,
+            "mtu": 9001,
+            "tags": {"team": "a"},
+        },
+        drift=lambda c, o: c("directconnect").update_virtual_interface_attributes(virtualInterfaceId=o.id, mtu=1500),
+        drifted="mtu update",
+        change={"mtu": 1500, "tags": {"team": "b"}},
+        replace=lambda w: {"vlan": 102},
     ),
 )

@@ -86,7 +86,11 @@ def full(activation_key: str = "") -> Environment:
                 "cidr": "10.90.0.0/16",
                 "zones": ["a", "b"],
                 "node_groups": groups,
-                "vpn": {"address": "203.0.113.1", "asn": 65010},
+                "vpn": {
+                    "address": "203.0.113.1",
+                    "asn": 65010,
+                    "direct_connect": {"connection_id": "dxcon-fg0a1b2c", "vlan": 101},
+                },
                 "flow_logs_days": 30,
                 "datasync_endpoint": True,
                 "pod_identity": True,

@@ -128,3 +128,16 @@ def test_where_data_is_confined_endpoints_lead_to_own_buckets_and_the_own_accoun
 
 def test_endpoints_have_no_policy_where_nothing_says_where_data_may_go() -> None:
     assert not any("policy" in each for each in made(environment(storage=STORAGE)).of("VpcEndpoint").values())
+
+
+def test_a_line_leads_to_the_gateway_of_the_vpn_which_stands_in_for_it() -> None:
+    line = {"connection_id": "dxcon-fg0a1b2c", "vlan": 101}
+    found = made(environment({"vpn": {"address": "203.0.113.1", "asn": 65010, "direct_connect": line}}))
+    interface = found.one("PrivateVirtualInterface")
+    assert (interface["connectionId"], interface["vlan"], interface["bgpAsn"]) == ("dxcon-fg0a1b2c", 101, 65010)
+    association = found.one("GatewayAssociation")
+    assert (association["dxGatewayId"], association["associatedGatewayId"]) == ("cloud-direct-id", "cloud-vpn-id")
+    assert association["allowedPrefixes"] == ["10.64.0.0/16"]
+    assert interface["dxGatewayId"] == "cloud-direct-id"
+    assert found.one("Gateway")["amazonSideAsn"] == "64513"
+    assert found.of("VpnConnection").keys() == {"cloud-vpn"}

@@ -154,6 +154,13 @@ def _asns(subject: Subject) -> Iterable[Finding]:
         allowed = " or ".join(f"{numbers.start} to {numbers.stop - 1}" for numbers in PRIVATE_ASNS)
         message = f"got {vpn.cloud_asn}, but AWS allows its side {allowed}; choose a private number"
         yield Finding("cloud.vpn.cloud_asn", message, (change,))
+    line = vpn.direct_connect
+    path = "cloud.vpn.direct_connect.gateway_asn"
+    other = put(path, next(number for number in PRIVATE_ASNS[0] if number not in (vpn.asn, vpn.cloud_asn)))
+    if line and line.gateway_asn == vpn.asn:
+        yield Finding(path, f"got {line.gateway_asn}, which is the site's, too; choose another", (other,))
+    elif line and not any(line.gateway_asn in numbers for numbers in PRIVATE_ASNS):
+        yield Finding(path, f"got {line.gateway_asn}, which is no private number; choose one", (other,))
 
 
 RULES = (

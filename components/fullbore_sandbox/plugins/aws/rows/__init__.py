@@ -8,6 +8,7 @@ from fullbore_sandbox.plugins.aws.row import Row
 from fullbore_sandbox.plugins.aws.rows import (
     compute,
     datasync,
+    direct_connect,
     eks,
     eks_access,
     events,
@@ -26,7 +27,7 @@ ROWS: Mapping[str, Row] = {
     row.type: row
     for module in (
         *(network, vpn, security, compute, eks, eks_access, iam, kms, logs, events, s3, filesystems),
-        *(locations, datasync),
+        *(locations, datasync, direct_connect),
     )
     for row in module.ROWS
 }
