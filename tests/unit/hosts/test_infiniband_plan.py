@@ -30,7 +30,8 @@ def host(number: int) -> dict[str, object]:
 
 
 def group(first: int, last: int) -> dict[str, object]:
-    described = {"kind": "storage", "rack": "r01", "interfaces": ["ibs1", "ibs2"], "hcas": ["mlx5_0", "mlx5_1"]}
+    nics = {"interfaces": ["ibs1", "ibs2"], "hcas": ["mlx5_0", "mlx5_1"]}
+    described = {"kind": "storage", "rack": "r01", "cpus": 4, **nics}
     return {**described, "hosts": {f"nvme-{number:02}": host(number) for number in range(first, last)}}
 
 

@@ -18,7 +18,7 @@ BOTH: dict[str, object] = {"read_ahead_kib": 4096, "io_policy": "round-robin"}
 
 
 def site(nvme: dict[str, object] | None) -> Site:
-    group = {"kind": "storage", "rack": "r01", "nvme": nvme, "hosts": {"nvme-01": {"serial": "SN1"}}}
+    group = {"kind": "storage", "rack": "r01", "cpus": 4, "nvme": nvme, "hosts": {"nvme-01": {"serial": "SN1"}}}
     return Site.model_validate({"name": "lab", "cidr": "10.0.0.0/8", "fabric": "ethernet", "groups": {"disks": group}})
 
 
