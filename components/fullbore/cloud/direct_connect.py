@@ -1,7 +1,7 @@
 """Direct Connect: a virtual interface on a line that is there already, and the gateway behind which the VPC is.
 
 The VPC's own gateway is that of the VPN. Of routes to one range it takes those of Direct Connect before those of a VPN
-(Site-to-Site VPN user guide, "Route priority"), so that the VPN carries what the line does not.
+(https://docs.aws.amazon.com/vpn/latest/s2svpn/vpn-route-priority.html), so that the VPN carries what the line does not.
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ def root_volume() -> aws.ec2.LaunchTemplateBlockDeviceMappingArgs:
 
 
 def metadata_options() -> aws.ec2.LaunchTemplateMetadataOptionsArgs:
-    """IMDSv2 only, and one hop: pods do not reach the node's credentials (EKS best practices, identity)."""
+    """IMDSv2 only, and one hop: pods do not reach the node's credentials
+    (https://docs.aws.amazon.com/eks/latest/userguide/best-practices-security.html)."""
     return aws.ec2.LaunchTemplateMetadataOptionsArgs(
         http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=1
     )

@@ -84,7 +84,8 @@ def _create_routes(scope: Scope, vpc: aws.ec2.Vpc, subnets: Mapping[str, aws.ec2
 
 
 def _create_fabric_group(scope: Scope, vpc: aws.ec2.Vpc) -> aws.ec2.SecurityGroup:
-    """EFA traffic passes only where a group allows all traffic to and from itself (EC2 user guide, EFA)."""
+    """EFA traffic passes only where a group allows all traffic to and from itself
+    (https://docs.aws.amazon.com/pcs/latest/userguide/working-with_networking_efa_create-sg.html)."""
     group = aws.ec2.SecurityGroup(
         scope.part("fabric"),
         name=scope.physical("fabric"),
