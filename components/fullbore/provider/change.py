@@ -11,8 +11,8 @@ from fullbore.provider.base import Map
 from fullbore.provider.drain import Nodes
 from fullbore.provider.events import Outcome
 from fullbore.provider.hostinputs import some
-from fullbore.provider.hoststate import awaiting_boot, failures, merged_facts
-from fullbore.provider.reboot import reboot
+from fullbore.provider.hoststate import awaiting_boot, failures, merged_facts, takes_out
+from fullbore.provider.reboot import reboot, take_out
 from fullbore.provider.rolling import UNREACHABLE
 from fullbore.provider.values import plain
 
@@ -58,12 +58,19 @@ class Change:
             found = self.run("reboot", some(inputs, tuple(hosts)))
             return {host: outcome.failed for host, outcome in found.items() if outcome.failed}
 
-        bad = converge(hosts)
+        maintenance: Map = plain(inputs.get("maintenance") or {})
+        if maintenance:
+            facts = merged_facts(self.olds, inputs, self.outcomes)
+            busy = {host: takes_out(inputs["hosts"][host], facts.get(host)) for host in hosts}
+            needed = {host: ids for host, ids in busy.items() if ids}
+            stay = take_out(needed, maintenance, self.nodes, self.now())
+            self.held.update(stay)
+            hosts = tuple(host for host in hosts if host not in stay)
+        bad = converge(hosts) if hosts else {}
         facts = merged_facts(self.olds, inputs, self.outcomes)
         ids = {host: awaiting_boot(inputs["hosts"][host], facts.get(host)) for host in hosts if host not in bad}
         needed = {host: found for host, found in ids.items() if found}
         if needed:
-            maintenance: Map = plain(inputs.get("maintenance") or {})
             done = reboot(needed, maintenance, self.nodes, self.now(), restart, converge)
             self.held.update(done.held)
             bad |= done.failed

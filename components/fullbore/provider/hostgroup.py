@@ -42,6 +42,7 @@ from fullbore.provider.hoststate import (
     outdated,
     outputs_of,
     replaced,
+    takes_out,
     with_settings,
 )
 from fullbore.provider.reboot import needs
@@ -198,6 +199,8 @@ class HostGroups:
             if changes and not (closed and changes.keys() <= _waiting_paths(host, hosts[host], facts.get(host)))
         }
         changed |= {*failed, *outdated(r.olds, plain(r.news["content"]))} & set(hosts)
+        if closed and plain(r.news.get("maintenance")):
+            changed -= {host for host in changed if takes_out(hosts[host], facts.get(host))}
         if not plain(r.news.get("rolling")):
             return Left(idle=tuple(sorted(changed)))
         idle = {host for host in changed if host in failed or host not in r.olds.get("facts", {})}
@@ -280,6 +283,7 @@ class HostGroups:
         with self._lock:
             self._live.pop(r.urn, None)
         held = self._waiting(news, facts) | change.held
+        held = {host: why for host, why in held.items() if host not in {*rolled.failed, *rolled.pending}}
         for host, why in sorted(held.items()):
             r.log("warning", f"{host}: {why}")
         outputs = outputs_of(news, facts, rolled.failed, held | rolled.pending)
@@ -288,8 +292,11 @@ class HostGroups:
 
     def _waiting(self, news: Map, facts: Mapping[str, Map]) -> dict[str, str]:
         """{host: why it still waits for a reboot}"""
-        why = waits(_window(news), self._now()) or "the next up does it"
-        ids = {host: awaiting_boot(spec, facts.get(host)) for host, spec in news["hosts"].items()}
+        why, window = waits(_window(news), self._now()) or "the next up does it", plain(news.get("maintenance"))
+        ids = {
+            host: awaiting_boot(spec, facts.get(host)) or (takes_out(spec, facts.get(host)) if window else [])
+            for host, spec in news["hosts"].items()
+        }
         return {host: needs(found, why) for host, found in ids.items() if found}
 
     def _ended(self, r: Request, id: str, rolled: Rolled, outputs: Map) -> Map:

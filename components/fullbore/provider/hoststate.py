@@ -91,6 +91,25 @@ def awaiting_boot(spec: Map, facts: Map | None) -> list[str]:
     return [s["id"] for s in later if str(have.get(s["id"], "")).endswith(f"{AT_BOOT}{s['want']}")]
 
 
+TAKES_OUT: Final = ("driver.loaded",)
+"""Settings whose change takes a machine out of use: a driver's packages change only while nothing runs on the GPUs."""
+
+
+def takes_out(spec: Map, facts: Map | None) -> list[str]:
+    """Ids of settings whose change takes a machine out of use; none where it holds nothing yet that could be in use."""
+    have: Map = plain((facts or {}).get("settings", {}))
+    found = [
+        (id, str(have.get(id, "absent")), str(plain(spec["settings"][id])))
+        for id in TAKES_OUT
+        if id in spec["settings"]
+    ]
+    return [
+        id
+        for id, now, want in found
+        if now != want and not now.startswith(("absent", "error", "none")) and not now.endswith(f"{AT_BOOT}{want}")
+    ]
+
+
 def failures(news: Map, outcomes: Mapping[str, Outcome], facts: Mapping[str, Map]) -> dict[str, str]:
     """Why each host is not what was asked for: its run failed, or a setting did not take."""
     failed: dict[str, str] = {}

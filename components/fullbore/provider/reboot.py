@@ -33,18 +33,20 @@ def reboot(
     `run` reboots some and waits for their return, `converge` brings them to what they shall hold; both give why some
     failed. One that failed stays out of service.
     """
-    why = waits(window_of(maintenance), now)
-    if why:
-        return Rebooted(held={host: needs(ids, why) for host, ids in needed.items()})
-    held: dict[str, str] = {}
-    for host, ids in sorted(needed.items()):
-        stays = nodes.drain(host, maintenance["drainLimitS"])
-        if stays:
-            held[host] = needs(ids, stays)
+    held = take_out(needed, maintenance, nodes, now)
     drained = sorted(needed.keys() - held.keys())
     failed = run(drained) if drained else {}
     back = [host for host in drained if host not in failed]
     return Rebooted(failed | (converge(back) if back else {}), held)
+
+
+def take_out(needed: Mapping[str, list[str]], maintenance: Map, nodes: Nodes, now: datetime) -> dict[str, str]:
+    """Drain machines, inside the window: {machine: why it stays in service} of the others."""
+    why = waits(window_of(maintenance), now)
+    if why:
+        return {host: needs(ids, why) for host, ids in needed.items()}
+    stays = {host: nodes.drain(host, maintenance["drainLimitS"]) for host in sorted(needed)}
+    return {host: needs(needed[host], why) for host, why in stays.items() if why}
 
 
 def needs(ids: Iterable[str], why: str) -> str:

@@ -14,7 +14,7 @@ from provider_plugin import RECORDED
 from fullbore.provider.base import PartialFailure, Request
 from fullbore.provider.drain import LABEL, Kubectl, nodes_of
 from fullbore.provider.hostgroup import HostGroups
-from fullbore.provider.hoststate import awaiting_boot
+from fullbore.provider.hoststate import awaiting_boot, takes_out
 from fullbore.provider.runner import Job, Runner
 from fullbore.provider.values import Map
 from fullbore.provider.window import waits, window_of
@@ -339,6 +339,35 @@ def test_nothing_is_put_back_where_that_was_not_asked_for() -> None:
     first = kept(desk, old, desk.groups.create(desk.ask(news=old)).outputs, new)
     assert first["failed"] == {"gpu-01": "t: the driver does not load"}
     assert (fleet.held["gpu-01"], cluster.out, "earlier" in first) == ("none", {"gpu-01"}, False)
+
+
+def test_another_driver_waits_for_the_window_and_goes_to_machines_that_nothing_runs_on() -> None:
+    """Its role refuses to change packages while something runs on the GPUs."""
+    fleet, cluster = Fleet(broken=""), Cluster(stuck="gpu-01")
+    desk = Desk(fleet, cluster)
+    old, new = locked("550"), locked("580")
+    outputs = desk.groups.create(desk.ask(news=old)).outputs
+    fleet.plays.clear()
+    later = desk.groups.update(desk.ask(id="i", old_inputs=old, olds=outputs, news=new))
+    assert fleet.plays == []
+    assert all("waits for the maintenance window" in why for why in later["pending"].values())
+    assert list(later["pending"]) == ["gpu-01", "gpu-02"]
+
+    desk.now = OPEN
+    some = desk.groups.update(desk.ask(id="i", old_inputs=new, olds=later, news=new))
+    assert {host for _, (host,), _ in fleet.plays} == {"gpu-02"}, "pods of the other one may not leave"
+    assert cluster.said[:2] == ["drain gpu-01 900", "drain gpu-02 900"]
+    assert some["pending"] == {"gpu-01": f"{NEEDED}its pods did not leave: the budget allows none"}
+    assert (fleet.held, cluster.out) == ({"gpu-01": "550", "gpu-02": "580"}, set())
+
+
+@pytest.mark.parametrize(
+    ("reported", "out"),
+    [("open 550", True), ("open 580", False), ("open 550; at boot: open 580", False), ("absent", False), (None, False)],
+)
+def test_only_a_driver_that_may_be_in_use_takes_a_machine_out(reported: str | None, out: bool) -> None:
+    facts: Map | None = {"settings": {"driver.loaded": reported}} if reported else None
+    assert takes_out({"settings": {"driver.loaded": "open 580"}}, facts) == (["driver.loaded"] if out else [])
 
 
 class Tool:
