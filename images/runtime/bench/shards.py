@@ -1,6 +1,6 @@
 """vLLM behind the launcher, on a GPU, with shards that are right and with one that is damaged.
 
-    python tests/gpu/shards_beside.py OUT
+    python images/runtime/bench/shards.py OUT
 
 Needs vLLM and this package installed with its plugin. A small Qwen3 with random weights is served through the launcher;
 then one byte of a shard is changed: vLLM must end before it loads it, and say which shard. Prints one line of JSON.
@@ -13,11 +13,10 @@ import os
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2] / "images" / "runtime"
-sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import shapes  # noqa: E402
-from served import Served  # noqa: E402
+import shapes
+from served import Served
 
 PORT, START_S = 18_300, 120.0
 SMALL = {**shapes.SHAPES["qwen3-8b"], "num_hidden_layers": 4, "hidden_size": 1024, "intermediate_size": 3072,
