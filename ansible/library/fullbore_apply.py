@@ -9,8 +9,8 @@ short_description: Apply a role's settings that live in the running machine
 version_added: "0.1.0"
 description:
   - Sets what differs among kernel settings, NIC QoS, RoCE type of service, CPU governor, interrupt affinity,
-    units that must not run, the loaded GPU driver, persistence mode, MIG instances and CDI devices, then reads it
-    again.
+    units that must not run, the loaded GPU driver, persistence mode, MIG instances, CDI devices and labels of
+    the node, then reads it again.
     What takes effect at the next boot only is no failure. Settings that live in files are left to the role's own tasks.
 options:
   settings:

@@ -59,6 +59,7 @@ def role_variables(group: GroupPlan, content: HostContent) -> dict[str, object]:
         "fullbore_roles": list(group.roles),
         "fullbore_document_text": content.document_text,
         "fullbore_files": [{"path": f.path, "role": f.role, "text": f.text} for f in group.files],
+        "fullbore_join": dict(group.join),
     }
 
 

@@ -16,6 +16,8 @@ from fullbore_sandbox import hosts, rootfs  # noqa: E402
 from fullbore_sandbox.podman import ensure_network, label, podman, remove_all  # noqa: E402
 from fullbore_sandbox.state import State, write_atomically  # noqa: E402
 
+JOIN = "apiVersion: v1\nkind: Config\nusers:\n- name: join\n  user:\n    token: abcdef.1234567890abcdef\n"
+
 
 def folder() -> Path:
     """Where the scenario keeps what it made; Molecule names it and removes it at the end."""
@@ -27,12 +29,18 @@ def environment() -> Environment:
     return load_file(Path(os.environ.get("MOLECULE_SCENARIO_DIRECTORY", HERE)) / "environment.yaml")
 
 
+def join_file() -> Path:
+    """A discovery file as kubeadm takes it, with the token of its documentation."""
+    return folder() / "join.conf"
+
+
 def endpoints() -> Path:
     return folder() / "endpoints.json"
 
 
 def up() -> None:
     state = State.load_or_create(folder())
+    write_atomically(join_file(), JOIN)
     ensure_network(state)
     image = f"localhost/{state.network}-host:1"
     podman(state, "import", "--change", f"LABEL {label(state)}", rootfs.ensure(rootfs.HOST), image)

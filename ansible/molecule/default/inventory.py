@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 PYTHON = Path(__file__).resolve().parents[3] / ".venv" / "bin" / "python"
 if Path(sys.prefix) != PYTHON.parents[1] and PYTHON.exists():
@@ -15,14 +16,17 @@ if Path(sys.prefix) != PYTHON.parents[1] and PYTHON.exists():
 import host  # noqa: E402
 
 
-def inventory() -> dict[str, object]:
+def inventory() -> dict[str, Any]:
     from fullbore.config import load_endpoints
     from fullbore.inventory import render
     from fullbore.plan import make_plan
 
     found = load_endpoints(host.endpoints())
     site = make_plan(host.environment(), found).site if found else None
-    return render(site) if site else {"_meta": {"hostvars": {}}}
+    made = render(site) if site else {"_meta": {"hostvars": {}}}
+    for variables in made["_meta"]["hostvars"].values():
+        variables["fullbore_join"]["file"] = str(host.join_file())
+    return made
 
 
 if __name__ == "__main__":

@@ -12,7 +12,18 @@ HUGEPAGES_2MIB = {"h100": 8192, "h200": 8192, "gb200": 5128}
 """{accelerator: pages}: nvidia-tuned os/common/nvidia-h100-inference (H200 as H100: our inference) and
 nvidia-gb200-performance, whose two pages of 1 GiB only the kernel's command line can give."""
 
-ROLES = ("baseline", "node_agent", "gpu_driver", "container_runtime", "rdma", "roce", "infiniband", "storage", "numa")
+ROLES = (
+    "baseline",
+    "node_agent",
+    "gpu_driver",
+    "container_runtime",
+    "rdma",
+    "roce",
+    "infiniband",
+    "storage",
+    "numa",
+    "kubernetes",
+)
 """In the order that they run: the boot-time units of the later ones call the program that `node_agent` installs."""
 
 _NVIDIA_BASE = "NVIDIA/skyhook-packages nvidia-tuned/profiles/common/nvidia-base/tuned.conf"

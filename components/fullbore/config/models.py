@@ -42,6 +42,7 @@ from fullbore.config.cost import Cost
 from fullbore.config.fabric import Load, Qos, Runtimes, Switch
 from fullbore.config.gpu_driver import GpuDriver, MigProfile
 from fullbore.config.infiniband import Guid, Infiniband
+from fullbore.config.kubernetes import Kubernetes
 from fullbore.config.machine import Machine, TopologyPolicy
 from fullbore.config.maintenance import Maintenance
 from fullbore.config.nvme import Nvme
@@ -175,6 +176,9 @@ class Site(Strict):
     )
     container_runtime: ContainerRuntime | None = Field(
         default=None, description="containerd on the machines; it is left as it is if left out"
+    )
+    kubernetes: Kubernetes | None = Field(
+        default=None, description="how the GPU machines join the site's cluster; others do it if left out"
     )
     acceptance: Acceptance | None = Field(
         default=None, description="how the machines are measured before they serve; they are not if left out"

@@ -25,7 +25,7 @@ Kinds of setting, and how each is read back on the host:
     extra.KIND              "none", or the lines of the file of sysctl, limits, nccl or kubelet that no setting is for
 
 Kinds of the GPU driver alone are told of in plan.gpu_driver, of the container runtime in plan.container_runtime, of
-NVMe drives in plan.nvme.
+NVMe drives in plan.nvme, of nodes in plan.kubernetes.
 
 A thing that is not there reads as "absent".
 """
@@ -47,6 +47,7 @@ from fullbore.plan.acceptance import cable_plans
 from fullbore.plan.container_runtime import runtime_files, runtime_settings
 from fullbore.plan.fabric import HostQueues, group_environment, hca_list, host_queues, system_environment
 from fullbore.plan.gpu_driver import Lock, driver_files, driver_settings
+from fullbore.plan.kubernetes import join_variables, node_files, node_settings
 from fullbore.plan.model import FilePlan, GroupPlan, HostPlan, NumaPlan, Setting
 from fullbore.plan.numa import NODES_BY_DEFAULT, PodShape, numa_plan
 from fullbore.plan.nvme import nvme_files, nvme_settings
@@ -91,7 +92,7 @@ def group_plans(
     plans: list[GroupPlan] = []
     for name, group in sorted(site.groups.items()):
         numa = numa_plan(group, pod)
-        kind = (
+        kind: tuple[object, ...] = (
             group.kind,
             group.accelerator,
             group.gpus_per_host,
@@ -101,7 +102,8 @@ def group_plans(
             group.nvme,
             id(numa),
         )
-        common = known.get(kind) or known.setdefault(kind, _common(site, group, numa, software, inbox))
+        kind += (name, group.rack) if site.kubernetes else ()
+        common = known.get(kind) or known.setdefault(kind, _common(site, name, group, software, numa, inbox=inbox))
         plans.append(
             GroupPlan(
                 name=name,
@@ -117,6 +119,7 @@ def group_plans(
                 numa=common.numa,
                 environment=common.environment,
                 files=common.files,
+                join=join_variables(site, group, software.lock),
             )
         )
     return tuple(plans)
@@ -129,16 +132,18 @@ class _Software:
     lock: Lock
     registry: str
 
-    def files(self, site: Site, group: HostGroup) -> tuple[FilePlan, ...]:
+    def files(self, site: Site, name: str, group: HostGroup, settings: Iterable[Setting]) -> tuple[FilePlan, ...]:
         runtime = runtime_files(site, group, self.lock, self.registry)
-        return (*driver_files(site, group, self.lock), *runtime, *nvme_files(group))
+        node = node_files(site, name, group, self.lock, settings)
+        return (*driver_files(site, group, self.lock), *runtime, *nvme_files(group), *node)
 
-    def settings(self, site: Site, group: HostGroup, files: Iterable[FilePlan]) -> Iterator[Setting]:
+    def settings(self, site: Site, name: str, group: HostGroup, files: Iterable[FilePlan]) -> Iterator[Setting]:
         """Files first: what is installed and started goes by them."""
         yield from (Setting(id=f"file.{file.path}", role=file.role, want=_sha256(file.text)) for file in files)
         yield from driver_settings(site, group, self.lock)
         yield from runtime_settings(site, group, self.lock)
         yield from nvme_settings(group)
+        yield from node_settings(site, name, group, self.lock)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,9 +158,10 @@ class _Common:
     files: tuple[FilePlan, ...]
 
 
-def _common(site: Site, group: HostGroup, numa: NumaPlan, software: _Software, inbox: bool) -> _Common:
-    files = software.files(site, group)
-    settings = _settings(site, group, numa, inbox, software.settings(site, group, files))
+def _common(site: Site, name: str, group: HostGroup, software: _Software, numa: NumaPlan, *, inbox: bool) -> _Common:
+    planned = _settings(site, group, numa, inbox)
+    files = software.files(site, name, group, planned)
+    settings = tuple(sorted((*planned, *software.settings(site, name, group, files)), key=_place))
     environment = group_environment(site, group, numa.ranks) if group.kind == "gpu" else {}
     return _Common(
         numa=numa,
@@ -167,10 +173,8 @@ def _common(site: Site, group: HostGroup, numa: NumaPlan, software: _Software, i
     )
 
 
-def _settings(
-    site: Site, group: HostGroup, numa: NumaPlan, inbox: bool, software: Iterable[Setting]
-) -> tuple[Setting, ...]:
-    """In the order of the roles. `site.sysctl` wins over a profile's row, and adds the keys that no row has."""
+def _settings(site: Site, group: HostGroup, numa: NumaPlan, inbox: bool) -> tuple[Setting, ...]:
+    """What roles set and do not install. `site.sysctl` wins over a profile's row, and adds the keys that no row has."""
     rows = [row for row in ROWS if row.applies(group.kind, site.fabric, group.accelerator)]
     values = {**group_values(group, numa), **roce_values(site, group, inbox=inbox)}
     settings = {s.id: s for row in rows for s in _fill(row, group, values)}
@@ -181,8 +185,7 @@ def _settings(
         row_id = f"sysctl.{key}"
         settings[row_id] = Setting(id=row_id, role="baseline", want=" ".join(str(value).split()))
     settings |= {setting.id: setting for setting in infiniband.group_settings(site, group)}
-    both = (*settings.values(), *_extra(settings.values(), group.kind), *software)
-    return tuple(sorted(both, key=_place))
+    return (*settings.values(), *_extra(settings.values(), group.kind))
 
 
 def _host(site: Site, name: str, host: Host, endpoints: Endpoints | None) -> HostPlan:

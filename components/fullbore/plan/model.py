@@ -156,6 +156,9 @@ class GroupPlan:
     rolling: RollingPlan = RollingPlan()
     files: tuple[FilePlan, ...] = ()
     """Files whose text the plan decides, in the order of the roles that write them."""
+    join: Mapping[str, str] = field(default_factory=dict[str, str])
+    """How its machines join the cluster: `file`, a path where the update runs, and `api`, the version of kubeadm's
+    configuration; empty where they do not."""
 
 
 @dataclass(frozen=True, kw_only=True)

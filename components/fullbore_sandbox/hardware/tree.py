@@ -14,6 +14,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from fullbore.catalog.gpu_driver import DRIVER_PACKAGES, FABRIC_MANAGER
+from fullbore.catalog.kubernetes import PACKAGES
 from fullbore.catalog.versions.releases import CHANGEABLE
 from fullbore.config.models import HostGroup
 from fullbore.plan.container_runtime import TOOLKIT
@@ -158,6 +159,7 @@ def _archive(*, gpus: bool) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {name: list(CONTAINERD) for name in ("containerd", "containerd.io")}
     if not gpus:
         return found
+    found |= {name: ["1.34.1-1.1", "1.33.5-1.1", "1.32.9-1.1"] for name in PACKAGES}
     for name in TOOLKIT:
         found[name] = [f"{version}-1" for version in reversed(CHANGEABLE["container_toolkit"])]
     names = {name for row in DRIVER_PACKAGES for name in row.names} | set(FABRIC_MANAGER)

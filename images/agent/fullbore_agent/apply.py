@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from .cdi import write_cdi
 from .gpu import load_driver, set_mig, set_persistence
 from .infiniband import set_ipoib
+from .node import set_label
 from .nvme import set_iopolicy, set_readahead
 from .settings import (
     TCLASS,
@@ -166,4 +167,5 @@ APPLIERS: dict[str, Applier] = {
     "persistence": set_persistence,
     "mig": set_mig,
     "cdi": write_cdi,
+    "label": set_label,
 }

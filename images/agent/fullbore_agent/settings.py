@@ -17,6 +17,7 @@ from typing import Any
 from .cdi import read_cdi
 from .gpu import read_driver, read_mig, read_option, read_persistence
 from .infiniband import opensm_lines, partition_lines, read_ipoib, read_opensm, read_partition
+from .node import read_label, read_member, read_taint
 from .nvme import read_iopolicy, read_readahead
 from .packages import read_package
 from .system import System, ToolError
@@ -359,4 +360,7 @@ READERS: dict[str, Reader] = {
     "ipoib": read_ipoib,
     "opensm": read_opensm,
     "partition": read_partition,
+    "node": read_member,
+    "label": read_label,
+    "taint": read_taint,
 }

@@ -136,7 +136,7 @@ def test_many_numa_nodes_are_allowed_where_there_are_many() -> None:
 
 def test_settings_come_in_the_order_of_their_roles() -> None:
     settings = content(ROCE).settings
-    others = ("gpu_driver", "container_runtime", "infiniband", "storage")
+    others = ("gpu_driver", "container_runtime", "infiniband", "storage", "kubernetes")
     assert roles_for(settings) == tuple(role for role in ROLES if role not in others)
     order = [ROLES.index(setting.role) for setting in settings]
     assert order == sorted(order)

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 
 from fullbore.catalog.container_runtime import CDI_SINCE
 from fullbore.catalog.gpu_driver import COMPUTE_SLICES, DRIVER_PACKAGES, MEMORY_SLICES, MIG_PROFILES
+from fullbore.catalog.kubernetes import DROP_IN_SINCE
 from fullbore.config.models import HostGroup
 from fullbore.plan.change import put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject
 from fullbore.plan.versions import compare, resolve
 
-SECTIONS = ("gpu_driver", "container_runtime")
+SECTIONS = ("gpu_driver", "container_runtime", "kubernetes")
 """Sections of the site whose roles install packages."""
 DISTRIBUTIONS = tuple(sorted({row.distribution for row in DRIVER_PACKAGES}))
 
@@ -70,6 +71,14 @@ def _cdi(subject: Subject) -> Iterable[Finding]:
         yield Finding(path, message, (put(path, CDI_SINCE),))
 
 
+def _drop_in(subject: Subject) -> Iterable[Finding]:
+    version = resolve(subject.env)["kubernetes"]
+    if subject.env.site and subject.env.site.kubernetes and compare(version, DROP_IN_SINCE) < 0:
+        message = f"got {version}, whose kubelet reads no drop-in configuration; take {DROP_IN_SINCE} or newer"
+        path = "versions.kubernetes"
+        yield Finding(path, f"{message}, or leave out site.kubernetes", (put(path, DROP_IN_SINCE),))
+
+
 RULES = (
     Rule(
         id="packages-os",
@@ -78,6 +87,12 @@ RULES = (
         find=_distribution,
     ),
     Rule(id="containerd-cdi", severity="error", summary="a containerd that knows no CDI", find=_cdi),
+    Rule(
+        id="kubelet-drop-in",
+        severity="error",
+        summary="machines join a cluster whose kubelet reads no drop-in configuration",
+        find=_drop_in,
+    ),
     Rule(
         id="mig-layout",
         severity="error",

@@ -1,0 +1,1 @@
+../../../images/agent/fullbore_agent/node.py
