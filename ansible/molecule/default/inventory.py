@@ -23,7 +23,7 @@ def inventory() -> dict[str, Any]:
 
     found = load_endpoints(host.endpoints())
     site = make_plan(host.environment(), found).site if found else None
-    made = render(site) if site else {"_meta": {"hostvars": {}}}
+    made: dict[str, Any] = {**render(site)} if site else {"_meta": {"hostvars": {}}}
     for variables in made["_meta"]["hostvars"].values():
         variables["fullbore_join"]["file"] = str(host.join_file())
     return made

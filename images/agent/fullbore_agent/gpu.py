@@ -153,6 +153,8 @@ def load_driver(system: System, key: str, want: str) -> None:
     """Load the driver that is installed, in place of another one where nothing uses the GPUs."""
     del key
     at_boot, loaded = _installed(system), _loaded(system)
+    if at_boot == NONE:
+        raise ToolError("no module for the running kernel; are the kernel's headers installed?")
     if at_boot != want:
         raise ToolError(f"the installed driver is {at_boot}")
     if system.hardware("/sys/module/nouveau").exists():

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import subprocess
+import sys
+from functools import cache
 from pathlib import Path
+from types import CodeType
+from typing import Any
 
 from fullbore.config.models import HostGroup
 from fullbore_agent.system import System
@@ -23,6 +30,31 @@ GROUP = HostGroup.model_validate(
 )
 
 
+class InProcess(System):
+    """Runs the double's own tools, which are Python, without a process for each."""
+
+    def _execute(self, argv: tuple[str, ...], timeout_s: float) -> subprocess.CompletedProcess[str]:
+        tool = self.hardware(f"/usr/bin/{argv[0]}")
+        text = tool.read_text() if tool.exists() else ""
+        if not text.startswith("#!/usr/bin/python3"):
+            return super()._execute(argv, timeout_s)
+        space: dict[str, Any] = {"__name__": "double", "__file__": str(tool)}
+        out, err, before = io.StringIO(), io.StringIO(), sys.argv
+        sys.argv = [str(tool), *argv[1:]]
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                exec(_code(text), space)
+                status: int = space["main"]()
+        finally:
+            sys.argv = before
+        return subprocess.CompletedProcess(argv, status, out.getvalue(), err.getvalue())
+
+
+@cache
+def _code(text: str) -> CodeType:
+    return compile(text, "double", "exec")
+
+
 def machine(tmp_path: Path) -> System:
     """A double of gpu-01 below a folder."""
     hardware.write(tmp_path / "sysroot", GROUP, "gpu-01")
@@ -30,7 +62,7 @@ def machine(tmp_path: Path) -> System:
         file = tmp_path / "root" / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-    return System(str(tmp_path / "sysroot"), str(tmp_path / "root"))
+    return InProcess(str(tmp_path / "sysroot"), str(tmp_path / "root"))
 
 
 def put(system: System, path: str, text: str) -> None:

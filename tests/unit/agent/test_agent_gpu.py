@@ -169,8 +169,12 @@ def test_a_driver_that_nothing_uses_is_replaced_at_once(system: System) -> None:
 
 
 def test_a_driver_that_is_not_installed_is_a_failure_and_no_reboot_mends_it(system: System) -> None:
-    applied = apply(system, [LOADED])
-    assert applied.failures == ["driver.loaded: is none, want open 580.95.05 (the installed driver is none)"]
+    none = "no module for the running kernel; are the kernel's headers installed?"
+    assert apply(system, [LOADED]).failures == [f"driver.loaded: is none, want open 580.95.05 ({none})"]
+    install(system, PACKAGES)
+    put_module(system, "open 590.48.01")
+    (other,) = apply(system, [LOADED]).failures
+    assert other.endswith("at boot: open 590.48.01, want open 580.95.05 (the installed driver is open 590.48.01)")
 
 
 def test_gpus_are_divided_and_made_whole_again(system: System) -> None:
