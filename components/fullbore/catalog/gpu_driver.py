@@ -75,6 +75,10 @@ FABRIC_MANAGER = ("nvidia-fabricmanager-{branch}", "nvidia-fabricmanager")
 """Its package before UNVERSIONED and from there on; always of the driver's own version
 (https://docs.nvidia.com/datacenter/tesla/fabric-manager-user-guide/)."""
 
+SUBNET_MANAGER = "nvlsm"
+SUBNET_MANAGED = ("b200",)
+"""Boards whose NVLink 5 has a subnet manager beside Fabric Manager, in a package with versions of its own (Fabric
+Manager user guide, NVLink Subnet Manager)."""
 NVSWITCH = ("a100-40", "a100-80", "h100", "h200", "b200")
 NVSWITCH_GPUS = 8
 """Boards of eight of these GPUs join them by NVSwitches, boards of four by NVLink alone. In a GB200 rack the switches

@@ -2,7 +2,8 @@
 
 Kinds of setting that only this role has, and how each is read back:
 
-    package.NAME        the release that dpkg has installed, "VERSION,hold" where apt may not change it
+    package.NAME        the release that dpkg has installed, "VERSION,hold" where apt may not change it; "any,hold"
+                        where any release will do
     driver.loaded       "open VERSION" or "proprietary VERSION"; "V; at boot: W" where the next boot loads W
     nvreg.OPTION        the option that the loaded driver runs with; "V; at boot: W" where modprobe.d says another
     persistence.all     the persistence mode that all GPUs share, else "mixed"
@@ -20,6 +21,8 @@ from fullbore.catalog.gpu_driver import (
     MIG_PROFILES,
     NVSWITCH,
     NVSWITCH_GPUS,
+    SUBNET_MANAGED,
+    SUBNET_MANAGER,
     UNVERSIONED,
     DriverPackages,
 )
@@ -29,6 +32,8 @@ from fullbore.plan.model import FilePlan, Setting
 
 ROLE = "gpu_driver"
 HELD = ",hold"
+ANY = "any"
+"""Whatever release apt has."""
 MODPROBE_FILE = "/etc/modprobe.d/fullbore-nvidia.conf"
 PIN_FILE = "/etc/apt/preferences.d/90-fullbore-nvidia"
 HEADER = f"# Written by Fullbore (role {ROLE}); changes made here are undone.\n"
@@ -46,6 +51,8 @@ def driver_settings(site: Site, group: HostGroup, lock: Lock) -> Iterator[Settin
     version = lock["gpu_driver"]
     for name in driver_packages(given, group, lock):
         yield _setting(f"package.{name}", version + HELD)
+    if has_fabric_manager(given, group) and group.accelerator in SUBNET_MANAGED:
+        yield _setting(f"package.{SUBNET_MANAGER}", ANY + HELD)
     yield _setting("driver.loaded", f"{lock['gpu_kernel_modules']} {version}", reboot=True)
     for option, value in sorted(module_options(site, given).items()):
         yield _setting(f"nvreg.{option}", value, reboot=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-from fullbore.catalog.gpu_driver import DRIVER_PACKAGES, FABRIC_MANAGER
+from fullbore.catalog.gpu_driver import DRIVER_PACKAGES, FABRIC_MANAGER, SUBNET_MANAGER
 from fullbore.catalog.kubernetes import PACKAGES
 from fullbore.catalog.versions.releases import CHANGEABLE
 from fullbore.config.models import HostGroup
@@ -163,6 +163,7 @@ def _archive(*, gpus: bool) -> dict[str, list[str]]:
     for name in TOOLKIT:
         found[name] = [f"{version}-1" for version in reversed(CHANGEABLE["container_toolkit"])]
     names = {name for row in DRIVER_PACKAGES for name in row.names} | set(FABRIC_MANAGER)
+    found[SUBNET_MANAGER] = ["2025.06.11-1"]
     for version in reversed(CHANGEABLE["gpu_driver"]):
         for name in names:
             found.setdefault(name.format(branch=version.partition(".")[0]), []).append(f"{version}-1ubuntu1")

@@ -10,6 +10,7 @@ from .system import System, ToolError
 
 KIND = "package."
 HELD = ",hold"
+ANY = "any"
 INSTALL_S = 850.0
 """A driver's modules are compiled for the running kernel; Ansible ends a task after 900 s."""
 APT = (
@@ -31,7 +32,7 @@ def upstream(version: str) -> str:
 def is_release(version: str, want: str) -> bool:
     """Whether a Debian version is of a release: 1.33.5-1.1 is of 1.33 and of 1.33.5, and not of 1.3."""
     own = upstream(version)
-    return own.startswith(want) and not own[len(want) : len(want) + 1].isdigit()
+    return want == ANY or (own.startswith(want) and not own[len(want) : len(want) + 1].isdigit())
 
 
 def read_package(system: System, key: str, want: str) -> str:

@@ -97,6 +97,7 @@ def test_the_release_of_a_package_is_its_upstream_version(version: str, release:
 
 def test_a_release_may_be_named_in_short_and_is_not_taken_for_a_longer_one() -> None:
     assert is_release("1.33.5-1.1", "1.33")
+    assert is_release("2025.06.11-1", "any")
     assert is_release("1.6.20~ds1-1+deb12u1", "1.6.20")
     assert not is_release("1.33.5-1.1", "1.3")
     assert not is_release("580.95.050-1", "580.95.05")
@@ -126,6 +127,12 @@ def test_packages_are_installed_together_and_held_and_the_second_time_nothing_is
     assert install(system, PACKAGES, idle_gpus=True) == foreseen
     assert read_all(system, wants) == wants
     assert install(system, PACKAGES) == []
+
+
+def test_a_package_of_any_release_is_only_held(system: System) -> None:
+    wanted = [setting("package.nvlsm", "any,hold", reboot=False)]
+    assert install(system, wanted) == [("nvlsm", "absent", "any,hold")]
+    assert install(system, wanted) == []
 
 
 def test_a_release_that_apt_does_not_have_is_named_with_those_it_has(system: System) -> None:

@@ -83,6 +83,11 @@ def test_fabric_manager_runs_where_an_nvswitch_joins_the_gpus(
     assert ("nvidia-fabricmanager-580" in packages(plan)) == runs
 
 
+def test_a_board_with_a_subnet_manager_gets_it_too() -> None:
+    assert wants(planned({}, accelerator="b200"))["package.nvlsm"] == "any,hold"
+    assert "package.nvlsm" not in wants(planned({}, accelerator="b200", gpus_per_host=4)) | wants(planned({}))
+
+
 def test_files_hold_the_pin_and_the_options_and_are_settings() -> None:
     plan = planned({"module_options": {"NVreg_EnableStreamMemOPs": "1"}})
     texts = {file.path: file.text for file in plan.files}
