@@ -71,6 +71,18 @@ def _guids(subject: Subject) -> Iterable[Finding]:
                 first.setdefault(guid, path)
 
 
+def _unused_guids(subject: Subject) -> Iterable[Finding]:
+    """Partitions alone are made of them."""
+    site = subject.env.site
+    members = {name for _, _, partition in _partitions(subject) for name in partition.members}
+    for title, group in site.groups.items() if site else ():
+        for host, spec in group.hosts.items():
+            if site and spec.port_guids and not members & {title, host}:
+                path = f"site.groups.{title}.hosts.{host}.port_guids"
+                why = "no partition has this host" if site.fabric == "infiniband" else f"site.fabric is {site.fabric}"
+                yield Finding(path, f"given, but {why}; remove it, or make the host a member of one", (remove(path),))
+
+
 def _members(subject: Subject) -> Iterable[Finding]:
     for path, site, partition in _partitions(subject):
         for name in partition.members:
@@ -140,6 +152,12 @@ RULES = (
         severity="warning",
         summary="one host alone manages an InfiniBand subnet",
         find=_alone,
+    ),
+    Rule(
+        id="port-guids-unused",
+        severity="warning",
+        summary="GUIDs of ports are given of a host that is in no partition",
+        find=_unused_guids,
     ),
     Rule(id="port-guid-twice", severity="error", summary="two ports have the same GUID", find=_guids),
     Rule(
