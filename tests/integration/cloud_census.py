@@ -13,6 +13,17 @@ COUNTED = {
     "aws:cloudwatch/eventRule:EventRule": "event_rules",
     "aws:cloudwatch/logGroup:LogGroup": "log_groups",
     "aws:cloudwatch/metricAlarm:MetricAlarm": "alarms",
+    "aws:datasync/agent:Agent": "agents",
+    "aws:datasync/efsLocation:EfsLocation": "locations",
+    "aws:datasync/locationFsxLustre:LocationFsxLustre": "locations",
+    "aws:directconnect/gateway:Gateway": "direct_gateways",
+    "aws:directconnect/gatewayAssociation:GatewayAssociation": "direct_associations",
+    "aws:directconnect/privateVirtualInterface:PrivateVirtualInterface": "direct_interfaces",
+    "aws:efs/fileSystem:FileSystem": "shared_systems",
+    "aws:efs/fileSystemPolicy:FileSystemPolicy": "shared_policies",
+    "aws:efs/mountTarget:MountTarget": "mount_targets",
+    "aws:fsx/dataRepositoryAssociation:DataRepositoryAssociation": "lustre_links",
+    "aws:fsx/lustreFileSystem:LustreFileSystem": "lustre_systems",
     "aws:datasync/locationHdfs:LocationHdfs": "locations",
     "aws:datasync/locationObjectStorage:LocationObjectStorage": "locations",
     "aws:datasync/locationSmb:LocationSmb": "locations",
@@ -54,7 +65,14 @@ COUNTED = {
 def census(aws: Client) -> Counter[str]:
     """Things by kind, a kind of which there is none included; what AWS puts into every account and VPC left out."""
     return Counter(
-        {**_network(aws("ec2")), **_identity(aws("iam")), **_clusters(aws("eks")), **_data(aws), **_watch(aws)}
+        {
+            **_network(aws("ec2")),
+            **_identity(aws("iam")),
+            **_clusters(aws("eks")),
+            **_data(aws),
+            **_files(aws),
+            **_watch(aws),
+        }
     )
 
 
@@ -113,7 +131,33 @@ def _data(aws: Client) -> dict[str, int]:
         "buckets": len(aws("s3").list_buckets()["Buckets"]),
         "tasks": len(_all(datasync, "list_tasks")),
         "locations": len(_all(datasync, "list_locations")),
+        "agents": len(_all(datasync, "list_agents")),
     }
+
+
+def _files(aws: Client) -> dict[str, int]:
+    """File systems, and the line to the site."""
+    efs, fsx, direct = aws("efs"), aws("fsx"), aws("directconnect")
+    shared = [each["FileSystemId"] for each in efs.describe_file_systems()["FileSystems"]]
+    return {
+        "shared_systems": len(shared),
+        "shared_policies": sum(_has_policy(efs, each) for each in shared),
+        "mount_targets": sum(len(efs.describe_mount_targets(FileSystemId=each)["MountTargets"]) for each in shared),
+        "lustre_systems": len(_all(fsx, "describe_file_systems")),
+        "lustre_links": len(fsx.describe_data_repository_associations()["Associations"]),
+        "direct_gateways": len(direct.describe_direct_connect_gateways()["directConnectGateways"]),
+        "direct_associations": len(
+            direct.describe_direct_connect_gateway_associations()["directConnectGatewayAssociations"]
+        ),
+        "direct_interfaces": len(direct.describe_virtual_interfaces()["virtualInterfaces"]),
+    }
+
+
+def _has_policy(efs: Any, ident: str) -> bool:
+    try:
+        return bool(efs.describe_file_system_policy(FileSystemId=ident)["Policy"])
+    except efs.exceptions.PolicyNotFound:
+        return False
 
 
 def _watch(aws: Client) -> dict[str, int]:

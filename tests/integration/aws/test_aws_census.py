@@ -11,6 +11,7 @@ import pytest
 from aws_engine import REGION
 
 from cloud_census import COUNTED, census
+from fullbore_sandbox.emulator import agents
 from fullbore_sandbox.plugins.aws.rows import ROWS
 
 ACCOUNT = "222222222222"
@@ -114,7 +115,9 @@ def make_one_of_each(aws: Any) -> dict[str, str]:
         S3BucketArn="arn:aws:s3:::census-one", S3Config={"BucketAccessRoleArn": role}
     )["LocationArn"]
     task = datasync.create_task(SourceLocationArn=location, DestinationLocationArn=location)["TaskArn"]
+    files = make_files(aws, subnet, vpn)
     return {
+        **files,
         "vpc": vpc,
         "subnet": subnet,
         "table": table,
@@ -133,8 +136,48 @@ def make_one_of_each(aws: Any) -> dict[str, str]:
     }
 
 
+def make_files(aws: Any, subnet: str, vpn: str) -> dict[str, str]:
+    """File systems, an agent, and a line to the site."""
+    efs, fsx, direct = aws("efs"), aws("fsx"), aws("directconnect")
+    shared = efs.create_file_system(CreationToken="one")["FileSystemId"]
+    efs.put_file_system_policy(FileSystemId=shared, Policy=POLICY)
+    lustre = fsx.create_file_system(FileSystemType="LUSTRE", StorageCapacity=1200, SubnetIds=[subnet])["FileSystem"]
+    link = fsx.create_data_repository_association(
+        FileSystemId=lustre["FileSystemId"], FileSystemPath="/w", DataRepositoryPath="s3://census-one/w/"
+    )["Association"]["AssociationId"]
+    gateway = direct.create_direct_connect_gateway(directConnectGatewayName="one", amazonSideAsn=64513)
+    ident = gateway["directConnectGateway"]["directConnectGatewayId"]
+    tied = direct.create_direct_connect_gateway_association(directConnectGatewayId=ident, gatewayId=vpn)
+    interface = {"virtualInterfaceName": "one", "vlan": 1, "asn": 65010, "directConnectGatewayId": ident}
+    return {
+        "shared": shared,
+        "target": efs.create_mount_target(FileSystemId=shared, SubnetId=subnet)["MountTargetId"],
+        "lustre": lustre["FileSystemId"],
+        "link": link,
+        "agent": aws("datasync").create_agent(ActivationKey=agents.issue())["AgentArn"],
+        "direct": ident,
+        "tied": tied["directConnectGatewayAssociation"]["associationId"],
+        "line": direct.create_private_virtual_interface(
+            connectionId="dxcon-fg0a1b2c", newPrivateVirtualInterface=interface
+        )["virtualInterfaceId"],
+    }
+
+
+def remove_files(aws: Any, made: dict[str, str]) -> None:
+    efs, fsx, direct = aws("efs"), aws("fsx"), aws("directconnect")
+    efs.delete_mount_target(MountTargetId=made["target"])
+    efs.delete_file_system(FileSystemId=made["shared"])
+    fsx.delete_data_repository_association(AssociationId=made["link"])
+    fsx.delete_file_system(FileSystemId=made["lustre"])
+    aws("datasync").delete_agent(AgentArn=made["agent"])
+    direct.delete_virtual_interface(virtualInterfaceId=made["line"])
+    direct.delete_direct_connect_gateway_association(associationId=made["tied"])
+    direct.delete_direct_connect_gateway(directConnectGatewayId=made["direct"])
+
+
 def remove(aws: Any, made: dict[str, str]) -> None:
     ec2, iam, eks, datasync = (aws(service) for service in ("ec2", "iam", "eks", "datasync"))
+    remove_files(aws, made)
     datasync.delete_task(TaskArn=made["task"])
     datasync.delete_location(LocationArn=made["location"])
     aws("s3").delete_bucket(Bucket="census-one")
