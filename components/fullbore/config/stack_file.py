@@ -16,8 +16,12 @@ from fullbore.config.paths import KEY, clip, dotted, in_stack_file
 from fullbore.problems import Problem
 
 TOP_LEVEL = ("config", "encryptedkey", "encryptionsalt", "environment", "secretsprovider")
-SECRETS = (("replication", "password"),)
-"""Fields of an environment that are written encrypted."""
+SECRETS = (
+    ("replication", "password"),
+    ("replication", "agents", "*", "activation_key"),
+    ("cloud", "vpn", "direct_connect", "bgp_key"),
+)
+"""Fields of an environment that are written encrypted; `*` is any name."""
 MAY_BE_SECRET = (("monitoring", "webhook_url"),)
 """Fields that are written encrypted where they hold a secret, and in clear where not."""
 NONCE_BYTES = 12
@@ -37,7 +41,7 @@ def stack_file_problems(
     return (
         *_unknown_keys(raw, key),
         *_sealed_badly(raw, found, stack),
-        *_sealed_needlessly(key, found),
+        *_sealed_needlessly(raw, key, found),
         *_in_clear(raw, key, {loc for loc, _ in found}, stack),
     )
 
@@ -77,9 +81,9 @@ def _sealed_badly(
         yield _problem(("encryptionsalt",), "secret-without-salt", message)
 
 
-def _sealed_needlessly(key: str, sealed: Sequence[tuple[_Loc, str]]) -> Iterator[Problem]:
+def _sealed_needlessly(raw: Mapping[object, object], key: str, sealed: Sequence[tuple[_Loc, str]]) -> Iterator[Problem]:
     """Encrypted values in fields that are shown, compared and written in clear on hosts and in tags."""
-    allowed = {("config", key, *field) for field in (*SECRETS, *MAY_BE_SECRET)}
+    allowed = {loc for field in (*SECRETS, *MAY_BE_SECRET) for loc in _places(raw, ("config", key, *field))}
     for loc, _ in sealed:
         if loc[:2] == ("config", key) and loc not in allowed:
             yield _problem(loc, "config-secret", NEVER_SECRET)
@@ -118,9 +122,9 @@ def sealed_parts(value: str) -> tuple[bytes, bytes] | None:
 
 
 def _in_clear(raw: Mapping[object, object], key: str, sealed: Set[_Loc], stack: str | None) -> Iterator[Problem]:
-    for field in SECRETS:
-        loc: _Loc = ("config", key, *field)
-        if loc not in sealed and _at(raw, loc) is not None:
+    places = (loc for field in SECRETS for loc in _places(raw, ("config", key, *field)))
+    for loc in places:
+        if loc not in sealed:
             message = (
                 "a secret in clear text, allowed an encrypted value; choose a new one and "
                 f"set it with {setting(loc, stack)}"
@@ -133,10 +137,15 @@ def setting(loc: _Loc, stack: str | None) -> str:
     return f"scripts/pulumi config set -s {stack or 'ENV'} --secret --path '{dotted(loc[1:])}'"
 
 
-def _at(value: Any, loc: _Loc) -> object:
-    for name in loc:
-        value = cast("Mapping[object, Any]", value).get(name) if isinstance(value, Mapping) else None
-    return value
+def _places(value: Any, field: Sequence[str], loc: _Loc = ()) -> Iterator[_Loc]:
+    """Where something is written in a field."""
+    if not field:
+        if value is not None:
+            yield loc
+    elif isinstance(value, Mapping):
+        named = cast("Mapping[object, Any]", value)
+        for name in named if field[0] == "*" else named.keys() & {field[0]}:
+            yield from _places(named[name], field[1:], (*loc, str(name)))
 
 
 def _problem(loc: _Loc, rule: str, message: str) -> Problem:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,8 +31,8 @@ def stack_file_schema() -> dict[str, object]:
     definitions = cast("dict[str, object]", environment.pop("$defs"))
     environment.pop("description", None)
     definitions["Environment"] = environment
-    for part, field in (*SECRETS, *MAY_BE_SECRET):
-        _allow_secure(cast("dict[str, Any]", definitions[part.capitalize()])["properties"][field])
+    for path in (*SECRETS, *MAY_BE_SECRET):
+        _allow_secure(_field(definitions, path))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Fullbore stack file",
@@ -45,9 +45,21 @@ def stack_file_schema() -> dict[str, object]:
     }
 
 
+def _field(definitions: Mapping[str, Any], path: Sequence[str]) -> dict[str, Any]:
+    """The schema of a field of the environment; `*` in a path is any name of a mapping."""
+    schema: dict[str, Any] = definitions["Environment"]
+    for name in path:
+        (schema,) = schema["patternProperties"].values() if name == "*" else [schema["properties"][name]]
+        for way in (schema, *schema.get("anyOf", ())):
+            if "$ref" in way:
+                schema = definitions[way["$ref"].rpartition("/")[2]]
+    return schema
+
+
 def _allow_secure(field: dict[str, Any]) -> None:
     secure = {"type": "object", "properties": {"secure": {"type": "string"}}, "required": ["secure"]}
-    field["anyOf"].append(secure | {"additionalProperties": False})
+    plain = [{key: field.pop(key) for key in ("type", "minLength", "maxLength") if key in field}]
+    field["anyOf"] = [*(field.get("anyOf") or plain), secure | {"additionalProperties": False}]
 
 
 def environment_page() -> str:
