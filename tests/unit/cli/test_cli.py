@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from unittest.mock import patch
 
@@ -91,13 +91,6 @@ def test_every_problem_is_told_at_once() -> None:
     ]
 
 
-def in_a_process(*arguments: str, stdout: int = subprocess.PIPE, **environ: str) -> subprocess.CompletedProcess[bytes]:
-    """In a process of its own, whose streams are real ones."""
-    argv = [sys.executable, "-m", "fullbore", *arguments]
-    env = {**os.environ, **environ}
-    return subprocess.run(argv, cwd=ROOT, env=env, stdout=stdout, stderr=subprocess.PIPE, check=False)
-
-
 @pytest.mark.parametrize(
     ("command", "env"), [("check", "no/such/file.yaml"), ("explain", "nowhere"), ("inventory", ".")]
 )
@@ -116,15 +109,18 @@ def test_what_is_no_file_is_said_to_be_none(tmp_path: Path) -> None:
 
 
 def test_letters_that_the_terminal_has_not_are_spelt_out() -> None:
-    done = in_a_process("check", "d\u00e9v", PYTHONIOENCODING="ascii")
-    assert (done.returncode, done.stderr) == (2, b"")
-    assert b"d\\xe9v: there is no such environment" in done.stdout
+    written = BytesIO()
+    out = TextIOWrapper(written, encoding="ascii", write_through=True)
+    with redirect_stdout(out), pytest.raises(SystemExit):
+        main(["check", "d\u00e9v"])
+    assert b"d\\xe9v: there is no such environment" in written.getvalue()
 
 
 def test_a_reader_that_goes_ends_it_quietly() -> None:
+    code = "from fullbore.output import *\nwith ending_with_the_reader(): print('unread', flush=True)"
     reader, writer = os.pipe()
     os.close(reader)
-    done = in_a_process("schema", stdout=writer)
+    done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, b"")
 

@@ -1,34 +1,27 @@
-"""Images: what a build depends on, and the real life of one against a real registry."""
+"""Images: what a build depends on, and what is said to a registry."""
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
 import threading
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from socketserver import StreamRequestHandler, TCPServer
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
-from provider_plugin import Plugin, refused, running
+from provider_plugin import Plugin, image_context, image_inputs, image_plugin
 
 from fullbore.config.base import REPOSITORY_PATTERN
 from fullbore.provider.base import ProviderError
 from fullbore.provider.builder import BUILDERS, Build, Builder
-from fullbore.provider.image import REPOSITORY, Images
-from fullbore.provider.plugin import IMAGE, Fullbore
+from fullbore.provider.image import REPOSITORY
 from fullbore.provider.registry import Registry
-from fullbore.provider.tree import source_digest, stage
-from fullbore.provider.values import UNKNOWN, Map, Secret
-
-REGISTRY_PROGRAM = "docker-registry"
+from fullbore.provider.tree import source_digest
+from fullbore.provider.values import UNKNOWN, Map
 
 
 def free_port() -> int:
@@ -37,144 +30,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="module")
-def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, bool]]:
-    """A real registry on loopback: (host:port, whether it allows deletion, as it does if the test says nothing)."""
-    deletes = getattr(request, "param", True)
-    folder = tmp_path_factory.mktemp("registry")
-    address = f"127.0.0.1:{free_port()}"
-    (folder / "config.yml").write_text(
-        f"version: 0.1\nhttp: {{addr: '{address}'}}\n"
-        f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: {str(deletes).lower()}}}}}\n"
-    )
-    command = [REGISTRY_PROGRAM, "serve", str(folder / "config.yml")]
-    with (folder / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        try:
-            wait_until_it_answers(f"http://{address}/v2/", process, folder / "log")
-            yield address, deletes
-        finally:
-            process.terminate()
-
-
-def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except OSError:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
-
-
 @pytest.fixture
 def context(tmp_path: Path) -> Path:
-    """The smallest context that builds: no base image, one file."""
-    folder = tmp_path / "context"
-    (folder / "sub").mkdir(parents=True)
-    (folder / "Containerfile").write_text("FROM scratch\nARG WHO\nCOPY sub /sub\nENV WHO=$WHO\n")
-    (folder / "sub" / "hello").write_text("hello\n")
-    return folder
+    return image_context(tmp_path / "context")
 
 
 @pytest.fixture
 def plugin(tmp_path: Path) -> Iterator[Plugin]:
-    (tmp_path / "builds").mkdir()
-    builder = Builder(folder=str(tmp_path / "builds"))
-    with running(Fullbore(images=Images(builder, root=tmp_path)), IMAGE) as plugin:
+    with image_plugin(tmp_path) as plugin:
         yield plugin
-
-
-def inputs(address: Any, **changes: Any) -> Map:
-    image = {"context": "context", "registry": address, "repository": "t/image", "insecure": True}
-    return image | {"buildArgs": {"WHO": "me"}} | changes
-
-
-@pytest.mark.parametrize("registry", [True, False], ids=["deletes", "keeps"], indirect=True)
-def test_the_life_of_an_image(plugin: Plugin, registry: tuple[str, bool], context: Path, tmp_path: Path) -> None:
-    address, deletes = registry
-    checked, failures = plugin.check(inputs(address))
-    assert failures == []
-    foreseen = plugin.create(checked, preview=True)[1]
-    assert (foreseen["digest"], foreseen["ref"]) == (UNKNOWN, UNKNOWN)
-
-    id, outputs = plugin.create(checked)
-    digest = outputs["digest"]
-    assert (id, outputs["ref"]) == (f"{address}/t/image", f"{address}/t/image@{digest}")
-    assert any(line.message.startswith("STEP") and line.ephemeral for line in plugin.log.lines), "progress shows"
-    assert Registry(address, insecure=True).digest("t/image", digest) == digest
-    assert plugin.read(checked, outputs) == ("i", checked, outputs)
-
-    # The same files elsewhere, younger and with other modes: the same source, and nothing is built.
-    elsewhere = tmp_path / "elsewhere"
-    stage(context, elsewhere)
-    (elsewhere / "sub" / "hello").chmod(0o600)
-    os.utime(elsewhere / "sub" / "hello", (1, 1))
-    again, _ = plugin.check(inputs(address, context="elsewhere"))
-    assert again["source"] == checked["source"]
-    assert plugin.diff(checked, outputs, again) == {}
-
-    # Built a second time in another repository, it is the same to the last bit.
-    other, _ = plugin.check(inputs(address, context="elsewhere", repository="t/other"))
-    assert plugin.create(other)[1]["digest"] == digest
-
-    (context / "sub" / "hello").write_text("changed\n")
-    changed, _ = plugin.check(inputs(address))
-    assert plugin.diff(checked, outputs, changed) == {"source": "UPDATE"}
-    newer = plugin.update(checked, outputs, changed)
-    assert newer["digest"] != digest
-
-    plugin.delete(changed | {"insecure": False}, newer | {"insecure": False})
-    assert plugin.read(changed, newer)[0] != "", "another environment may run the same manifest"
-    plugin.delete(changed, newer)
-    assert (plugin.read(changed, newer)[0] == "") == deletes
-    assert any("does not allow deletion" in line for line in plugin.log.said()) != deletes
-    assert not list((tmp_path / "builds").iterdir()), "a build leaves nothing behind"
-
-
-def test_a_build_that_was_pushed_is_not_repeated(plugin: Plugin, registry: tuple[str, bool], context: Path) -> None:
-    address, _ = registry
-    checked, _ = plugin.check(inputs(address, repository="t/twice"))
-    first = plugin.create(checked)[1]
-    assert plugin.create(checked)[1] == first
-    assert any("nothing is built" in line for line in plugin.log.said())
-
-
-def test_a_pinned_image_is_looked_up_and_left_alone(plugin: Plugin, registry: tuple[str, bool], context: Path) -> None:
-    address, _ = registry
-    checked, _ = plugin.check(inputs(address, repository="t/pinned"))
-    built = plugin.create(checked)[1]
-    pinned, failures = plugin.check(
-        {"registry": address, "repository": "t/pinned", "insecure": True, "digest": built["digest"]}
-    )
-    assert failures == []
-    assert "source" not in pinned
-    assert plugin.create(pinned, preview=True)[1]["ref"] == built["ref"]
-    outputs = plugin.create(pinned)[1]
-    assert outputs["ref"] == built["ref"]
-    plugin.delete(pinned, outputs)
-    assert plugin.read(pinned, outputs)[0] != ""
-    absent = pinned | {"digest": f"sha256:{'0' * 64}"}
-    assert "push it, or leave digest out to build" in refused(lambda: plugin.create(absent)).details()
-
-
-def test_a_build_that_fails_says_why(plugin: Plugin, registry: tuple[str, bool], context: Path) -> None:
-    (context / "Containerfile").write_text("FROM scratch\nCOPY absent /\n")
-    checked, _ = plugin.check(inputs(registry[0]))
-    details = refused(lambda: plugin.create(checked)).details()
-    assert "failed (exit" in details
-    assert "absent" in details
-
-
-def test_secret_arguments_reach_the_build_and_no_output(
-    plugin: Plugin, registry: tuple[str, bool], context: Path
-) -> None:
-    (context / "Containerfile").write_text("FROM scratch\nARG TOKEN\nLABEL t=$TOKEN\nCOPY sub /sub\n")
-    checked, _ = plugin.check(inputs(registry[0], repository="t/secret", buildArgs={"TOKEN": Secret("hush-hush")}))
-    outputs = plugin.create(checked)[1]
-    assert outputs["buildArgs"] == {"TOKEN": Secret("hush-hush")}
-    assert not [line.message for line in plugin.log.lines if "hush-hush" in line.message]
 
 
 @pytest.mark.parametrize("program", list(BUILDERS))
@@ -228,33 +92,33 @@ def test_parts_of_a_source_do_not_run_into_each_other(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_named(plugin: Plugin, context: Path, changes: Map, message: str) -> None:
-    failures = plugin.check(inputs("127.0.0.1:1", **changes))[1]
+    failures = plugin.check(image_inputs("127.0.0.1:1", **changes))[1]
     assert any(failure.startswith(message) for failure in failures), failures
 
 
 def test_unknown_arguments_leave_the_source_unknown(plugin: Plugin, context: Path) -> None:
-    checked, failures = plugin.check(inputs("127.0.0.1:1", buildArgs={"WHO": UNKNOWN}))
+    checked, failures = plugin.check(image_inputs("127.0.0.1:1", buildArgs={"WHO": UNKNOWN}))
     assert (failures, checked["source"]) == ([], UNKNOWN)
-    checked, failures = plugin.check(inputs("127.0.0.1:1", context=UNKNOWN))
+    checked, failures = plugin.check(image_inputs("127.0.0.1:1", context=UNKNOWN))
     assert (failures, checked["source"]) == ([], UNKNOWN)
-    checked, failures = plugin.check(inputs(UNKNOWN, insecure=UNKNOWN))
+    checked, failures = plugin.check(image_inputs(UNKNOWN, insecure=UNKNOWN))
     assert failures == []
 
 
 def test_insecure_is_true_or_false_and_no_text(plugin: Plugin, context: Path) -> None:
-    _, failures = plugin.check(inputs("127.0.0.1:1", insecure="false"))
+    _, failures = plugin.check(image_inputs("127.0.0.1:1", insecure="false"))
     assert failures == ["insecure: got a str, but it must be true or false"]
 
 
 @pytest.mark.parametrize("name", ["PATH", "LD_PRELOAD", "DOCKER_HOST", "TMPDIR", "SOURCE_DATE_EPOCH", "A=B", ""])
 def test_no_build_argument_alters_the_builder(name: str, plugin: Plugin, context: Path) -> None:
-    _, failures = plugin.check(inputs("127.0.0.1:1", buildArgs={name: "x", "WHO": "me", "GO_VERSION": "1"}))
+    _, failures = plugin.check(image_inputs("127.0.0.1:1", buildArgs={name: "x", "WHO": "me", "GO_VERSION": "1"}))
     assert failures == [f"buildArgs.{name}: would alter the builder itself; give the argument another name"]
 
 
 def test_another_registry_is_another_image(plugin: Plugin, context: Path) -> None:
-    old, _ = plugin.check(inputs("127.0.0.1:1"))
-    new, _ = plugin.check(inputs("127.0.0.1:2"))
+    old, _ = plugin.check(image_inputs("127.0.0.1:1"))
+    new, _ = plugin.check(image_inputs("127.0.0.1:2"))
     assert plugin.diff(old, {}, new) == {"registry": "UPDATE_REPLACE"}
 
 

@@ -17,14 +17,17 @@ from google.protobuf import empty_pb2
 from fullbore.provider import _process
 from fullbore.provider._proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc
 from fullbore.provider.base import Provider
+from fullbore.provider.builder import Builder
 from fullbore.provider.events import slim
+from fullbore.provider.image import Images
+from fullbore.provider.plugin import IMAGE, Fullbore
 from fullbore.provider.runner import Job
 from fullbore.provider.values import Map, decode, encode
 
 METADATA = [(f"grpc.{limit}_metadata_size", 16 << 20) for limit in ("max", "absolute_max")]
 """As the engine takes them (grpc-go, defaultClientMaxHeaderListSize): the state that a resource keeps when it fails
 travels in the status, and Python's limit of 16 KiB would lose it."""
-RECORDED = Path(__file__).parent / "recorded"
+RECORDED = Path(__file__).parent / "unit" / "provider" / "recorded"
 
 
 @dataclass
@@ -159,3 +162,26 @@ class Recorder:
 
     def stop(self) -> None:
         self.stopped = True
+
+
+def image_context(folder: Path) -> Path:
+    """The smallest context that builds, made in `folder`: no base image, one file."""
+    (folder / "sub").mkdir(parents=True)
+    (folder / "Containerfile").write_text("FROM scratch\nARG WHO\nCOPY sub /sub\nENV WHO=$WHO\n")
+    (folder / "sub" / "hello").write_text("hello\n")
+    return folder
+
+
+def image_inputs(address: Any, **changes: Any) -> Map:
+    """Inputs of an image of the context `context`."""
+    image = {"context": "context", "registry": address, "repository": "t/image", "insecure": True}
+    return image | {"buildArgs": {"WHO": "me"}} | changes
+
+
+@contextmanager
+def image_plugin(folder: Path) -> Iterator[Plugin]:
+    """The plugin of images whose contexts are in `folder`, and whose builds leave what they leave in its `builds`."""
+    (folder / "builds").mkdir()
+    builder = Builder(folder=str(folder / "builds"))
+    with running(Fullbore(images=Images(builder, root=folder)), IMAGE) as plugin:
+        yield plugin
