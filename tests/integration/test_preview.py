@@ -123,7 +123,9 @@ def test_the_difference_of_two_sides_offline(repository: Path, environ: dict[str
 
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=lambda number: number.name)
 def test_told_to_stop_it_removes_what_it_made(told: signal.Signals, repository: Path, environ: dict[str, str]) -> None:
-    with previewed(repository, environ, "dev") as process:
+    # A run under nohup hands on that a lost session is ignored, and the command keeps to that.
+    handled = ("env", "--default-signal=INT,TERM,HUP")
+    with previewed(repository, environ, "dev", before=handled) as process:
         assert process.stderr
         process.stderr.readline()  # the first environment has begun
         process.send_signal(told)
