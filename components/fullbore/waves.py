@@ -11,16 +11,20 @@ class Left:
     """What a change has not reached yet of one group."""
 
     idle: tuple[str, ...] = ()
-    """Machines that serve nothing: they are new, or they failed before. All of them go first: nothing is lost by it."""
+    """Machines that serve nothing: they are new, or a change failed on them. All go first: nothing is lost by it."""
+    out: tuple[str, ...] = ()
+    """Machines that count as out of service, though something may still run on them: they go before those that serve,
+    in waves as these do."""
     serving: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.idle or self.serving)
+        return bool(self.idle or self.out or self.serving)
 
     def without(self, wave: Iterable[str]) -> Left:
         done = frozenset(wave)
         return Left(
             idle=tuple(host for host in self.idle if host not in done),
+            out=tuple(host for host in self.out if host not in done),
             serving=tuple(host for host in self.serving if host not in done),
         )
 
@@ -32,4 +36,5 @@ def next_wave(left: Left, *, at_once: int, room: int, proven: bool) -> tuple[str
     """
     if left.idle:
         return left.idle
-    return left.serving[: max(0, min(at_once if proven else 1, room))]
+    # Those that are out already take no room: it was taken when they went.
+    return (*left.out, *left.serving)[: max(0, min(at_once if proven else 1, room + len(left.out)))]

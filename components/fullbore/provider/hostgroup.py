@@ -34,7 +34,7 @@ from fullbore.provider.change import Change, earlier_of, still_earlier
 from fullbore.provider.drain import Nodes, nodes_of
 from fullbore.provider.events import Fold, Outcome
 from fullbore.provider.facts import age, age_s, from_module, setting_changes, trusted
-from fullbore.provider.hostinputs import DEFAULTS, check_inputs, host_variables, inventory_groups
+from fullbore.provider.hostinputs import DEFAULTS, check_inputs, host_variables, inventory_groups, some
 from fullbore.provider.hoststate import (
     awaiting_boot,
     foreseen,
@@ -46,7 +46,7 @@ from fullbore.provider.hoststate import (
     with_settings,
 )
 from fullbore.provider.reboot import needs
-from fullbore.provider.rolling import Member, Pools, Rolled, roll
+from fullbore.provider.rolling import LEFT_OUT, UNREACHABLE, Member, Pools, Rolled, roll
 from fullbore.provider.runner import Job, Runner
 from fullbore.provider.values import differences, has_unknown, join_path, plain
 from fullbore.provider.window import Window, waits, window_of
@@ -96,7 +96,7 @@ class HostGroups:
         if r.news.get("hosts") is UNKNOWN:
             return Diff(changes | {"hosts": "update"})
         r = _as_known(r)
-        self._pools.note(_member(r), len(r.olds.get("failed", {})))
+        self._pools.note(_member(r.urn, r.news), len(r.olds.get("failed", {})))
         lines: list[str] = []
         for path, (kind, line) in self._all_changes(r).items():
             changes[path] = kind
@@ -137,8 +137,11 @@ class HostGroups:
             r.log("warning", f"kept the last known facts of {len(lost)} of {len(outcomes)} hosts: {reasons}")
         facts = merged_facts(r.olds, r.inputs, outcomes)
         out = self._nodes(plain(r.inputs.get("maintenance") or {}).get("kubeconfig", "")).drained()
-        cordoned = dict.fromkeys(out & outcomes.keys(), "a reboot that was not finished left it out of service")
-        failed = {**r.olds.get("failed", {}), **cordoned, **lost}
+        failed = {**r.olds.get("failed", {})}
+        for host, why in {**dict.fromkeys(out & outcomes.keys(), LEFT_OUT), **lost}.items():
+            if host not in failed or _says_nothing(failed[host]):
+                failed[host] = why
+        self._pools.note(_member(r.urn, r.inputs), len(failed))
         # As inputs, what the machines hold: the next diff is then from that to what the program wants.
         inputs = {**r.inputs, "hosts": with_settings(r.inputs["hosts"], facts, keep=True)}
         return Read(r.id, inputs, outputs_of(r.inputs, facts, failed, r.olds.get("pending", {})))
@@ -203,8 +206,20 @@ class HostGroups:
             changed -= {host for host in changed if takes_out(hosts[host], facts.get(host))}
         if not plain(r.news.get("rolling")):
             return Left(idle=tuple(sorted(changed)))
-        idle = {host for host in changed if host in failed or host not in r.olds.get("facts", {})}
-        return Left(idle=tuple(sorted(idle)), serving=tuple(sorted(changed - idle)))
+        known = r.olds.get("facts", {})
+        idle = {h for h in changed if h not in known or (h in failed and not _says_nothing(failed[h]))}
+        out = {host for host in changed - idle if plain(failed.get(host)) == LEFT_OUT}
+        serving = changed - idle - out
+        return Left(idle=tuple(sorted(idle)), out=tuple(sorted(out)), serving=tuple(sorted(serving)))
+
+    def _reached(self, r: Request, news: Map, left: Left, failed: dict[str, str]) -> tuple[Left, dict[str, str]]:
+        """Of hosts that were not reached before: those that answer now may serve, the others stay failed."""
+        doubtful = tuple(host for host in left.serving if host in failed)
+        if not doubtful:
+            return left, failed
+        found = self._run(r, "facts", some(news, doubtful))
+        away = {host: outcome.failed for host, outcome in found.items() if outcome.facts is None}
+        return left.without(away), {host: why for host, why in failed.items() if host not in doubtful} | away
 
     def _facts(self, r: Request) -> dict[str, Map]:
         """The facts that a diff goes by: those in state whose signature holds, or live ones with FULLBORE_LIVE=1."""
@@ -276,7 +291,8 @@ class HostGroups:
             earlier=earlier_of(news, r.old_inputs, olds) if rolls_back else {},
         )
         before = {host: str(plain(why)) for host, why in olds.get("failed", {}).items() if host in news["hosts"]}
-        rolled = roll(self._pools, _member(r), left, change.wave, before)
+        left, before = self._reached(r, news, left, before)
+        rolled = roll(self._pools, _member(r.urn, r.news), left, change.wave, before)
         facts = merged_facts(olds, news, change.outcomes)
         done = change.outcomes.keys() - rolled.failed.keys()
         facts = {host: {**fact, "content": content} if host in done else fact for host, fact in facts.items()}
@@ -356,14 +372,19 @@ def _waiting_paths(host: str, spec: Map, facts: Map | None) -> set[str]:
     return {join_path("hosts", host, "settings", id) for id in awaiting_boot(spec, facts)}
 
 
-def _member(r: Request) -> Member:
+def _says_nothing(reason: Any) -> bool:
+    """Whether a host failed for a reason that does not tell whether it serves."""
+    return plain(reason) == LEFT_OUT or str(plain(reason)).startswith(UNREACHABLE)
+
+
+def _member(urn: str, inputs: Map) -> Member:
     """The group's place among those that change."""
-    rolling: Map = plain(r.news.get("rolling") or {})
-    limit = int(plain(r.news.get("maxFailures", 0)))
+    rolling: Map = plain(inputs.get("rolling") or {})
+    limit = int(plain(inputs.get("maxFailures", 0)))
     if not rolling:
-        return Member(urn=r.urn, max_failures=limit)
+        return Member(urn=urn, max_failures=limit)
     spare, at_once = int(rolling["spare"]), int(rolling["atOnce"])
-    return Member(urn=r.urn, pool=str(rolling["pool"]), at_once=at_once, spare=spare, max_failures=limit)
+    return Member(urn=urn, pool=str(rolling["pool"]), at_once=at_once, spare=spare, max_failures=limit)
 
 
 def _without_own(inputs: Map) -> Map:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,6 +12,8 @@ from fullbore.waves import Left, next_wave
 
 UNREACHABLE: Final = "unreachable: "
 """How the reason of a host begins that was not reached: it says nothing of the change."""
+LEFT_OUT: Final = "a reboot that was not finished left it out of service"
+"""The reason of a host whose node is cordoned: it says nothing of the host."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +70,13 @@ class Pools:
                 pool.canary = pool.canary or ("" if pool.proven else member.urn)
             return wave
 
-    def give_back(self, member: Member, wave: tuple[str, ...], left: Left, failed: Mapping[str, str]) -> None:
-        """The wave is done. `left` is what it was taken from, `failed` all machines of the group that have failed."""
+    def give_back(
+        self, member: Member, wave: tuple[str, ...], left: Left, failed: Mapping[str, str], untried: Collection[str]
+    ) -> None:
+        """The wave is done. `left` is what it was taken from, `failed` all machines of the group that have failed.
+
+        `untried` are machines that the change was not tried on.
+        """
         with self._freed:
             pool = self._of(member)
             pool.changing.pop(member.urn, None)
@@ -77,7 +84,7 @@ class Pools:
             if pool.canary == member.urn and not left.idle:
                 pool.canary = ""
                 verdicts = [failed.get(host, "") for host in wave]
-                pool.proven = not any(verdicts)
+                pool.proven = not any(verdicts) and any(host not in untried for host in wave)
                 if any(verdict and not verdict.startswith(UNREACHABLE) for verdict in verdicts):
                     pool.bad = wave[0]
             self._freed.notify_all()
@@ -115,11 +122,15 @@ def roll(
     left: Left,
     change: Callable[[tuple[str, ...]], dict[str, str]],
     failed: Mapping[str, str],
+    untried: Collection[str] = frozenset(),
+    drained: Collection[str] = frozenset(),
 ) -> Rolled:
     """Change what is left wave by wave. `change` gives {machine: reason} of those of a wave that failed.
 
-    `failed` are machines that failed before. Stops where the canary fails, where more than `max_failures` have failed,
-    and where no more may go out of service. Raises ProviderError where not even the first wave could be run.
+    `failed` are machines that failed before. `change` keeps the last two up to date: machines that it left as they
+    were, and those that it took out of service. Stops where the canary fails, where more than `max_failures` have
+    failed, and where no more may go out of service. Raises ProviderError where not even the first wave could be run
+    and nothing was taken out of service for it.
     """
     now, why, first = dict(failed), "", True
     pools.note(member, len(now))
@@ -132,13 +143,14 @@ def roll(
         try:
             bad = change(wave)
         except ProviderError as error:
-            if first:
+            if first and not any(host in drained for host in wave):
                 raise
             bad, why = dict.fromkeys(wave, str(error)), str(error)
         finally:
             now = {host: reason for host, reason in now.items() if host not in wave} | bad
-            pools.give_back(member, wave, left, now)
+            pools.give_back(member, wave, left, now, untried)
         first, left = False, left.without(wave)
-        if len(now) > member.max_failures:
-            why = why or f"{len(now)} failed, but maxFailures is {member.max_failures}"
+        count = sum(host not in left.out for host in now)
+        if count > member.max_failures:
+            why = why or f"{count} failed, but maxFailures is {member.max_failures}"
     return Rolled(now, dict.fromkeys((*left.idle, *left.serving), f"not touched: {why}"))

@@ -114,12 +114,15 @@ class Machines:
     def __init__(self, lost: str = "") -> None:
         self.held = dict.fromkeys(KEYS, "550; at boot: 580")
         self.plays: list[tuple[str, list[str]]] = []
-        self.lost = lost
+        self.lost, self.away = lost, set[str]()
 
     def run(self, job: Job, on_event: Callable[[Map], None]) -> None:
         self.plays.append((job.play, sorted(job.hosts)))
+        away = sorted(self.away & job.hosts.keys())
+        for host in away:
+            on_event({"event": "unreachable", "host": host, "role": "", "task": "", "message": "no route"})
         lost = [host for host in job.hosts if job.play == "reboot" and host == self.lost]
-        for host in sorted(job.hosts):
+        for host in sorted(job.hosts.keys() - self.away):
             if job.play == "reboot" and host not in lost:
                 assert job.hosts[host]["fullbore_return_limit_s"] == 1800
                 self.held[host] = "580"
@@ -129,7 +132,7 @@ class Machines:
                 event["facts"] = {"host": host, "reported_at": "", "signature": "", "settings": settings}
             failed: Map = {**event, "event": "failed", "message": "did not come back"}
             on_event(failed if host in lost else event)
-        on_event({"event": "stats", "failed": lost, "unreachable": [], "changed": []})
+        on_event({"event": "stats", "failed": lost, "unreachable": away, "changed": []})
         on_event({"event": "end", "status": "successful", "rc": 0})
 
     def stop(self) -> None:
@@ -248,6 +251,66 @@ def test_a_reboot_that_a_killed_run_left_is_seen_by_a_refresh_and_finished() -> 
     assert found.outputs["failed"] == {"gpu-01": "a reboot that was not finished left it out of service"}
     desk.groups.update(desk.ask(id="i", old_inputs=found.inputs, olds=found.outputs, news=group()))
     assert cluster.out == set()
+
+
+def refreshed(desk: Desk, outputs: Map) -> Map:
+    return desk.groups.read(desk.ask(id="i", inputs=group(), olds=outputs)).outputs
+
+
+def test_machines_that_one_refresh_did_not_reach_still_change_one_after_another() -> None:
+    machines = Machines()
+    desk = Desk(machines, Cluster())
+    outputs = desk.create()
+    machines.away = set(KEYS)
+    outputs = refreshed(desk, outputs)
+    assert set(outputs["failed"]) == set(KEYS)
+    machines.away, desk.now = set(), OPEN
+    machines.plays.clear()
+    assert desk.update(outputs)["failed"] == {}
+    assert machines.plays[0] == ("facts", ["gpu-01", "gpu-02"])
+    assert [hosts for play, hosts in machines.plays if play == "reboot"] == [["gpu-01"], ["gpu-02"]]
+
+
+def test_a_machine_that_is_still_away_counts_as_out_of_service_and_is_not_touched() -> None:
+    machines = Machines()
+    desk = Desk(machines, Cluster())
+    outputs = desk.create()
+    machines.away = {"gpu-01"}
+    outputs = refreshed(desk, outputs)
+    desk.now = OPEN
+    machines.plays.clear()
+    with pytest.raises(PartialFailure) as caught:
+        desk.update(outputs)
+    assert [play for play, _ in machines.plays] == ["facts"]
+    assert (set(caught.value.outputs["failed"]), set(caught.value.outputs["pending"])) == ({"gpu-01"}, {"gpu-02"})
+
+
+def test_machines_that_a_killed_run_left_out_go_first_and_one_after_another() -> None:
+    machines, cluster = Machines(), Cluster()
+    desk = Desk(machines, cluster)
+    outputs = desk.create()
+    cluster.out = {"gpu-02"}
+    outputs, desk.now = refreshed(desk, outputs), OPEN
+    machines.plays.clear()
+    assert desk.update(outputs)["failed"] == {}
+    assert [hosts for play, hosts in machines.plays if play == "reboot"] == [["gpu-02"], ["gpu-01"]]
+    cluster.out = set(KEYS)
+    machines.held = dict.fromkeys(KEYS, "550; at boot: 580")
+    outputs = refreshed(desk, outputs)
+    machines.plays.clear()
+    desk.update(outputs)
+    assert [hosts for play, hosts in machines.plays if play == "reboot"] == [["gpu-01"], ["gpu-02"]]
+
+
+def test_a_refresh_keeps_why_a_change_failed() -> None:
+    machines, cluster = Machines(), Cluster()
+    desk = Desk(machines, cluster)
+    outputs = {**desk.create(), "failed": {"gpu-01": "role: broken", "gpu-02": "unreachable: no route"}}
+    cluster.out = set(KEYS)
+    assert refreshed(desk, outputs)["failed"] == {
+        "gpu-01": "role: broken",
+        "gpu-02": "a reboot that was not finished left it out of service",
+    }
 
 
 class Fleet:

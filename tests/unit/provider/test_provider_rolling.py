@@ -83,6 +83,24 @@ def test_what_serves_nothing_goes_first_and_frees_the_room_where_it_comes_back()
     assert machines.waves == [("h5",)]
 
 
+@pytest.mark.parametrize(
+    ("spare", "waves"), [(2, [("h0",), ("h1", "h2"), ("h3",)]), (1, [("h0",), ("h1",), ("h2",), ("h3",)])]
+)
+def test_what_is_out_already_goes_before_what_serves_and_takes_no_room(
+    spare: int, waves: list[tuple[str, ...]]
+) -> None:
+    machines = Machines()
+    left = Left(out=("h0", "h1"), serving=("h2", "h3"))
+    assert rolling(machines, member(spare=spare, max_failures=0), left, {"h0": "x", "h1": "x"}) == Rolled({}, {})
+    assert machines.waves == waves
+
+
+def test_a_canary_that_the_change_was_not_tried_on_proves_nothing() -> None:
+    machines = Machines()
+    roll(Pools(), member(at_once=3), Left(serving=HOSTS), machines.change, {}, untried={"h0"})
+    assert machines.waves == [("h0",), ("h1",), ("h2", "h3", "h4"), ("h5",)]
+
+
 def test_a_run_that_ends_keeps_what_was_done() -> None:
     def change(wave: tuple[str, ...]) -> dict[str, str]:
         if wave != ("h0",):
