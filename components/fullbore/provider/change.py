@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from fullbore.provider.base import Map
-from fullbore.provider.drain import Nodes
 from fullbore.provider.events import Outcome
 from fullbore.provider.hostinputs import some
-from fullbore.provider.hoststate import awaiting_boot, failures, merged_facts, takes_out
-from fullbore.provider.reboot import reboot, take_out
+from fullbore.provider.hoststate import TAKES_OUT, awaiting_boot, failures, merged_facts, takes_out
+from fullbore.provider.reboot import Rebooted, Taken, Upkeep
 from fullbore.provider.rolling import UNREACHABLE
 from fullbore.provider.values import plain
+
+
+@dataclass(frozen=True)
+class _Applied:
+    """How machines of a wave ended that are not as they shall be."""
+
+    failed: dict[str, str]
+    lost: dict[str, str]
+    """Why machines are out of service that the change itself did not fail on."""
+    held: dict[str, str]
+    """Why machines wait for a reboot that was due."""
 
 
 @dataclass
@@ -24,29 +33,33 @@ class Change:
     news: Map
     olds: Map
     run: Callable[[str, Map], dict[str, Outcome]]
-    nodes: Nodes
-    now: Callable[[], datetime]
-    warn: Callable[[str], None]
+    upkeep: Upkeep
     earlier: Map = field(default_factory=Map)
     outcomes: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
     held: dict[str, str] = field(default_factory=dict[str, str])
     """Why machines wait for a reboot that was due."""
+    untried: set[str] = field(default_factory=set[str])
+    """Machines that say nothing of the change: they were not converged, or not rebooted though the window was open."""
 
     def wave(self, hosts: tuple[str, ...]) -> dict[str, str]:
         """Why machines of a wave failed, after they were put back to what was before, where that is known."""
-        bad = self._apply(self.news, hosts)
+        done = self._apply(self.news, hosts)
+        bad = done.failed
+        self.held.update(done.held)
         back = {host: self.earlier[host] for host in bad if host in self.earlier}
         back = {host: spec for host, spec in back.items() if not bad[host].startswith(UNREACHABLE)}
         if not back:
-            return bad
-        worse = self._apply({**self.news, "hosts": back}, tuple(back))
-        told = {host: f"; it could not be put back: {worse[host]}" for host in worse}
-        return {
+            return bad | done.lost
+        again = self._apply({**self.news, "hosts": back}, tuple(back))
+        told = {
+            host: f"; it could not be put back: {why}" for host, why in (again.held | again.lost | again.failed).items()
+        }
+        return done.lost | {
             host: why + (told.get(host, "; put back to what it held before") if host in back else "")
             for host, why in bad.items()
         }
 
-    def _apply(self, inputs: Map, hosts: tuple[str, ...]) -> dict[str, str]:
+    def _apply(self, inputs: Map, hosts: tuple[str, ...]) -> _Applied:
         """Converge machines, and reboot those that need it and may be; those that are well serve again."""
 
         def converge(hosts: Iterable[str]) -> dict[str, str]:
@@ -58,26 +71,39 @@ class Change:
             found = self.run("reboot", some(inputs, tuple(hosts)))
             return {host: outcome.failed for host, outcome in found.items() if outcome.failed}
 
-        maintenance: Map = plain(inputs.get("maintenance") or {})
-        if maintenance:
-            facts = merged_facts(self.olds, inputs, self.outcomes)
-            busy = {host: takes_out(inputs["hosts"][host], facts.get(host)) for host in hosts}
-            needed = {host: ids for host, ids in busy.items() if ids}
-            stay = take_out(needed, maintenance, self.nodes, self.now())
-            self.held.update(stay)
-            hosts = tuple(host for host in hosts if host not in stay)
+        before = merged_facts(self.olds, inputs, self.outcomes)
+        taken = Taken()
+        if plain(inputs.get("maintenance")):
+            busy = {host: takes_out(inputs["hosts"][host], before.get(host)) for host in hosts}
+            taken = self.upkeep.take_out({host: ids for host, ids in busy.items() if ids})
+            hosts = tuple(host for host in hosts if host not in {*taken.held, *taken.lost})
         bad = converge(hosts) if hosts else {}
         facts = merged_facts(self.olds, inputs, self.outcomes)
         ids = {host: awaiting_boot(inputs["hosts"][host], facts.get(host)) for host in hosts if host not in bad}
         needed = {host: found for host, found in ids.items() if found}
-        if needed:
-            done = reboot(needed, maintenance, self.nodes, self.now(), restart, converge)
-            self.held.update(done.held)
-            bad |= done.failed
-        problem = self.nodes.put_back(host for host in hosts if host not in bad)
-        if problem:
-            self.warn(problem)
-        return bad
+        done = self.upkeep.reboot(needed, restart, converge) if needed else Rebooted()
+        self.untried |= {*taken.held, *(done.held if self.upkeep.began_open else ())}
+        bad |= done.failed
+        lost = taken.lost | done.lost | self._unfit(done.held, needed, before, facts)
+        lost |= self.upkeep.put_back(host for host in hosts if host not in {*bad, *lost})
+        held = {host: why for host, why in (taken.held | done.held).items() if host not in lost}
+        return _Applied(bad, lost, held)
+
+    def _unfit(self, held: Map, needed: Map, before: Map, after: Map) -> dict[str, str]:
+        """Machines that stay out of service until they boot, for this change or an earlier one took their driver."""
+        waiting = {host for host in held if set(needed[host]) & set(TAKES_OUT)}
+        if not waiting:
+            return {}
+        mine = self.upkeep.out
+        return {
+            host: f"stays out of service: {held[host]}"
+            for host in sorted(waiting & self.upkeep.are_out())
+            if host not in mine or any(_value(before, host, id) != _value(after, host, id) for id in TAKES_OUT)
+        }
+
+
+def _value(facts: Map, host: str, id: str) -> Any:
+    return plain(facts.get(host, {}).get("settings", {}).get(id))
 
 
 def earlier_of(news: Map, old_inputs: Map, olds: Map) -> Map:

@@ -9,27 +9,43 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 LABEL: Final = "fullbore.io/drained"
 GRACE_S: Final = 60
 """Seconds that kubectl may take beyond the limit that it was given."""
 
 
+class Failed(Exception):
+    """A command of kubectl failed; the text is its last line."""
+
+
+class NotBack(Exception):
+    """A host was taken out of service, was to serve again, and does not."""
+
+
 class Nodes(Protocol):
     """The cluster's nodes, by host name."""
 
     def drain(self, host: str, limit_s: int) -> str:
-        """Take it out of service. Empty where it is, or where the host is no node; else why it is not."""
+        """Take it out of service. Empty where it is, or where the host is no node; else why it is not.
+
+        Raises NotBack.
+        """
         ...
 
-    def put_back(self, hosts: Iterable[str]) -> str:
-        """Put those back that `drain` took out. Empty, or what went wrong."""
+    def put_back(self, hosts: Iterable[str]) -> dict[str, str]:
+        """Put those back that `drain` took out: {host: what went wrong}. Raises Failed where they are not known."""
         ...
 
     def drained(self) -> set[str]:
-        """Hosts that `drain` took out and nothing put back; none where that cannot be said."""
+        """Hosts that `drain` took out and nothing put back. Raises Failed where that cannot be said."""
+        ...
+
+    def stop(self) -> None:
+        """End the drain that goes on, and begin no other."""
         ...
 
 
@@ -39,67 +55,110 @@ class NoNodes:
     def drain(self, host: str, limit_s: int) -> str:
         return ""
 
-    def put_back(self, hosts: Iterable[str]) -> str:
-        return ""
+    def put_back(self, hosts: Iterable[str]) -> dict[str, str]:
+        return {}
 
     def drained(self) -> set[str]:
         return set()
+
+    def stop(self) -> None:
+        """Nothing goes on."""
 
 
 Run = Callable[[list[str], float], "subprocess.CompletedProcess[str]"]
 
 
-def _run(argv: list[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        argv, capture_output=True, text=True, check=False, timeout=timeout_s, stdin=subprocess.DEVNULL
-    )
+class Commands:
+    """Runs commands until they are ended."""
 
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ended = set[str]()
+        self._running: dict[subprocess.Popen[str], list[str]] = {}
 
-class Failed(Exception):
-    """A command of kubectl failed; the text is its last line."""
+    def run(self, argv: list[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
+        with self._lock:
+            if self._ended & set(argv):
+                raise Failed("the update was cancelled")
+            child = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,  # an interrupt of the engine's group must not end what puts a node back
+            )
+            self._running[child] = argv
+        try:
+            out, err = child.communicate(timeout=timeout_s)
+        finally:
+            child.kill()
+            child.wait()
+            with self._lock:
+                del self._running[child]
+        return subprocess.CompletedProcess(argv, child.returncode, out, err)
+
+    def end(self, word: str) -> None:
+        """End the commands that have this word, and refuse new ones."""
+        with self._lock:
+            self._ended.add(word)
+            for child, argv in self._running.items():
+                if word in argv:
+                    child.kill()
 
 
 class Kubectl:
     """`kubectl` with one kubeconfig."""
 
-    def __init__(self, kubeconfig: str, run: Run = _run) -> None:
-        self._kubeconfig, self._run = kubeconfig, run
+    def __init__(self, kubeconfig: str, run: Run | None = None) -> None:
+        self._commands = Commands()
+        self._kubeconfig, self._run = kubeconfig, run or self._commands.run
+
+    def stop(self) -> None:
+        self._commands.end("drain")
 
     def drain(self, host: str, limit_s: int) -> str:
+        marked = False
         try:
             text = self._kubectl("get", "node", host, "--ignore-not-found", "--output=json")
             if not text.strip():
                 return ""
             node = json.loads(text)
+            marked = LABEL in node.get("metadata", {}).get("labels", {})
             if not node["spec"].get("unschedulable"):
                 self._kubectl("label", "node", host, f"{LABEL}=reboot", "--overwrite")
+                marked = True
             self._kubectl(
                 *("drain", host, "--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={limit_s}s"),
                 limit_s=limit_s,
             )
         except Failed as error:
-            back = self.put_back([host])
-            return f"its pods did not leave: {error}" + (f"; {back}" if back else "")
+            why = f"its pods did not leave: {error}"
+            back = self._uncordon(host) if marked else ""
+            if back:
+                raise NotBack(f"{why}; not put back into service: {back}") from None
+            return why
         return ""
 
-    def put_back(self, hosts: Iterable[str]) -> str:
-        try:
-            for host in sorted(self._labelled() & set(hosts)):
-                self._kubectl("uncordon", host)
-                self._kubectl("label", "node", host, f"{LABEL}-")
-        except Failed as error:
-            return f"not put back into service: {error}"
-        return ""
+    def put_back(self, hosts: Iterable[str]) -> dict[str, str]:
+        ours = sorted(set(hosts) & {str(node["metadata"]["name"]) for node in self._labelled()})
+        return {host: why for host in ours if (why := self._uncordon(host))}
 
     def drained(self) -> set[str]:
-        try:
-            return self._labelled()
-        except Failed:
-            return set()
+        return {str(node["metadata"]["name"]) for node in self._labelled() if node["spec"].get("unschedulable")}
 
-    def _labelled(self) -> set[str]:
-        listed = self._kubectl("get", "nodes", f"--selector={LABEL}", "--output=name").split()
-        return {name.removeprefix("node/") for name in listed}
+    def _uncordon(self, host: str) -> str:
+        """Empty, or what went wrong."""
+        try:
+            self._kubectl("uncordon", host)
+            self._kubectl("label", "node", host, f"{LABEL}-")
+        except Failed as error:
+            return str(error)
+        return ""
+
+    def _labelled(self) -> list[Any]:
+        """Nodes that `drain` marked; a run that was killed may have left one that is not cordoned yet, or no longer."""
+        return json.loads(self._kubectl("get", "nodes", f"--selector={LABEL}", "--output=json"))["items"]
 
     def _kubectl(self, *argv: str, limit_s: float = 0) -> str:
         try:

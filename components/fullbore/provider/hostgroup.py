@@ -31,7 +31,7 @@ from fullbore.provider.base import (
     Request,
 )
 from fullbore.provider.change import Change, earlier_of, still_earlier
-from fullbore.provider.drain import Nodes, nodes_of
+from fullbore.provider.drain import Failed, Nodes, nodes_of
 from fullbore.provider.events import Fold, Outcome
 from fullbore.provider.facts import age, age_s, from_module, setting_changes, trusted
 from fullbore.provider.hostinputs import DEFAULTS, check_inputs, host_variables, inventory_groups, some
@@ -45,7 +45,7 @@ from fullbore.provider.hoststate import (
     takes_out,
     with_settings,
 )
-from fullbore.provider.reboot import needs
+from fullbore.provider.reboot import Upkeep, needs
 from fullbore.provider.rolling import LEFT_OUT, UNREACHABLE, Member, Pools, Rolled, roll
 from fullbore.provider.runner import Job, Runner
 from fullbore.provider.values import differences, has_unknown, join_path, plain
@@ -83,8 +83,15 @@ class HostGroups:
         self._live: dict[str, dict[str, Outcome]] = {}
         self._lock = threading.Lock()
         self._pools = Pools()
+        self._stopped = False
+        self._clusters: list[Nodes] = []
 
     def stop(self) -> None:
+        with self._lock:
+            self._stopped = True
+            clusters = tuple(self._clusters)
+        for cluster in clusters:
+            cluster.stop()
         self._runner.stop()
 
     def check(self, r: Request) -> Check:
@@ -136,7 +143,11 @@ class HostGroups:
             reasons = "; ".join(f"{host}: {reason}" for host, reason in sorted(lost.items()))
             r.log("warning", f"kept the last known facts of {len(lost)} of {len(outcomes)} hosts: {reasons}")
         facts = merged_facts(r.olds, r.inputs, outcomes)
-        out = self._nodes(plain(r.inputs.get("maintenance") or {}).get("kubeconfig", "")).drained()
+        try:
+            out = self._nodes(plain(r.inputs.get("maintenance") or {}).get("kubeconfig", "")).drained()
+        except Failed as error:
+            out = set[str]()
+            r.log("warning", f"hosts that a reboot left out of service are not known: {error}")
         failed = {**r.olds.get("failed", {})}
         for host, why in {**dict.fromkeys(out & outcomes.keys(), LEFT_OUT), **lost}.items():
             if host not in failed or _says_nothing(failed[host]):
@@ -285,14 +296,12 @@ class HostGroups:
             news=news,
             olds=olds,
             run=lambda play, inputs: self._run(r, play, inputs, force),
-            nodes=self._nodes(plain(news.get("maintenance") or {}).get("kubeconfig", "")),
-            now=self._now,
-            warn=lambda line: r.log("warning", line),
+            upkeep=self._upkeep(news, olds),
             earlier=earlier_of(news, r.old_inputs, olds) if rolls_back else {},
         )
         before = {host: str(plain(why)) for host, why in olds.get("failed", {}).items() if host in news["hosts"]}
         left, before = self._reached(r, news, left, before)
-        rolled = roll(self._pools, _member(r.urn, r.news), left, change.wave, before)
+        rolled = roll(self._pools, _member(r.urn, r.news), left, change.wave, before, change.untried, change.upkeep.out)
         facts = merged_facts(olds, news, change.outcomes)
         done = change.outcomes.keys() - rolled.failed.keys()
         facts = {host: {**fact, "content": content} if host in done else fact for host, fact in facts.items()}
@@ -305,6 +314,14 @@ class HostGroups:
         outputs = outputs_of(news, facts, rolled.failed, held | rolled.pending)
         earlier = still_earlier(change.earlier, rolled.failed)
         return self._ended(r, id, rolled, {**outputs, "earlier": earlier} if earlier else outputs)
+
+    def _upkeep(self, news: Map, olds: Map) -> Upkeep:
+        maintenance: Map = plain(news.get("maintenance") or {})
+        nodes = self._nodes(maintenance.get("kubeconfig", ""))
+        with self._lock:
+            self._clusters.append(nodes)
+        left_out = [host for host, why in olds.get("failed", {}).items() if plain(why) == LEFT_OUT]
+        return Upkeep(maintenance, nodes, self._now, lambda: self._stopped, left_out)
 
     def _waiting(self, news: Map, facts: Mapping[str, Map]) -> dict[str, str]:
         """{host: why it still waits for a reboot}"""

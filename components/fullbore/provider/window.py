@@ -28,6 +28,11 @@ class Window:
         """When it opens next, in its own time zone."""
         return min(begin for begin in self._openings(now) if begin > now).astimezone(self.zone)
 
+    def closes(self, now: datetime) -> datetime:
+        """When the window that is open closes, UTC; `now` where none is."""
+        ends = (begin + timedelta(hours=self.hours) for begin in self._openings(now) if begin <= now)
+        return max(now, *ends)
+
     def _openings(self, now: datetime) -> list[datetime]:
         """Of the days around, UTC. Where the clocks are put forward over `start`, it opens an hour later."""
         today = now.astimezone(self.zone).date()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,8 +12,8 @@ from typing import Any
 import pytest
 from provider_plugin import RECORDED
 
-from fullbore.provider.base import PartialFailure, Request
-from fullbore.provider.drain import LABEL, Kubectl, nodes_of
+from fullbore.provider.base import PartialFailure, ProviderError, Request
+from fullbore.provider.drain import LABEL, Commands, Failed, Kubectl, NotBack, nodes_of
 from fullbore.provider.hostgroup import HostGroups
 from fullbore.provider.hoststate import awaiting_boot, takes_out
 from fullbore.provider.runner import Job, Runner
@@ -92,20 +93,27 @@ class Cluster:
 
     def __init__(self, stuck: str = "") -> None:
         self.stuck, self.said, self.out = stuck, list[str](), set[str]()
+        self.refuses, self.then = "", lambda: None
 
     def drain(self, host: str, limit_s: int) -> str:
         self.said.append(f"drain {host} {limit_s}")
+        self.then()
         if host == self.stuck:
             return "its pods did not leave: the budget allows none"
         self.out.add(host)
         return ""
 
-    def put_back(self, hosts: Iterable[str]) -> str:
+    def put_back(self, hosts: Iterable[str]) -> dict[str, str]:
+        if self.refuses:
+            return dict.fromkeys(set(hosts) & self.out, self.refuses)
         self.out -= set(hosts)
-        return ""
+        return {}
 
     def drained(self) -> set[str]:
-        return self.out
+        return set(self.out)
+
+    def stop(self) -> None:
+        """Nothing goes on."""
 
 
 class Machines:
@@ -232,6 +240,19 @@ def test_pods_that_may_not_leave_keep_their_machine_up() -> None:
     assert [hosts for play, hosts in machines.plays if play == "reboot"] == [["gpu-02"]]
 
 
+def test_a_canary_whose_pods_do_not_leave_proves_nothing() -> None:
+    machines, names = Machines(), [f"gpu-0{n}" for n in range(1, 6)]
+    machines.held = dict.fromkeys(names, "550; at boot: 580")
+    desk = Desk(machines, Cluster(stuck="gpu-01"))
+    inputs = {**group(), "rolling": {"pool": "gpu", "atOnce": 3, "spare": 3, "rollBack": False}}
+    inputs["hosts"] = {name: {**inputs["hosts"]["gpu-01"], "serial": name} for name in names}
+    outputs = desk.groups.create(desk.ask(news=inputs)).outputs
+    desk.now = OPEN
+    done = desk.groups.update(desk.ask(id="i", old_inputs=inputs, olds=outputs, news=inputs))
+    assert list(done["pending"]) == ["gpu-01"]
+    assert [hosts for play, hosts in machines.plays if play == "reboot"] == [["gpu-02"], names[2:]]
+
+
 def test_a_machine_that_does_not_come_back_stays_out_and_stops_the_change() -> None:
     machines, cluster = Machines(lost="gpu-01"), Cluster()
     desk = Desk(machines, cluster)
@@ -313,6 +334,101 @@ def test_a_refresh_keeps_why_a_change_failed() -> None:
     }
 
 
+def updated(desk: Desk, outputs: Map) -> Map:
+    """The outputs of an update, whether it failed in part or not."""
+    try:
+        return desk.update(outputs)
+    except PartialFailure as error:
+        return error.outputs
+
+
+def test_pods_that_leave_after_the_window_closed_are_no_reason_for_a_reboot() -> None:
+    machines, cluster = Machines(), Cluster()
+    desk = Desk(machines, cluster)
+    outputs = desk.create()
+    desk.now = OPEN + timedelta(hours=2, minutes=50)
+
+    def late() -> None:
+        desk.now = OPEN + timedelta(hours=3)
+
+    cluster.then = late
+    done = desk.update(outputs)
+    assert cluster.said == ["drain gpu-01 600"], "no more than is left of the window"
+    assert "reboot" not in [play for play, _ in machines.plays]
+    assert (cluster.out, done["failed"], set(done["pending"])) == (set(), {}, set(KEYS))
+
+
+def test_a_change_that_began_before_the_window_reboots_nothing() -> None:
+    machines, cluster = Machines(), Cluster()
+    desk = Desk(machines, cluster)
+    outputs = desk.create()
+    newer = {**group(), "content": "sha256:2"}
+    run = machines.run
+
+    def slow(job: Job, on_event: Callable[[Map], None]) -> None:
+        run(job, on_event)
+        desk.now = OPEN
+
+    machines.run = slow
+    done = desk.groups.update(desk.ask(id="i", old_inputs=group(), olds=outputs, news=newer))
+    assert "reboot" not in [play for play, _ in machines.plays]
+    assert done["pending"]["gpu-01"] == f"{NEEDED}the window opened after the change began; the next up does it"
+
+
+def test_machines_that_are_not_put_back_are_named_and_stop_the_change() -> None:
+    machines, cluster = Machines(), Cluster()
+    desk = Desk(machines, cluster)
+    outputs = desk.create()
+    desk.now, cluster.refuses = OPEN, "forbidden"
+    done = updated(desk, outputs)
+    assert done["failed"] == {"gpu-01": "not put back into service: forbidden"}
+    assert (cluster.out, set(done["pending"])) == ({"gpu-01"}, {"gpu-02"})
+    cluster.refuses = ""
+    assert (updated(Desk(machines, cluster, OPEN), done)["failed"], cluster.out) == ({}, set())
+
+
+def test_a_run_that_ends_after_the_drain_names_what_it_left_out() -> None:
+    machines, cluster = Machines(), Cluster()
+    desk = Desk(machines, cluster)
+    outputs = desk.create()
+    run, desk.now = machines.run, OPEN
+
+    def broken(job: Job, on_event: Callable[[Map], None]) -> None:
+        if job.play == "reboot":
+            raise ProviderError("ansible could not be run")
+        run(job, on_event)
+
+    machines.run = broken
+    done = updated(desk, outputs)
+    assert (done["failed"], cluster.out) == ({"gpu-01": "ansible could not be run"}, {"gpu-01"})
+    assert done["pending"] == {"gpu-02": "not touched: ansible could not be run"}
+
+
+def test_an_update_that_is_cancelled_puts_back_what_it_drained() -> None:
+    machines, cluster = Machines(), Cluster()
+    desk = Desk(machines, cluster)
+    outputs = desk.create()
+    desk.now, cluster.then = OPEN, desk.groups.stop
+    done = updated(desk, outputs)
+    assert (cluster.said, cluster.out) == (["drain gpu-01 900"], set())
+    assert done["pending"] == dict.fromkeys(KEYS, f"{NEEDED}the update was cancelled")
+
+
+def test_a_cluster_that_is_not_reached_does_no_harm_where_nothing_was_drained() -> None:
+    desk = Desk(Machines(), Cluster())
+
+    def gone(*_: object) -> Any:
+        raise Failed("kubectl get: no such file")
+
+    cluster = Cluster()
+    cluster.put_back = cluster.drained = gone
+    desk = Desk(Machines(), cluster)
+    outputs = desk.create()
+    assert (outputs["failed"], [line for line in desk.said if "kubectl" in line]) == ({}, [])
+    assert refreshed(desk, outputs)["failed"] == {}
+    assert desk.said[-1] == "hosts that a reboot left out of service are not known: kubectl get: no such file"
+
+
 class Fleet:
     """Machines that take the driver that they are told, at their next boot, but for one version that does not load."""
 
@@ -380,6 +496,50 @@ def test_a_driver_that_does_not_load_is_put_back_to_the_earlier_lock_again_and_a
     desk = Desk(fleet, cluster, OPEN)
     third = desk.groups.update(desk.ask(id="i", old_inputs=new, olds=second, news=old))
     assert (third["failed"], third["pending"], "earlier" in third) == ({}, {}, False)
+
+
+def closing(desk: Desk, fleet: Fleet, play: str, want: str) -> None:
+    """Let the window close as this play ends."""
+    run = fleet.run
+
+    def closes(job: Job, on_event: Callable[[Map], None]) -> None:
+        run(job, on_event)
+        if fleet.plays[-1][0] == play and fleet.plays[-1][2] == want:
+            desk.now = CLOSED
+
+    fleet.run = closes
+
+
+def test_a_machine_whose_driver_was_changed_stays_out_until_it_boots() -> None:
+    fleet, cluster = Fleet(broken=""), Cluster()
+    desk = Desk(fleet, cluster, OPEN)
+    old, new = locked("550"), locked("580")
+    outputs = desk.groups.create(desk.ask(news=old)).outputs
+    closing(desk, fleet, "converge", "580")
+    first = kept(desk, old, outputs, new)
+    assert first["failed"]["gpu-01"].startswith(f"stays out of service: {NEEDED}it waits for the maintenance window")
+    assert (fleet.held["gpu-01"], cluster.out, list(first["pending"])) == ("550; at boot: 580", {"gpu-01"}, ["gpu-02"])
+
+    second = kept(Desk(fleet, cluster), new, first, new)
+    assert (cluster.out, list(second["failed"])) == ({"gpu-01"}, ["gpu-01"]), "nor does a later run put it back"
+    fleet = Fleet(broken="")
+    fleet.held["gpu-01"] = "550; at boot: 580"
+    desk = Desk(fleet, cluster, OPEN)
+    third = desk.groups.update(desk.ask(id="i", old_inputs=new, olds=second, news=new))
+    assert (third["failed"], third["pending"], cluster.out) == ({}, {}, set())
+
+
+def test_a_machine_that_could_not_boot_the_earlier_driver_is_not_said_to_be_put_back() -> None:
+    fleet, cluster = Fleet(broken="580"), Cluster()
+    desk = Desk(fleet, cluster, OPEN)
+    old, new = locked("550"), locked("580")
+    outputs = desk.groups.create(desk.ask(news=old)).outputs
+    closing(desk, fleet, "reboot", "580")
+    first = kept(desk, old, outputs, new)
+    assert first["failed"]["gpu-01"].startswith(
+        f"t: the driver does not load; it could not be put back: stays out of service: {NEEDED}it waits"
+    )
+    assert (fleet.held["gpu-01"], cluster.out) == ("none; at boot: 550", {"gpu-01"}), "it has no driver"
 
 
 def test_a_lock_that_goes_back_goes_over_the_machines_as_any_change() -> None:
@@ -475,25 +635,60 @@ def test_a_node_that_somebody_else_cordoned_stays_so() -> None:
     assert tool.verbs() == ["get", "drain"]
 
 
+def nodes(*names: str, cordoned: bool = True) -> str:
+    spec = {"unschedulable": True} if cordoned else {}
+    return json.dumps({"items": [{"metadata": {"name": name}, "spec": spec} for name in names]})
+
+
 def test_a_drain_that_ends_at_its_limit_puts_the_node_back() -> None:
     said = "evicting pod fullbore/serving-0\nerror: global timeout reached: 30s\n"
-    tool = Tool({"get": (0, NODE, ""), "nodes": (0, "node/gpu-01\n", ""), "drain": (1, "", said)})
+    tool = Tool({"get": (0, NODE, ""), "drain": (1, "", said)})
     stays = Kubectl("/site", tool).drain("gpu-01", 30)
     assert stays == "its pods did not leave: error: global timeout reached: 30s"
-    assert tool.verbs() == ["get", "label", "drain", "get", "uncordon", "label"]
+    assert tool.verbs() == ["get", "label", "drain", "uncordon", "label"]
     assert tool.argv[-1] == ["label", "node", "gpu-01", f"{LABEL}-"]
+    tool.answers["uncordon"] = (1, "", "forbidden")
+    with pytest.raises(NotBack, match=r"did not leave: error: global timeout .*; not put back into service: forbidden"):
+        Kubectl("/site", tool).drain("gpu-01", 30)
 
 
 def test_only_what_was_taken_out_here_is_put_back() -> None:
-    tool = Tool({"nodes": (0, "node/gpu-01\nnode/gpu-07\n", "")})
-    assert Kubectl("/site", tool).put_back(["gpu-01", "gpu-02"]) == ""
+    tool = Tool({"nodes": (0, nodes("gpu-01", "gpu-07"), "")})
+    assert Kubectl("/site", tool).put_back(["gpu-01", "gpu-02"]) == {}
     assert [argv[1:] for argv in tool.argv if argv[0] == "uncordon"] == [["gpu-01"]]
     assert Kubectl("/site", tool).drained() == {"gpu-01", "gpu-07"}
 
 
+def test_a_node_that_is_marked_and_takes_pods_is_not_out_of_service() -> None:
+    tool = Tool({"nodes": (0, nodes("gpu-01", cordoned=False), "")})
+    assert Kubectl("/site", tool).drained() == set()
+    assert Kubectl("/site", tool).put_back(["gpu-01"]) == {}
+    assert tool.argv[-1] == ["label", "node", "gpu-01", f"{LABEL}-"], "the mark goes"
+
+
+def test_each_node_is_put_back_even_where_one_is_refused() -> None:
+    tool = Tool({"nodes": (0, nodes("gpu-01", "gpu-02"), ""), "uncordon": (1, "", "forbidden")})
+    assert Kubectl("/site", tool).put_back(["gpu-01", "gpu-02"]) == dict.fromkeys(KEYS, "forbidden")
+
+
 def test_a_cluster_that_does_not_answer_is_told_of_and_loses_no_machine() -> None:
     refused = "The connection to the server 192.0.2.9:6443 was refused - did you specify the right host or port?"
-    tool = Tool(dict.fromkeys(("get", "nodes"), (1, "", refused)))
-    assert Kubectl("/site", tool).put_back(["gpu-01"]) == f"not put back into service: {refused}"
-    assert "did not leave" in Kubectl("/site", tool).drain("gpu-01", 1)
-    assert Kubectl("/site", tool).drained() == set()
+    kubectl = Kubectl("/site", Tool(dict.fromkeys(("get", "nodes"), (1, "", refused))))
+    for ask in (lambda: kubectl.put_back(["gpu-01"]), kubectl.drained):
+        with pytest.raises(Failed, match=refused):
+            ask()
+    assert kubectl.drain("gpu-01", 1) == f"its pods did not leave: {refused}", "nothing was taken out"
+
+
+def test_a_drain_ends_with_the_update_and_no_other_begins() -> None:
+    commands = Commands()
+    done = list[int]()
+    thread = threading.Thread(target=lambda: done.append(commands.run(["sleep", "60"], 60).returncode))
+    thread.start()
+    while not done and thread.is_alive():
+        commands.end("60")
+        thread.join(0.005)
+    assert done in ([-9], []), "killed, or refused before it began"
+    with pytest.raises(Failed, match="cancelled"):
+        commands.run(["sleep", "60"], 60)
+    assert commands.run(["echo", "put back"], 60).stdout == "put back\n"
