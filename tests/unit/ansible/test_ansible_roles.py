@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import jinja2
 import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
@@ -74,7 +75,20 @@ def test_what_modules_import_of_the_agent_goes_with_them() -> None:
     assert [name for name in named if not (ANSIBLE / "module_utils" / "fullbore_agent" / f"{name}.py").exists()] == []
 
 
-PLAYS = ("ansible/site.yml", "ansible/facts.yml", "ansible/evidence.yml")
+def test_a_task_that_has_a_limit_of_its_own_is_not_ended_before() -> None:
+    """`task_timeout` of ansible.cfg would end it, and is shorter than what may be asked for."""
+    checks = [{"timeout_s": 2700}, {"timeout_s": 600}]
+    (reboot,) = yaml.safe_load((ANSIBLE / "reboot.yml").read_text())[0]["tasks"]
+    (evidence,) = yaml.safe_load((ANSIBLE / "evidence.yml").read_text())[0]["tasks"]
+    limits = (reboot["block"][1].get("timeout", "900"), evidence.get("timeout", "900"))
+    told = [
+        int(jinja2.Template(limit).render(fullbore_return_limit_s=1800, fullbore_checks=checks)) for limit in limits
+    ]
+    assert told[0] > 2 * 1800, "it may wait so long twice"
+    assert told[1] > 3300
+
+
+PLAYS = ("ansible/site.yml", "ansible/facts.yml", "ansible/evidence.yml", "ansible/reboot.yml")
 
 
 def test_the_plays_parse() -> None:
