@@ -21,8 +21,8 @@ class Rolling(Strict):
         default=None,
         ge=0,
         lt=1,
-        description="ratio of the GPU machines that neither change nor have failed at any time of a change; if left "
-        "out, those that the replicas need, but one machine may always change",
+        description="ratio of the GPU machines that neither change nor are known to have failed at any time of a "
+        "change; if left out, those that the replicas need, but one machine may always change",
     )
     roll_back: bool = Field(
         default=False,

@@ -2,6 +2,7 @@
 
 Machines of a kind are a pool. One of it, the canary, changes first; then the rest of its rack; then waves of a share of
 the pool. At no time are more of a pool out of service, because they change or have failed, than its floor leaves.
+What an earlier run left failed in a later stage counts only where the run refreshes first, or once that stage begins.
 Storage goes before GPU machines: both half changed would be two faults at once.
 """
 

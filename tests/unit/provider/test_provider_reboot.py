@@ -6,6 +6,7 @@ import json
 import subprocess
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -304,6 +305,17 @@ def test_a_machine_that_is_still_away_counts_as_out_of_service_and_is_not_touche
         desk.update(outputs)
     assert [play for play, _ in machines.plays] == ["facts"]
     assert (set(caught.value.outputs["failed"]), set(caught.value.outputs["pending"])) == ({"gpu-01"}, {"gpu-02"})
+
+
+def test_what_a_refresh_found_of_one_group_counts_for_the_others_of_its_pool() -> None:
+    machines = Machines()
+    desk = Desk(machines, Cluster())
+    outputs, desk.now = desk.create(), OPEN
+    machines.away = set(KEYS)
+    desk.groups.read(replace(desk.ask(id="i", inputs=group(), olds=outputs), urn="another"))
+    machines.away = set()
+    with pytest.raises(PartialFailure, match="at most 1 may be out of service, and 2 failed"):
+        desk.update(outputs)
 
 
 def test_machines_that_a_killed_run_left_out_go_first_and_one_after_another() -> None:
