@@ -149,7 +149,7 @@ class HostGroups:
             out = set[str]()
             r.log("warning", f"hosts that a reboot left out of service are not known: {error}")
         failed = {**r.olds.get("failed", {})}
-        for host, why in {**dict.fromkeys(out & outcomes.keys(), LEFT_OUT), **lost}.items():
+        for host, why in (lost | dict.fromkeys(out & outcomes.keys(), LEFT_OUT)).items():
             if host not in failed or _says_nothing(failed[host]):
                 failed[host] = why
         self._pools.note(_member(r.urn, r.inputs), len(failed))
@@ -223,14 +223,19 @@ class HostGroups:
         serving = changed - idle - out
         return Left(idle=tuple(sorted(idle)), out=tuple(sorted(out)), serving=tuple(sorted(serving)))
 
-    def _reached(self, r: Request, news: Map, left: Left, failed: dict[str, str]) -> tuple[Left, dict[str, str]]:
+    def _reached(
+        self, r: Request, news: Map, left: Left, failed: dict[str, str], upkeep: Upkeep
+    ) -> tuple[Left, dict[str, str]]:
         """Of hosts that were not reached before: those that answer now may serve, the others stay failed."""
         doubtful = tuple(host for host in left.serving if host in failed)
         if not doubtful:
             return left, failed
         found = self._run(r, "facts", some(news, doubtful))
         away = {host: outcome.failed for host, outcome in found.items() if outcome.facts is None}
-        return left.without(away), {host: why for host, why in failed.items() if host not in doubtful} | away
+        out = tuple(host for host in sorted(upkeep.are_out() & {*doubtful}) if host not in away)
+        known = {host: why for host, why in failed.items() if host in out or host not in doubtful}
+        rest = left.without((*away, *out))
+        return replace(rest, out=(*rest.out, *out)), known | away
 
     def _facts(self, r: Request) -> dict[str, Map]:
         """The facts that a diff goes by: those in state whose signature holds, or live ones with FULLBORE_LIVE=1."""
@@ -300,7 +305,7 @@ class HostGroups:
             earlier=earlier_of(news, r.old_inputs, olds) if rolls_back else {},
         )
         before = {host: str(plain(why)) for host, why in olds.get("failed", {}).items() if host in news["hosts"]}
-        left, before = self._reached(r, news, left, before)
+        left, before = self._reached(r, news, left, before, change.upkeep)
         rolled = roll(self._pools, _member(r.urn, r.news), left, change.wave, before, change.untried, change.upkeep.out)
         facts = merged_facts(olds, news, change.outcomes)
         done = change.outcomes.keys() - rolled.failed.keys()

@@ -335,6 +335,16 @@ def test_machines_that_a_killed_run_left_out_go_first_and_one_after_another() ->
     assert [hosts for play, hosts in machines.plays if play == "reboot"] == [["gpu-01"], ["gpu-02"]]
 
 
+def test_a_machine_that_answers_and_is_cordoned_counts_as_out_of_service() -> None:
+    """It was lost as it booted, and nothing was refreshed since."""
+    machines, cluster = Machines(), Cluster()
+    desk = Desk(machines, cluster)
+    outputs = {**desk.create(), "failed": {"gpu-02": "unreachable: no route"}}
+    cluster.out, desk.now = {"gpu-02"}, OPEN
+    assert (desk.update(outputs)["failed"], cluster.out) == ({}, set())
+    assert [hosts for play, hosts in machines.plays if play == "reboot"] == [["gpu-02"], ["gpu-01"]]
+
+
 def test_a_refresh_keeps_why_a_change_failed() -> None:
     machines, cluster = Machines(), Cluster()
     desk = Desk(machines, cluster)
