@@ -306,7 +306,8 @@ class HostGroups:
         )
         before = {host: str(plain(why)) for host, why in olds.get("failed", {}).items() if host in news["hosts"]}
         left, before = self._reached(r, news, left, before, change.upkeep)
-        rolled = roll(self._pools, _member(r.urn, r.news), left, change.wave, before, change.untried, change.upkeep.out)
+        member = replace(_member(r.urn, r.news), reboots=change.upkeep.began_open)
+        rolled = roll(self._pools, member, left, change.wave, before, change.untried, change.upkeep.out)
         facts = merged_facts(olds, news, change.outcomes)
         done = change.outcomes.keys() - rolled.failed.keys()
         facts = {host: {**fact, "content": content} if host in done else fact for host, fact in facts.items()}

@@ -25,6 +25,8 @@ class Member:
     at_once: int = 1
     spare: int = 1
     max_failures: int = 0
+    reboots: bool = False
+    """Whether its machines may be rebooted in this change."""
 
 
 @dataclass
@@ -36,8 +38,13 @@ class _Pool:
     canary: str = ""
     """Group whose canary changes now."""
     proven: bool = False
+    booted: bool = False
+    """Whether the change was proven where machines may be rebooted."""
     bad: str = ""
     """The canary that failed."""
+
+    def proves(self, member: Member) -> bool:
+        return self.proven and (self.booted or not member.reboots)
 
     def room(self, member: Member) -> int:
         busy = sum(count for urn, count in self.changing.items() if urn != member.urn)
@@ -67,7 +74,7 @@ class Pools:
                 self._freed.wait()
             if wave and not left.idle:
                 pool.changing[member.urn] = len(wave)
-                pool.canary = pool.canary or ("" if pool.proven else member.urn)
+                pool.canary = pool.canary or ("" if pool.proves(member) else member.urn)
             return wave
 
     def give_back(
@@ -84,7 +91,8 @@ class Pools:
             if pool.canary == member.urn and not left.idle:
                 pool.canary = ""
                 verdicts = [failed.get(host, "") for host in wave]
-                pool.proven = not any(verdicts) and any(host not in untried for host in wave)
+                proven = not any(verdicts) and any(host not in untried for host in wave)
+                pool.proven, pool.booted = pool.proven or proven, pool.booted or (proven and member.reboots)
                 if any(verdict and not verdict.startswith(UNREACHABLE) for verdict in verdicts):
                     pool.bad = wave[0]
             self._freed.notify_all()
@@ -105,7 +113,7 @@ class Pools:
     def _wave(self, pool: _Pool, member: Member, left: Left) -> tuple[str, ...]:
         if not left.idle and pool.canary:
             return ()
-        return next_wave(left, at_once=member.at_once, room=pool.room(member), proven=pool.proven)
+        return next_wave(left, at_once=member.at_once, room=pool.room(member), proven=pool.proves(member))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -99,6 +100,14 @@ def test_a_canary_that_the_change_was_not_tried_on_proves_nothing() -> None:
     machines = Machines()
     roll(Pools(), member(at_once=3), Left(serving=HOSTS), machines.change, {}, untried={"h0"})
     assert machines.waves == [("h0",), ("h1",), ("h2", "h3", "h4"), ("h5",)]
+
+
+def test_a_canary_of_a_change_that_reboots_nothing_proves_no_reboot() -> None:
+    pools, machines = Pools(), Machines()
+    roll(pools, member("a"), Left(serving=("a0", "a1")), machines.change, {})
+    roll(pools, replace(member("b"), reboots=True), Left(serving=("b0", "b1", "b2")), machines.change, {})
+    roll(pools, replace(member("c"), reboots=True), Left(serving=("c0", "c1")), machines.change, {})
+    assert machines.waves == [("a0",), ("a1",), ("b0",), ("b1", "b2"), ("c0", "c1")]
 
 
 def test_a_run_that_ends_keeps_what_was_done() -> None:
