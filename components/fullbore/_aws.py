@@ -106,9 +106,17 @@ class Scope:
         return {**self.tags, "Name": self.physical(part)}
 
     def child(
-        self, depends_on: list[pulumi.Resource] | None = None, ignore_changes: list[str] | None = None
+        self,
+        depends_on: list[pulumi.Resource] | None = None,
+        ignore_changes: list[str] | None = None,
+        secret_outputs: list[str] | None = None,
     ) -> pulumi.ResourceOptions:
-        return self.component.child(self.provider, depends_on=depends_on, ignore_changes=ignore_changes)
+        return self.component.child(
+            self.provider,
+            depends_on=depends_on,
+            ignore_changes=ignore_changes,
+            additional_secret_outputs=secret_outputs,
+        )
 
     @cached_property
     def account(self) -> pulumi.Output[str]:

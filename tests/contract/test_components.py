@@ -100,6 +100,8 @@ class Recorded(mocks.Mocks):
 Registered = tuple[list[str], list[mocks.MockResourceArgs]]
 AFTER: dict[str, dict[str, set[str]]] = {}
 """{environment: {URN: URNs that it was registered after}}, as `register` found them."""
+SECRET: dict[str, set[str]] = {}
+"""{URN: outputs that are secret, whatever their inputs are}, as `register` found them."""
 
 
 def register(plan: Plan) -> Registered:
@@ -116,13 +118,14 @@ def register(plan: Plan) -> Registered:
 
 
 def watch_dependencies(after: dict[str, set[str]]) -> None:
-    """Mocks are not told of them."""
+    """Mocks are not told of them, nor of outputs that are secret."""
     monitor: Any = settings.get_monitor()
     register = monitor.RegisterResource
 
     def watched(request: Any) -> Any:
         answer = register(request)
         after[answer.urn] = set(request.dependencies)
+        SECRET[answer.urn] = set(request.additionalSecretOutputs)
         return answer
 
     monitor.RegisterResource = watched
@@ -172,6 +175,12 @@ def test_replicas_of_the_site_wait_for_the_evidence_of_every_group_and_that_for_
     of_the_site = {urn for urn in pools if "::standby-" not in urn}
     assert of_the_site
     assert {urn for urn in pools if after[urn] >= evidence} == of_the_site
+
+
+def test_the_key_of_a_line_is_secret_where_aws_makes_it() -> None:
+    of_environment("prod")
+    lines = [urn for urn in SECRET if "PrivateVirtualInterface::" in urn]
+    assert [SECRET[urn] for urn in lines] == [{"bgpAuthKey"}]
 
 
 def test_the_stack_itself_makes_components_and_providers_only(registered: Registered) -> None:

@@ -50,6 +50,7 @@ def create_direct_connect(scope: Scope, plan: DirectConnectPlan, vpn: VpnParts) 
         bgp_auth_key=pulumi.Output.secret(plan.bgp_key) if plan.bgp_key else None,
         mtu=plan.mtu,
         tags=scope.tags,
-        opts=scope.child(),
+        # Where none is given, AWS makes a key, which then is an output only.
+        opts=scope.child(secret_outputs=["bgpAuthKey"]),
     )
     return DirectConnectParts(gateway=gateway, association=association, interface=interface)
