@@ -57,11 +57,12 @@ class _Place:
         self.field: FieldInfo | None = None
         self.model: type[BaseModel] | None = model
         self.loc: tuple[str | int, ...] = ()
-        kind: Any = model
+        self.kind: Any = model
         for part in loc:
-            kind = None if part == "[key]" else self._step(kind, part)
+            kind = None if part == "[key]" else self._step(self.kind, part)
             if kind is None:
                 break
+            self.kind = kind
             self.loc += (part,)
 
     def _step(self, kind: Any, part: str | int) -> Any:
@@ -96,7 +97,14 @@ class _Place:
 
     @property
     def secret(self) -> bool:
-        return self.field is not None and not self.field.repr
+        """Whether a secret is to be here, or below: it may have been written one level too high."""
+        return (self.field is not None and not self.field.repr) or _holds_secret(self.kind)
+
+
+def _holds_secret(kind: Any) -> bool:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return any(not field.repr or _holds_secret(field.annotation) for field in kind.model_fields.values())
+    return any(map(_holds_secret, get_args(kind)))
 
 
 def _bare(kind: Any) -> Any:
