@@ -24,7 +24,8 @@ class Kubernetes(Strict):
 
     join_file: Text | None = Field(
         default=None,
-        description="path, where the update runs, of a kubeconfig with a bootstrap token (kubeadm join "
+        pattern=r"^/",
+        description="full path, where the update runs, of a kubeconfig with a bootstrap token (kubeadm join "
         "--discovery-file), never its content; machines that are nodes already need none",
     )
     labels: dict[LabelKey, LabelValue] = Field(
