@@ -91,17 +91,18 @@ def awaiting_boot(spec: Map, facts: Map | None) -> list[str]:
     return [s["id"] for s in later if str(have.get(s["id"], "")).endswith(f"{AT_BOOT}{s['want']}")]
 
 
-TAKES_OUT: Final = ("driver.loaded",)
-"""Settings whose change takes a machine out of use: a driver's packages change only while nothing runs on the GPUs."""
+TAKES_OUT: Final = ("driver.loaded", "mig.", "package.kube", "file./etc/kubernetes/")
+"""Beginnings of the settings whose change takes a machine out of use: the roles change a driver's packages, the division
+of a GPU, and the kubelet and its configuration only while nothing runs on the GPUs."""
 
 
 def takes_out(spec: Map, facts: Map | None) -> list[str]:
     """Ids of settings whose change takes a machine out of use; none where it holds nothing yet that could be in use."""
     have: Map = plain((facts or {}).get("settings", {}))
     found = [
-        (id, str(have.get(id, "absent")), str(plain(spec["settings"][id])))
-        for id in TAKES_OUT
-        if id in spec["settings"]
+        (id, str(have.get(id, "absent")), str(plain(want)))
+        for id, want in spec["settings"].items()
+        if id.startswith(TAKES_OUT)
     ]
     return [
         id

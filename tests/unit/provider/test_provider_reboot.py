@@ -615,6 +615,21 @@ def test_only_a_driver_that_may_be_in_use_takes_a_machine_out(reported: str | No
     assert takes_out({"settings": {"driver.loaded": "open 580"}}, facts) == (["driver.loaded"] if out else [])
 
 
+@pytest.mark.parametrize(
+    ("id", "now", "want", "out"),
+    [
+        ("mig.0", "off", "7g.80gb", True),
+        ("package.kubelet", "1.33,hold", "1.34,hold", True),
+        ("file./etc/kubernetes/kubelet.conf.d/90-fullbore.conf", "sha256 of one", "of another", True),
+        ("file./etc/kubernetes/kubelet.conf.d/90-fullbore.conf", "absent", "of another", False),
+        ("file./etc/default/kubelet", "sha256 of one", "of another", False),  # for joining alone
+        ("label.team", "a", "b", False),
+    ],
+)
+def test_what_roles_refuse_while_gpus_are_in_use_takes_a_machine_out(id: str, now: str, want: str, out: bool) -> None:
+    assert takes_out({"settings": {id: want}}, {"settings": {id: now}}) == ([id] if out else [])
+
+
 class Tool:
     """kubectl, by what each command answers: (exit, stdout, stderr)."""
 
