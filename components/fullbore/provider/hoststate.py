@@ -92,8 +92,8 @@ def awaiting_boot(spec: Map, facts: Map | None) -> list[str]:
 
 
 TAKES_OUT: Final = ("driver.loaded", "mig.", "package.kube", "file./etc/kubernetes/")
-"""Beginnings of the settings whose change takes a machine out of use: the roles change a driver's packages, the division
-of a GPU, and the kubelet and its configuration only while nothing runs on the GPUs."""
+"""How settings begin whose change takes a machine out of use: the roles change a driver's packages, how a GPU is
+divided, and the kubelet and its configuration only while nothing runs on the GPUs."""
 
 
 def takes_out(spec: Map, facts: Map | None) -> list[str]:
