@@ -13,3 +13,14 @@ EVICTION_MIB = 100
 """The kubelet's own memory.available, which counts as reserved (kubernetes.io: Node-pressure Eviction, defaults)."""
 IP_FORWARD = "net.ipv4.ip_forward"
 """kubernetes.io: Container Runtimes, Enable IPv4 packet forwarding."""
+LABEL_DOMAINS = ("kubernetes.io", "k8s.io")
+"""Of their labels, and of those of the domains below, a kubelet gives its node only what follows."""
+OWN_LABEL_DOMAINS = ("kubelet.kubernetes.io", "node.kubernetes.io")
+OWN_LABELS = (
+    *("beta.kubernetes.io/arch", "beta.kubernetes.io/instance-type", "beta.kubernetes.io/os"),
+    *("failure-domain.beta.kubernetes.io/region", "failure-domain.beta.kubernetes.io/zone"),
+    *("kubernetes.io/arch", "kubernetes.io/hostname", "kubernetes.io/os", "node.kubernetes.io/instance-type"),
+    *("topology.kubernetes.io/region", "topology.kubernetes.io/zone"),
+)
+"""kubernetes.io: kubelet reference, --node-labels (kubernetes/kubernetes cmd/kubelet/app/options, ValidateKubeletFlags:
+with another one the kubelet does not start; kubernetes/kubernetes#85073)."""

@@ -29,7 +29,9 @@ class Kubernetes(Strict):
         "--discovery-file), never its content; machines that are nodes already need none",
     )
     labels: dict[LabelKey, LabelValue] = Field(
-        default={}, description="further labels of the nodes, besides group, rack, accelerator and zone"
+        default={},
+        description="further labels of the nodes, besides group, rack, accelerator and zone, which are "
+        "planned; of Kubernetes' own only those that a kubelet may set",
     )
     taints: dict[LabelKey, TaintValue] = Field(
         default={"nvidia.com/gpu": "present:NoSchedule"},

@@ -26,6 +26,9 @@ HEADER = f"# Written by Fullbore (role {ROLE}); changes made here are undone.\n"
 CONFIG_FOLDER = "/etc/kubernetes/kubelet.conf.d"
 CONFIG_FILE = f"{CONFIG_FOLDER}/90-fullbore.conf"
 ARGUMENTS_FILE = "/etc/default/kubelet"
+OWN_DOMAIN = "fullbore.io"
+"""Of labels that are planned, and of the one that marks a node which was drained."""
+ZONE_LABEL = "topology.kubernetes.io/zone"
 
 
 def joins(site: Site, group: HostGroup) -> Kubernetes | None:
@@ -63,10 +66,10 @@ def node_files(site: Site, name: str, group: HostGroup, lock: Lock, settings: It
 def labels(site: Site, name: str, group: HostGroup, given: Kubernetes) -> dict[str, str]:
     """{label: value} of the nodes of a group, by name; those that a kubelet may give itself (NodeRestriction)."""
     planned = {
-        "fullbore.io/accelerator": group.accelerator or "",
-        "fullbore.io/group": name,
-        "fullbore.io/rack": group.rack,
-        "topology.kubernetes.io/zone": site.name,
+        f"{OWN_DOMAIN}/accelerator": group.accelerator or "",
+        f"{OWN_DOMAIN}/group": name,
+        f"{OWN_DOMAIN}/rack": group.rack,
+        ZONE_LABEL: site.name,
     }
     return dict(sorted({**planned, **given.labels}.items()))
 

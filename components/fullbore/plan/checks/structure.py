@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from posixpath import normpath
 
+from fullbore.config.models import Environment
 from fullbore.plan.change import put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject
 from fullbore.plan.model import BUILDABLE
@@ -12,6 +13,7 @@ from fullbore.plan.model import BUILDABLE
 NEEDS = {
     "storage": ("cloud",),
     "replication": ("cloud", "storage"),
+    "site.kubernetes": ("cluster",),
     "serving": ("cluster", "image"),
     "gateway": ("serving",),
     "monitoring": ("cluster",),
@@ -32,13 +34,21 @@ LEFT_OUT_IN_SANDBOX = {
 
 def _needs(subject: Subject) -> Iterable[Finding]:
     for part, needed in NEEDS.items():
-        if getattr(subject.env, part) is None:
+        if _said(subject.env, part) is None:
             continue
         for other in needed:
-            if getattr(subject.env, other) is None:
+            if _said(subject.env, other) is None:
                 message = f"needs {other}, which is missing; add {other} or remove {part}"
-                without = (part, *(name for name in _made_from(part) if getattr(subject.env, name) is not None))
+                without = (part, *(name for name in _made_from(part) if _said(subject.env, name) is not None))
                 yield Finding(part, message, tuple(map(remove, without)))
+
+
+def _said(env: Environment, path: str) -> object:
+    """What an environment has at a dotted path; None where it, or what it is in, is left out."""
+    value: object = env
+    for name in path.split("."):
+        value = getattr(value, name, None)
+    return value
 
 
 def _made_from(part: str) -> list[str]:
@@ -51,11 +61,7 @@ def _real(subject: Subject) -> Iterable[Finding]:
     if subject.env.sandbox:
         return
     for path, what in LEFT_OUT_IN_SANDBOX.items():
-        value: object = subject.env
-        for name in path.split("."):
-            value = getattr(value, name)
-            if value is None:
-                break
+        value = _said(subject.env, path)
         declared = getattr(subject.env, path.partition(".")[0]) is not None
         if declared and value is None:
             yield Finding(path, f"missing; add {what} (only an environment with sandbox may leave it out)")
