@@ -71,12 +71,23 @@ def pod_template(
                 seccomp_profile=SeccompProfileArgs(type="RuntimeDefault"),
             ),
             affinity=_spread(labels),
-            # GPU nodes are tainted by NVIDIA's operator and by managed node groups, to keep other pods away.
-            tolerations=[TolerationArgs(key=GPU, operator="Exists", effect="NoSchedule")],
+            tolerations=_tolerations(plan.taints),
             containers=[_container(plan, image)],
             volumes=_volumes(plan),
         ),
     )
+
+
+def _tolerations(taints: Mapping[str, str]) -> list[TolerationArgs]:
+    """GPU nodes are tainted to keep other pods away: by NVIDIA's operator and by managed node groups always alike, and
+    as they are planned to be, VALUE:EFFECT by key."""
+    usual = TolerationArgs(key=GPU, operator="Exists", effect="NoSchedule")
+    planned = ((key, taint.rpartition(":")) for key, taint in sorted(taints.items()))
+    return [usual] + [
+        TolerationArgs(key=key, operator="Equal", value=value, effect=effect)
+        for key, (value, _, effect) in planned
+        if (key, effect) != (GPU, "NoSchedule")
+    ]
 
 
 def _container(plan: ServingPlan, image: pulumi.Input[str]) -> ContainerArgs:

@@ -596,6 +596,8 @@ class ServingPlan:
     """`/etc/fullbore/plan.json` of the pod: what the runtime's launcher reads."""
     progress_s: int
     """Seconds a rollout may stand still before it counts as failed: as long as one pod may take to load its model."""
+    taints: Mapping[str, str] = field(default_factory=dict[str, str])
+    """VALUE:EFFECT by key, of the nodes that the pods are for."""
 
 
 @dataclass(frozen=True, kw_only=True)

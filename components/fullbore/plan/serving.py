@@ -30,6 +30,7 @@ def serving_plan(env: Environment, site: SitePlan | None, versions: VersionsPlan
     if serving is None or layout is None:
         return None
     on_gpus = _on_gpus(env, versions, at_site=True)
+    node = env.site.kubernetes if env.site else None
     return ServingPlan(
         name="serving",
         model=serving.model,
@@ -41,6 +42,7 @@ def serving_plan(env: Environment, site: SitePlan | None, versions: VersionsPlan
         monitor_port=MONITOR_PORT if on_gpus else None,
         progress_s=_progress_s(env),
         document=_document(env, serving, layout, "serving") | on_gpus | (_fabric(env, site, layout) if on_gpus else {}),
+        taints=node.taints if node else {},
     )
 
 

@@ -182,7 +182,15 @@ class TestServing:
         [preferred] = spec["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
 
         assert preferred["podAffinityTerm"]["topologyKey"] == "kubernetes.io/hostname"
-        assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in spec["tolerations"]
+        assert spec["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+
+    def test_replicas_tolerate_what_nodes_are_planned_to_be_tainted_with(self, deploy: Deploy) -> None:
+        taints = {"nvidia.com/gpu": "present:NoSchedule", "lab": "a:NoExecute", "idle": ":NoSchedule"}
+        [_, *planned] = self.pod(deploy(serving(plan=dataclasses.replace(POOL, taints=taints))))["spec"]["tolerations"]
+        others = [("idle", "", "NoSchedule"), ("lab", "a", "NoExecute")]
+        assert planned == [
+            {"key": key, "operator": "Equal", "value": value, "effect": effect} for key, value, effect in others
+        ]
 
     def test_a_rollout_may_take_as_long_as_its_replicas_may_take_to_load(
         self, deploy: Deploy, monkeypatch: pytest.MonkeyPatch

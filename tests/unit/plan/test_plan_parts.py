@@ -110,6 +110,14 @@ def test_only_the_site_s_pods_get_cpus_to_themselves() -> None:
     assert (plan.standby.serving.cpus, plan.standby.serving.memory_gib) == (None, None)
 
 
+def test_the_site_s_pods_tolerate_the_taints_that_its_machines_join_with() -> None:
+    plan = make_plan(environment("prod"))
+    assert plan.serving
+    assert plan.standby
+    assert plan.serving.taints == {"nvidia.com/gpu": "present:NoSchedule"}
+    assert plan.standby.serving.taints == {}
+
+
 def test_a_zone_s_subnet_does_not_move_when_another_is_added() -> None:
     vpc = IPv4Network("10.64.0.0/16")
     assert [str(zone_subnet(vpc, zone)) for zone in "ac"] == ["10.64.0.0/20", "10.64.32.0/20"]
