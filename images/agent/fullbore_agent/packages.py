@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from time import monotonic
 from typing import Any
 
 from .gpu import workloads
@@ -12,7 +13,7 @@ KIND = "package."
 HELD = ",hold"
 ANY = "any"
 INSTALL_S = 850.0
-"""A driver's modules are compiled for the running kernel; Ansible ends a task after 900 s."""
+"""Of all tools together. A driver's modules are compiled for the running kernel; Ansible ends a task after 900 s."""
 APT = (
     "apt-get",
     "--yes",
@@ -68,11 +69,19 @@ def install(
 
 
 def _install(system: System, wants: Mapping[str, str]) -> None:
+    end = monotonic() + INSTALL_S
+
+    def change(*argv: str) -> None:
+        left = end - monotonic()
+        if left <= 0:
+            raise ToolError(f"{argv[0]}: not begun, for {INSTALL_S:g} s are over; the next update goes on")
+        system.change(*argv, timeout_s=left)
+
     # What a killed run left half-configured would stop apt-get.
-    system.change("dpkg", "--configure", "-a", timeout_s=INSTALL_S)
-    system.change("apt-get", "update", "--error-on=any", timeout_s=INSTALL_S)
+    change("dpkg", "--configure", "-a")
+    change("apt-get", "update", "--error-on=any")
     exact = [f"{name}={_version(system, name, want)}" for name, want in wants.items()]
-    system.change(*APT, "install", *exact, timeout_s=INSTALL_S)
+    change(*APT, "install", *exact)
     system.change("apt-mark", "hold", *wants)
 
 

@@ -143,6 +143,35 @@ def test_a_release_that_apt_does_not_have_is_named_with_those_it_has(system: Sys
         install(system, wanted)
 
 
+class Slow(System):
+    """Each tool that changes something takes so many seconds of a clock."""
+
+    def __init__(self, takes_s: float) -> None:
+        super().__init__("", "")
+        self.takes_s, self.now, self.limits = takes_s, 0.0, dict[str, float]()
+
+    def run(self, *argv: str) -> str:
+        return " nvlsm | 1.2-1 | mirror\n" if argv[0] == "apt-cache" else "un\t"
+
+    def change(self, *argv: str, timeout_s: float = 30) -> None:
+        self.limits[f"{argv[0]} {argv[-1]}"] = timeout_s
+        self.now += self.takes_s
+
+
+@pytest.mark.parametrize(("takes_s", "limits"), [(300, [850, 550, 250, 30]), (500, [850, 350])])
+def test_all_of_an_installation_ends_before_ansible_ends_the_task(
+    monkeypatch: pytest.MonkeyPatch, takes_s: float, limits: list[float]
+) -> None:
+    slow = Slow(takes_s)
+    monkeypatch.setattr("fullbore_agent.packages.monotonic", lambda: slow.now)
+    if len(limits) == 2:
+        with pytest.raises(ToolError, match="apt-get: not begun, for 850 s are over"):
+            install(slow, [setting("package.nvlsm", "1.2,hold")])
+    else:
+        install(slow, [setting("package.nvlsm", "1.2,hold")])
+    assert list(slow.limits.values()) == limits
+
+
 def test_no_package_changes_while_something_runs_on_the_gpus(system: System) -> None:
     ready(system)
     users = system.hardware("/sys/module/nvidia_uvm/refcnt")
