@@ -91,7 +91,8 @@ class HostGroup(pulumi.CustomResource):
     machine, then so many at once, and stops where the first fails, where too many fail, and where too many would be
     out of service; what it did not reach is in `pending`. A machine that needs a reboot gets it inside the window of
     `maintenance`, drained before, and is in `pending` until then. Deleting it leaves the machines as they are, unless
-    `wipe` says to remove what was installed.
+    `wipe` says to remove the units and files that the roles wrote; packages, and what containerd and the kubelet run
+    by, stay.
     """
 
     hosts: pulumi.Output[dict[str, Any]]

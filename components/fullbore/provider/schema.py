@@ -113,7 +113,11 @@ _GROUP_INPUTS: Final[dict[str, Any]] = {
     "ssh": _said("How the hosts are reached.", _ref("Ssh")),
     "maxFailures": _said("Hosts that may fail without failing the update.", {"type": "integer", "default": 0}),
     "content": _said("Digest of the roles and the agent; another one runs every role again.", _TEXT),
-    "wipe": _said("Whether deleting the resource removes what was installed.", {**_FLAG, "default": False}),
+    "wipe": _said(
+        "Whether deleting the resource removes the units and files that the roles wrote. Packages stay, and what "
+        "containerd and the kubelet run by.",
+        {**_FLAG, "default": False},
+    ),
     "rolling": _said("How a change goes over machines that serve; all at once where it is empty.", _ref("Rolling")),
     "maintenance": _said("When machines are rebooted; none is where it is empty.", _ref("Maintenance")),
 }

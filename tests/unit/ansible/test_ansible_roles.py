@@ -16,9 +16,12 @@ import yaml
 from ansible.parsing.dataloader import DataLoader
 
 from fullbore.catalog.host_profiles import ROLES
+from fullbore.config import load_file
+from fullbore.plan import make_plan
 
-ANSIBLE = Path(__file__).parents[3] / "ansible"
-AGENT = Path(__file__).parents[3] / "images" / "agent" / "fullbore_agent"
+ROOT = Path(__file__).parents[3]
+ANSIBLE = ROOT / "ansible"
+AGENT = ROOT / "images" / "agent" / "fullbore_agent"
 MODULES = {path.stem for path in (ANSIBLE / "library").glob("*.py")}
 PHASES = ["Validate", "Install", "Configure", "Verify"]
 
@@ -55,6 +58,17 @@ def test_a_role_has_a_signature_and_is_a_table_of_contents(role: str) -> None:
 def _texts(folder: Path) -> list[str]:
     files = (path for part in ("tasks", "templates") for path in (folder / part).rglob("*"))
     return [path.read_text() for path in files if path.is_file()]
+
+
+def test_every_file_that_the_plan_decides_is_taken_back_or_said_to_stay() -> None:
+    play = (ROOT / "components/fullbore/provider/plays/release.yml").read_text()
+    about = " ".join(line.removeprefix("# ") for line in play.splitlines() if line.startswith("#"))
+    (removed,) = re.findall(r"Remove what was installed\n.*?loop: >-\n(.*?)\n\n", play, re.DOTALL)
+    site = make_plan(load_file(ROOT / "stacks" / "Pulumi.prod.yaml")).site
+    paths = {file.path for group in (site.groups if site else ()) for file in group.files}
+    stay = {path for path in paths if path not in removed}
+    assert len(paths) > len(stay) > 1
+    assert [path for path in stay if not re.search(rf"{path}|{Path(path).parents[1]},", about)] == []
 
 
 def test_modules_find_the_agents_code_where_ansible_looks() -> None:
