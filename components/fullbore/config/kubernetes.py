@@ -35,7 +35,8 @@ class Kubernetes(Strict):
     )
     taints: dict[LabelKey, TaintValue] = Field(
         default={"nvidia.com/gpu": "present:NoSchedule"},
-        description="taints that nodes join with, VALUE:EFFECT by key; a node that has joined may not change its own",
+        description="taints that nodes join with and serving pods tolerate, VALUE:EFFECT by key; a node that has "
+        "joined may not change its own",
     )
     reserved_memory_mib: Whole | None = Field(
         default=None,
