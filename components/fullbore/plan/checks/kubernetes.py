@@ -42,11 +42,14 @@ def _within(domain: str, domains: Iterable[str]) -> bool:
 
 def _memory(subject: Subject) -> Iterable[Finding]:
     site = subject.env.site
-    kept = site.kubernetes.reserved_memory_mib if site and site.kubernetes else None
     path = "site.kubernetes.reserved_memory_mib"
-    for name, group in sorted(site.groups.items()) if site and kept else ():
+    if site is None:
+        return
+    for name, group in sorted(site.groups.items()):
+        given = joins(site, group)
+        kept = given.reserved_memory_mib if given else None
         has = group.memory_gib * MIB_A_GIB / machine_of(group).numa_nodes
-        if joins(site, group) and kept >= has:
+        if kept is not None and kept >= has:
             message = f"got {kept}, but a NUMA node of site.groups.{name} has {has:.0f} MiB; keep less"
             yield Finding(path, message, (put(path, KEPT_MIB) if has > KEPT_MIB else remove(path),))
             return
