@@ -209,6 +209,18 @@ def test_data_parallelism_scales_throughput(
     assert fit(model, gpu, many).kv_tokens % ranks == 0
 
 
+@given(MIXTURE, GPU, st.integers(1, 40), st.sampled_from([2, 4, 8]))
+def test_ranks_without_a_sequence_deliver_no_token(
+    model: ModelRow, gpu: AcceleratorRow, batch: int, ranks: int
+) -> None:
+    """A step gives each sequence one token, so that they are as many as are in flight, however ranks share them."""
+    asked = replace(layout(precision="fp8", concurrency=batch), data_parallel=ranks, expert_parallel=True)
+    found, most = speed(model, gpu, asked), most_tokens_per_s(model, gpu, asked)
+    full = replace(asked, concurrency=asked.sequences * ranks)
+    assert found.tokens_per_s == pytest.approx(batch / found.step_s)
+    assert most == pytest.approx(most_tokens_per_s(model, gpu, full) * batch / full.concurrency)
+
+
 @given(CASES)
 def test_no_estimate_is_beyond_what_the_memory_feeds(case: Case) -> None:
     model, gpu, asked = case

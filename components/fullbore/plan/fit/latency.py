@@ -57,7 +57,7 @@ def speed(model: ModelRow, accelerator: AcceleratorRow, layout: Layout, sequence
     """The step time of a replica that has `sequences` in flight; the layout's concurrency if None.
 
     Pipeline stages work on micro-batches in turn: a sequence waits for all stages, the replica delivers one
-    micro-batch a stage time.
+    micro-batch a stage time. The fullest data-parallel rank sets the pace; ranks with fewer sequences deliver fewer.
     """
     wanted = sequences or layout.concurrency
     in_rank = -(-wanted // layout.data_parallel)
@@ -72,7 +72,7 @@ def speed(model: ModelRow, accelerator: AcceleratorRow, layout: Layout, sequence
         bytes_s=moved,
         arithmetic_s=computed,
         links_s=linked,
-        tokens_per_s=in_rank * layout.data_parallel / cycle,
+        tokens_per_s=wanted / cycle,
         gpus=layout.gpus,
     )
 
@@ -87,7 +87,7 @@ def most_tokens_per_s(model: ModelRow, accelerator: AcceleratorRow, layout: Layo
     empty = replace(layout, context_tokens=0)
     stages = [_stage(model, accelerator, empty, stage, micro)[0] for stage in range(layout.pipeline_parallel)]
     cycle = max(sum(stages), max(stages) * -(-in_rank // micro)) * HBM_SHARE
-    return in_rank * layout.data_parallel / cycle
+    return layout.concurrency / cycle
 
 
 def _stage(
