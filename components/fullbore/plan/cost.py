@@ -92,11 +92,10 @@ def _years_after(day: date, years: int) -> str:
 def _cloud(env: Environment, cloud: Cloud) -> dict[str, float]:
     """The control plane and each group: nodes that always run, and the others while all of them do."""
     parts = {"cloud.control_plane": EKS_CONTROL_PLANE_USD_PER_HOUR}
-    first = next(iter(sorted(cloud.node_groups)), None)
+    warm = standby_nodes(env)
     for name, group in sorted(cloud.node_groups.items()):
         price = price_of(env, group)
-        asked = max(group.min_nodes, group.desired_nodes)
-        nodes = max(asked, standby_nodes(env, group.instance_type)) if name == first else asked
+        nodes = max(group.min_nodes, group.desired_nodes, warm.get(name, 0))
         nodes += max(0, group.max_nodes - nodes) * group.busy_s_per_day / DAY_S
         if price is not None and nodes:
             parts[f"cloud.node_groups.{name}"] = price * nodes
@@ -121,12 +120,9 @@ def usd_per_hour(env: Environment, instance_type: str, purchase: str) -> float |
 
 
 def _standby(env: Environment) -> float:
-    """Of the first group, which holds the standby, the nodes that its warm replicas fill."""
-    name = next(iter(sorted(env.cloud.node_groups)), None) if env.cloud else None
-    if env.cloud is None or name is None:
-        return 0.0
-    group = env.cloud.node_groups[name]
-    return (price_of(env, group) or 0.0) * standby_nodes(env, group.instance_type)
+    """The nodes that the standby's warm replicas fill."""
+    groups = env.cloud.node_groups if env.cloud else {}
+    return sum((price_of(env, groups[name]) or 0.0) * nodes for name, nodes in standby_nodes(env).items())
 
 
 def _copies(env: Environment) -> dict[str, float]:

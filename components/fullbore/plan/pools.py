@@ -86,8 +86,13 @@ def _merged(pools: Iterable[Pool]) -> tuple[Pool, ...]:
 
 
 def serving_pools(env: Environment) -> tuple[Pool, ...]:
-    """Pools that would hold the model: the site's, and the cloud's where a standby is declared."""
-    return (*site_pools(env), *(cloud_pools(env) if env.standby else ()))
+    """Pools that would hold the model: the site's, and the cloud's where a standby is declared.
+
+    No pod lands on nodes with fewer GPUs than it asks for: such pools are left out.
+    """
+    cloud, layout = cloud_pools(env) if env.standby else (), layout_of(env)
+    holding = (pool for pool in cloud if layout is None or pool.gpus_per_machine >= layout.gpus)
+    return (*site_pools(env), *holding)
 
 
 def model_of(serving: Serving | None) -> ModelRow | None:
@@ -119,17 +124,34 @@ def asked_layout(serving: Serving) -> Layout:
 def layout_of(env: Environment) -> Layout | None:
     """The layout of every replica: what is given, else the best that fits every pool, else the roomiest that is legal.
 
-    The second pool and those after it only have to hold it: one layout serves the site and its standby.
+    The second pool and those after it only have to hold it: one layout serves the site and its standby. Where none
+    fits the cloud's smallest nodes, too, the larger ones hold the standby; standby-no-room tells where none does.
     """
     serving, model = env.serving, model_of(env.serving)
     if serving is None:
         return None
-    asked, pools = asked_layout(serving), serving_pools(env)
-    if serving.tensor_parallel is not None or model is None or not pools:
+    asked, site = asked_layout(serving), site_pools(env)
+    cloud = cloud_pools(env) if env.standby else ()
+    if serving.tensor_parallel is not None or model is None or not (site or cloud):
         return asked
-    kinds = tuple((pool.accelerator.name, pool.gpus_per_machine) for pool in pools)
-    choices = _choices(model, kinds, asked, _given(serving), serving.optimise)
-    return next((layout for layout in choices if _has_room(env, layout)), choices[0] if choices else asked)
+    kinds = tuple(_kinds(site, cloud))
+    for some in kinds:
+        choices = _choices(model, some, asked, _given(serving), serving.optimise)
+        if choices:
+            return next((layout for layout in choices if _has_room(env, layout)), choices[0])
+    return _roomiest(model, kinds[-1], asked, _given(serving))
+
+
+Kinds = tuple[tuple[str, int], ...]
+"""Accelerator, and GPUs of a machine, of each pool."""
+
+
+def _kinds(site: Sequence[Pool], cloud: Sequence[Pool]) -> Iterator[Kinds]:
+    """All pools, then those without the cloud's smallest nodes, the next smallest, and so on down to the site's."""
+    for least in (0, *sorted({pool.gpus_per_machine + 1 for pool in cloud})):
+        left = (*site, *(pool for pool in cloud if pool.gpus_per_machine >= least))
+        if left:
+            yield tuple((pool.accelerator.name, pool.gpus_per_machine) for pool in left)
 
 
 def _has_room(env: Environment, layout: Layout) -> bool:
@@ -149,17 +171,21 @@ def _given(serving: Serving) -> tuple[tuple[str, int], ...]:
 
 @lru_cache(maxsize=256)
 def _choices(
-    model: ModelRow, kinds: tuple[tuple[str, int], ...], asked: Layout, given: tuple[tuple[str, int], ...], aim: Aim
+    model: ModelRow, kinds: Kinds, asked: Layout, given: tuple[tuple[str, int], ...], aim: Aim
 ) -> tuple[Layout, ...]:
-    """Layouts that every kind of GPU holds, the best first; else the one that leaves most of the first kind's cache."""
-    gpus = min(count for _, count in kinds)
+    """Layouts that every kind of GPU holds, the best for the first kind first."""
     rows = [ACCELERATORS[name] for name, _ in kinds]
-    legal = [layout for layout in legal_layouts(model, asked, gpus) if _keeps(layout, given)]
-    fitting = [c for c in candidates(model, rows[0], asked, gpus) if c.layout in legal]
-    held = [c for c in fitting if all(fit(model, row, c.layout).fits for row in rows)]
-    if held:
-        return tuple(candidate.layout for candidate in ranked(held, aim))
-    return tuple(sorted(legal, key=lambda layout: fit(model, rows[0], layout).short_gib)[:1])
+    fitting = candidates(model, rows[0], asked, min(count for _, count in kinds))
+    held = [c for c in fitting if _keeps(c.layout, given) and all(fit(model, row, c.layout).fits for row in rows)]
+    return tuple(candidate.layout for candidate in ranked(held, aim))
+
+
+@lru_cache(maxsize=256)
+def _roomiest(model: ModelRow, kinds: Kinds, asked: Layout, given: tuple[tuple[str, int], ...]) -> Layout:
+    """The legal layout that lacks least on the first kind; what is asked for where none is legal."""
+    row, gpus = ACCELERATORS[kinds[0][0]], min(count for _, count in kinds)
+    legal = (layout for layout in legal_layouts(model, asked, gpus) if _keeps(layout, given))
+    return min(legal, key=lambda layout: fit(model, row, layout).short_gib, default=asked)
 
 
 def _keeps(layout: Layout, given: tuple[tuple[str, Any], ...]) -> bool:

@@ -239,7 +239,13 @@ def spot_holds_standby(env: Environment) -> tuple[str, ...]:
     return names if all(groups[name].capacity == "spot" for name in names) else ()
 
 
-def standby_nodes(env: Environment, instance_type: str) -> int:
-    """Nodes of a type that the standby's warm replicas fill."""
-    pods = pods_per_node(env, instance_type)
-    return ceil(env.standby.replicas / pods) if env.standby and pods else 0
+def standby_nodes(env: Environment) -> dict[str, int]:
+    """{node group: nodes that the standby's warm replicas fill}: groups by name, each filled before the next."""
+    left, nodes = env.standby.replicas if env.standby else 0, dict[str, int]()
+    for name in standby_groups(env):
+        group = env.cloud.node_groups[name] if env.cloud else None
+        pods = pods_per_node(env, group.instance_type) if group else 0
+        if group and left:
+            nodes[name] = min(group.max_nodes, ceil(left / pods))
+            left = max(0, left - nodes[name] * pods)
+    return nodes

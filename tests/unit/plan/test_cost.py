@@ -111,6 +111,20 @@ def test_tokens_cost_more_where_idle_time_is_paid_for() -> None:
         assert after.usd_per_million_tokens == pytest.approx(factor * before.usd_per_million_tokens)
 
 
+def test_the_standby_is_paid_for_where_its_replicas_land() -> None:
+    """Replicas of 8 GPUs: none lands on the one GPU of g6e.xlarge; the second waits for a node of the next group."""
+    groups = {
+        "a-small": {"instance_type": "g6e.xlarge", "max_nodes": 4},
+        "one": {"instance_type": "p5.48xlarge", "max_nodes": 1},
+        "two": {"instance_type": "p5.48xlarge", "max_nodes": 1},
+    }
+    split = {"tensor_parallel": 8}
+    plan = cost_plan(environment({}, cloud={"node_groups": groups}, serving=split, standby={"replicas": 2}))
+    assert plan.standby == pytest.approx(2 * 55.04)
+    assert "cloud.node_groups.a-small" not in plan.parts
+    assert plan.parts["cloud.node_groups.two"] == pytest.approx(55.04)
+
+
 def test_the_standby_of_production_is_named_within_the_total() -> None:
     plan = cost_plan(load_file(ROOT / "stacks/Pulumi.prod.yaml"))
     assert plan.standby == plan.parts["cloud.node_groups.standby"]

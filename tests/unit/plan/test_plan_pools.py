@@ -94,6 +94,21 @@ def test_equal_groups_are_one_pool() -> None:
     assert pools[0].path == "site.groups.gpu-r01 and 1 more"
 
 
+@pytest.mark.parametrize("tensor", [None, 8])
+def test_nodes_that_are_too_small_for_a_replica_refuse_nothing(tensor: int | None) -> None:
+    """A group of one L40S beside nodes of eight H200: no pod of eight GPUs lands there."""
+    env = environment("prod", tensor_parallel=tensor)
+    assert env.cloud
+    small = next(iter(env.cloud.node_groups.values())).model_copy(update={"instance_type": "g6e.xlarge"})
+    more = {"a-small": small, **env.cloud.node_groups}
+    both = env.model_copy(update={"cloud": env.cloud.model_copy(update={"node_groups": more})})
+    assert layout_of(both) == layout_of(env)
+    assert serving_pools(both) == serving_pools(env)
+    assert not [problem for problem in make_plan(both).problems if problem.rule == "model-does-not-fit"]
+    alone = env.model_copy(update={"cloud": env.cloud.model_copy(update={"node_groups": {"a-small": small}})})
+    assert {problem.rule for problem in make_plan(alone).problems if problem.severity == "error"} == {"standby-no-room"}
+
+
 def test_every_gpu_and_precision_of_a_stack_file_has_a_row() -> None:
     assert set(Accelerator.__args__) == set(ACCELERATORS)
     assert set(Precision.__args__) == set(PRECISIONS)
