@@ -30,10 +30,11 @@ from fullbore.catalog.prices import (
 )
 from fullbore.config.cost import Cost
 from fullbore.config.models import Cloud, Environment, HostGroup, NodeGroup
+from fullbore.config.recovery import DataSet
 from fullbore.plan.fit import illegal, speed
 from fullbore.plan.model import CostPlan, MetalCost, ReplicaCost
 from fullbore.plan.pools import layout_of, model_of
-from fullbore.plan.recovery import copied_data, pods_per_node, size_gib, standby_nodes
+from fullbore.plan.recovery import changed_gib, copied_data, gap_s, pods_per_node, size_gib, standby_nodes
 
 DAY_S = 86_400
 PURCHASES = ("on-demand", "reserved", "spot", "capacity-block")
@@ -129,12 +130,19 @@ def _copies(env: Environment) -> dict[str, float]:
     """What the declared copies cost: moving what changes, and keeping one whole copy in S3."""
     parts: dict[str, float] = {}
     for name, data in sorted(copied_data(env).items()):
-        moved = (data.change_gib_per_hour or 0.0) * GB_PER_GIB * _USD_PER_GB.get(data.method, 0.0)
+        moved = _moved_gib(env, name, data) * GB_PER_GIB * _USD_PER_GB.get(data.method, 0.0)
         kept = (size_gib(env, name, data) or 0.0) * GB_PER_GIB * S3_STANDARD.usd / HOURS_PER_MONTH
         usd = moved + (kept if data.method in _IN_S3 else 0.0)
         if usd:
             parts[f"recovery.data.{name}"] = usd
     return parts
+
+
+def _moved_gib(env: Environment, name: str, data: DataSet) -> float:
+    """GiB an hour: what the RPO takes a run to copy, over the longest time between two; without a schedule, changes."""
+    gap = gap_s(env, data)
+    changed = changed_gib(env, name, data, gap) if gap else data.change_gib_per_hour
+    return (changed or 0.0) * 3600 / (gap or 3600)
 
 
 _USD_PER_GB = {

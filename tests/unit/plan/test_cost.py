@@ -91,6 +91,24 @@ def test_copies_are_paid_for_by_what_moves_and_what_is_kept() -> None:
     assert plan.parts["recovery.data.checkpoints"] == plan.replication
 
 
+@pytest.mark.parametrize(
+    ("data", "schedule", "gib_per_hour"),
+    [
+        ({"size_gib": 600}, "rate(1 hour)", 600),
+        ({"size_gib": 600}, "rate(2 hours)", 300),
+        ({"size_gib": 600, "change_gib_per_hour": 200}, "rate(2 hours)", 200),
+        ({"size_gib": 600, "change_gib_per_hour": 100_000}, "rate(1 hour)", 600),
+        ({"change_gib_per_hour": 0}, "rate(1 hour)", 0),
+    ],
+)
+def test_copies_move_what_the_rpo_takes_a_run_to_copy(data: Any, schedule: str, gib_per_hour: float) -> None:
+    """All of it in each run where no change is given, and never more than all of it."""
+    env = environment({}, recovery={"data": {"checkpoints": data}}, replication={"schedule": schedule})
+    gb = 1.073741824
+    kept = data.get("size_gib", 0) * gb * 0.023 / 730.5
+    assert cost_plan(env).replication == pytest.approx(gib_per_hour * gb * 0.0125 + kept, abs=1e-4)
+
+
 def test_owning_breaks_even_where_both_sides_cost_the_same() -> None:
     """A machine holds 8 replicas of one GPU each; above the share, each costs less than the cloud's."""
     cost = {"prices": {"p5.48xlarge": {"on_demand": 80}}, "amortisation_years": 5}
