@@ -35,13 +35,14 @@ class Moe:
 class Quantised:
     """How a checkpoint is quantised: a precision of the catalog, and the neighbouring weights, of so many rows, that
     share a scale; `group` is None where a whole channel or matrix does. `kept` names modules that are not quantised,
-    beside those that are counted so of every model.
+    beside those that are counted so of every model, and `kept_layers` says of how many layers at most, by kind of part.
     """
 
     precision: str
     group: int | None
     rows: int = 1
     kept: tuple[str, ...] = ()
+    kept_layers: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,12 @@ Field names and defaults are those of `transformers` (src/transformers/models/*/
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import cast
 
 from fullbore.catalog.architecture import Mla, ModelRow, Moe, Quantised
+from fullbore.catalog.unquantised import kept_layers
 
 Config = Mapping[str, object]
 
@@ -29,13 +29,14 @@ class _Fields:
     def __init__(self, config: Config) -> None:
         self.config, self.reasons = config, list[str]()
 
-    def count(self, name: str, default: int | None = None) -> int:
-        """A whole number of at least 1; 1 where it is wrong, so that reading goes on."""
+    def count(self, name: str, default: int | None = None, most: int = 2**40) -> int:
+        """A whole number of at least 1 and at most `most`; 1 where it is wrong, so that reading goes on."""
         value = self.config.get(name, default)
         if value is None:
             self.reasons.append(f"{name} is missing")
-        elif not _is_count(value, 2**40):
-            self.reasons.append(f"{name}: got {str(value)[:40]!r}, allowed a whole number of at least 1")
+        elif not _is_count(value, most + 1):
+            upper = f" and at most {most}" if most < 2**40 else ""
+            self.reasons.append(f"{name}: got {str(value)[:40]!r}, allowed a whole number of at least 1{upper}")
         else:
             return cast("int", value)
         return 1
@@ -74,7 +75,13 @@ def model_row(name: str, source: str, config: Config) -> ModelRow:
     reasons = (*fields.reasons, *_contradictions(row))
     if reasons:
         raise HubConfigError(reasons)
-    return row
+    return replace(row, quantised=_counted(row, row.quantised)) if row.quantised else row
+
+
+def _counted(row: ModelRow, found: Quantised) -> Quantised:
+    """With those names alone that keep weights which are quantised otherwise, and how many layers of each kind."""
+    names, layers = kept_layers(found.kept, row.layers, row.dense_layers)
+    return replace(found, kept=names, kept_layers=tuple(layers.items()))
 
 
 def _contradictions(row: ModelRow) -> tuple[str, ...]:
@@ -171,7 +178,7 @@ def _row(
     return ModelRow(
         name=name,
         source=source,
-        layers=fields.count("num_hidden_layers"),
+        layers=fields.count("num_hidden_layers", most=MOST_LAYERS),
         hidden=hidden,
         intermediate=fields.count("intermediate_size"),
         heads=heads,
@@ -189,6 +196,9 @@ def _row(
         quantised=_quantised(fields),
     )
 
+
+MOST_LAYERS = 4096
+"""Far more than any model has (Llama 3.1 405B: 126)."""
 
 UNSCALED = ("default", "llama3", "longrope", "su", "mrope")
 """Kinds of rotary scaling that `max_position_embeddings` counts already."""
@@ -235,8 +245,6 @@ def _quantised(fields: _Fields) -> Quantised | None:
     return replace(found, kept=_kept(fields, config)) if found else None
 
 
-NOT_QUANTISED = re.compile(r"lm_head|embed|router|norm|gate(?!_)")
-"""Modules that are counted in 16 bits whatever a file says: ends of a model, its norms, and what picks experts."""
 KEPT = ("modules_to_not_convert", "ignored_layers", "ignore")
 """How AWQ and fp8, fp8 as vLLM writes it, and compressed-tensors name what they leave alone."""
 
@@ -250,12 +258,16 @@ def _kept(fields: _Fields, config: Config) -> tuple[str, ...]:
         if given is not None and (len(texts) < len(listed) or not isinstance(given, list)):
             got = f"quantization_config.{field}: got {str(cast('object', given))[:40]!r}"
             fields.reasons.append(f"{got}, allowed a list of modules")
-        names += [name for name in texts if not NOT_QUANTISED.search(name)]
+        names += texts
     return tuple(sorted(set(names)))
 
 
 def _by_method(fields: _Fields, config: Config) -> Quantised | None:
     method = config.get("quant_method")
+    for field in ("dynamic", "modules_in_block_to_quantize"):
+        if method == "gptq" and config.get(field):
+            got = f"quantization_config.{field}: got {str(config[field])[:40]!r}"
+            fields.reasons.append(f"{got}, allowed none: which modules it quantises, and how, is not known here")
     if method in ("awq", "gptq"):
         return _grouped(fields, config.get("bits"), "int", config.get("group_size", DEFAULT_GROUP))
     if method == "fp8":
@@ -288,10 +300,17 @@ def _is_count(value: object, beyond: int = 2**20) -> bool:
 
 
 def _compressed(fields: _Fields, config: Config) -> Quantised | None:
-    """The weights of the first group of compressed-tensors: bits, kind and strategy (group, channel, tensor, block)."""
+    """The weights of the one group of compressed-tensors: bits, kind and strategy (group, channel, tensor, block)."""
     groups = config.get("config_groups")
-    first = next(iter(cast("Config", groups).values()), None) if isinstance(groups, Mapping) else None
-    weights = cast("Config", first).get("weights") if isinstance(first, Mapping) else None
+    given_groups = list(cast("Config", groups).values()) if isinstance(groups, Mapping) else []
+    if len(given_groups) > 1:
+        got = f"quantization_config.config_groups: got {len(given_groups)}"
+        fields.reasons.append(f"{got}, allowed one: weights in several precisions are not known here")
+    first = cast("Config", given_groups[0]) if given_groups and isinstance(given_groups[0], Mapping) else {}
+    weights, targets = first.get("weights"), first.get("targets", ["Linear"])
+    if targets != ["Linear"]:
+        got = f"quantization_config.config_groups.targets: got {str(targets)[:40]!r}"
+        fields.reasons.append(f"{got}, allowed ['Linear']: a part of the matrices is not known here")
     if not isinstance(weights, Mapping):
         fields.reasons.append("quantization_config.config_groups: weights of the first group are missing")
         return None

@@ -1,6 +1,7 @@
 """What a `config.json` says of its quantisation and of how far its positions are stretched."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,9 @@ def compressed(**weights: Any) -> dict[str, Any]:
         (compressed(num_bits=4, type="int", group_size=32), Quantised(precision="int4", group=32)),
         (
             {"quant_method": "fp8", "ignored_layers": ["lm_head", "re:.*mlp\\.gate$", "model.layers.3.mlp.gate_proj"]},
-            Quantised(precision="fp8", group=None, kept=("model.layers.3.mlp.gate_proj",)),
+            Quantised(
+                precision="fp8", group=None, kept=("model.layers.3.mlp.gate_proj",), kept_layers=(("feed-forward", 1),)
+            ),
         ),
     ],
 )
@@ -74,12 +77,71 @@ def test_each_way_to_quantise_is_a_precision_and_a_group(config: dict[str, Any],
         compressed(num_bits=4, type="float"),
         {"quant_method": "awq", "bits": 4, "modules_to_not_convert": "lm_head"},
         {"quant_method": "fp8", "ignored_layers": [7]},
+        {"quant_method": "gptq", "bits": 4, "dynamic": {"-:.*mlp.*": {}}},
+        {"quant_method": "gptq", "bits": 4, "modules_in_block_to_quantize": [["self_attn.q_proj"]]},
+        compressed(num_bits=4) | {"config_groups": {name: {"weights": {"num_bits": 4}} for name in "ab"}},
+        compressed(num_bits=4) | {"config_groups": {"a": {"weights": {"num_bits": 4}, "targets": ["re:.*mlp.*"]}}},
         "awq",
     ],
 )
 def test_what_is_not_known_is_refused(config: object) -> None:
     with pytest.raises(HubConfigError):
         row(quantization_config=config)
+
+
+@pytest.mark.parametrize(
+    ("ignored", "attention", "block"),
+    [
+        (["lm_head", "re:.*norm.*", "re:.*mlp\\.gate$", "model.embed_tokens"], 0, 0),
+        (["re:.*mlp.*"], 0, 32),
+        (["re:.*(norm|mlp|self_attn).*"], 32, 32),
+        (["re:.*self_attn\\.(q|k|v)_proj$"], 32, 0),
+        (["re:.*gate.*"], 32, 32),
+        (["re:model\\.layers\\.(0|31)\\.mlp"], 0, 2),
+        (["re:model\\.layers\\.3.*"], 3, 3),
+        (["re:model\\.layers\\.3\\..*down_proj"], 0, 1),
+        ([f"model.layers.0.self_attn.{name}_proj" for name in "qkvo"], 1, 0),
+        (["model.layers.32.mlp"], 0, 0),
+        (["re:(a+)+$", "re:(norm)?.*"], 32, 32),
+        (["re:" + "(a|b)" * 40], 32, 32),
+        (["re:[^x]*"], 32, 32),
+        (["proj"], 32, 32),
+    ],
+)
+def test_what_stays_in_16_bits_is_never_counted_as_less(ignored: list[str], attention: int, block: int) -> None:
+    """Of 32 layers; a pattern that is not understood may mean all of them."""
+    quantised = row(quantization_config={"quant_method": "fp8", "ignored_layers": ignored})
+    plain, layout = row(), Layout(precision="fp8", context_tokens=1, concurrency=1)
+    assert quantised.quantised
+    kept = dict(quantised.quantised.kept_layers)
+    assert (kept.get("attention", 0), kept.get("feed-forward", 0)) == (attention, block)
+    whole, held = (
+        weight_bytes(model, replace(layout, precision=name), 0) for model, name in ((plain, "bf16"), (quantised, "fp8"))
+    )
+    if attention == block == 32:
+        assert held == whole
+    assert bool(quantised.quantised.kept) == (attention + block > 0)
+
+
+def test_a_model_of_more_layers_than_any_is_refused() -> None:
+    with pytest.raises(HubConfigError, match=r"num_hidden_layers: got '100000', allowed .* at most 4096"):
+        row(num_hidden_layers=100_000)
+
+
+def test_layers_of_a_mixture_are_kept_by_kind() -> None:
+    """DeepSeek-V3: 3 dense layers before 58 with experts; a stage may hold all layers that are kept."""
+    config = json.loads((FIXTURES.parent / "hub/deepseek-fp8.json").read_text())
+    ignored = ["model.layers.0.mlp", "model.layers.60.mlp.experts", "re:.*shared_experts.*"]
+    changed = {**config["quantization_config"], "modules_to_not_convert": ignored}
+    model = model_row("v3", "", {**config, "quantization_config": changed})
+    assert model.quantised
+    assert dict(model.quantised.kept_layers) == {"feed-forward": 1, "experts": 1, "shared experts": 58}
+    two = Layout(precision="fp8", pipeline_parallel=2, context_tokens=1, concurrency=1)
+    sizes = weight_bytes(model, two, 1)
+    assert sizes["shared experts"] == pytest.approx(
+        weight_bytes(model, replace(two, precision="bf16"), 1)["shared experts"]
+    )
+    assert sizes["experts"] > weight_bytes(model_row("v3", "", config), two, 1)["experts"]
 
 
 def test_a_config_without_it_says_nothing() -> None:

@@ -35,7 +35,7 @@ WITHOUT = {
     "sandbox-host-missing": "what runs is changed, not what is written",
     "hub-config-unusable": "the model's own file",
     "zones-few": "another zone that the region has",
-    "quantised-in-part": "memory that is kept free",
+    "quantised-in-part": "another checkpoint",
     "zone-ids": "what the account's letters stand for",
     "region-partition": "a region that the data may go to",
     "data-leaves": "another place, or leave to let the data go there",

@@ -13,7 +13,8 @@ from fullbore.catalog.precisions import KV_FP8_CAPABILITY, PRECISIONS, no_larger
 from fullbore.config.models import Serving
 from fullbore.plan.change import Change, put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject
-from fullbore.plan.fit import Layout, illegal, link_rate, runs
+from fullbore.plan.fit import GIB, Layout, illegal, link_rate, runs
+from fullbore.plan.fit.memory import weight_bytes
 from fullbore.plan.pools import layout_of, model_of, serving_pools
 
 
@@ -115,12 +116,15 @@ def checkpoint(subject: Subject) -> Iterable[Finding]:
 def _partly(subject: Subject) -> Iterable[Finding]:
     known = _known(subject)
     file, stored = (known[0].hub_config, known[1].quantised) if known else (None, None)
-    if file and stored and stored.kept:
+    if known and file and stored and stored.kept:
         first, *others = stored.kept
         left = f"{first[:60]} and {len(others)} more" if others else first[:60]
+        whole = Layout(precision=stored.precision, context_tokens=1, concurrency=1)
+        alone = replace(known[1], quantised=replace(stored, kept=(), kept_layers=()))
+        gib = (sum(weight_bytes(known[1], whole, 0).values()) - sum(weight_bytes(alone, whole, 0).values())) / GIB
         message = (
-            f"{file.path[:60]}: quantization_config leaves {left} as it was, which the plan counts in "
-            f"{stored.precision}, so that weights take more than is planned; keep memory free for it"
+            f"{file.path[:60]}: quantization_config leaves {left} in 16 bits, so that weights take {gib:.1f} GiB more "
+            f"than {stored.precision} alone; the plan counts them, and where a pattern may mean more, all of that"
         )
         yield Finding("serving.hub_config", message)
 
@@ -189,7 +193,7 @@ RULES = (
     Rule(
         id="quantised-in-part",
         severity="warning",
-        summary="a checkpoint keeps modules in 16 bits that the plan counts as quantised",
+        summary="a checkpoint keeps modules in 16 bits, so that weights take more than its precision says",
         find=_partly,
     ),
     Rule(

@@ -168,11 +168,26 @@ def _weight_bytes(model: ModelRow, layout: Layout, stage: int) -> tuple[tuple[st
     """Remembered, for the same layouts are asked for on every kind of GPU."""
     quantised = stored(layout.precision, model.quantised).bytes_per_weight
     small = max(quantised, BYTES_UNQUANTISED)
+    kept = _kept_shares(model, layout, stage)
     sizes = dict[str, float]()
     for part, share, _ in held_by_rank(model, layout, stage):
-        each = quantised if part.quantised else small
+        whole = kept.get(part.kind, 0.0) if part.quantised else 1.0
+        each = whole * small + (1 - whole) * quantised
         sizes[part.kind] = sizes.get(part.kind, 0.0) + part.parameters * float(share) * each
     return tuple(sizes.items())
+
+
+def _kept_shares(model: ModelRow, layout: Layout, stage: int) -> dict[str, float]:
+    """{kind: share of it that a checkpoint keeps in 16 bits}; all layers that it keeps may be of one stage."""
+    if model.quantised is None or model.quantised.precision != layout.precision:
+        return {}
+    layers = stage_layers(model, layout)[stage]
+    dense = max(0, min(layers.stop, model.dense_layers) - layers.start)
+    own = {"attention": len(layers), "feed-forward": dense}
+    return {
+        kind: min(1.0, count / max(1, own.get(kind, len(layers) - dense)))
+        for kind, count in model.quantised.kept_layers
+    }
 
 
 def buffer_bytes(model: ModelRow, layout: Layout, layers: int) -> float:
