@@ -49,7 +49,7 @@ from fullbore.plan.fabric import HostQueues, group_environment, hca_list, host_q
 from fullbore.plan.gpu_driver import Lock, driver_files, driver_settings
 from fullbore.plan.kubernetes import join_variables, node_files, node_settings
 from fullbore.plan.model import FilePlan, GroupPlan, HostPlan, NumaPlan, Setting
-from fullbore.plan.numa import NODES_BY_DEFAULT, PodShape, numa_plan
+from fullbore.plan.numa import NODES_BY_DEFAULT, PodShape, node_memory_mib, numa_plan
 from fullbore.plan.nvme import nvme_files, nvme_settings
 
 AGENT_PORT = 9101
@@ -91,7 +91,7 @@ def group_plans(
     known: dict[tuple[object, ...], _Common] = {}
     plans: list[GroupPlan] = []
     for name, group in sorted(site.groups.items()):
-        numa = numa_plan(group, pod)
+        numa = numa_plan(group, pod, node_memory_mib(site.kubernetes, group))
         kind: tuple[object, ...] = (
             group.kind,
             group.accelerator,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fullbore.catalog.accelerators import ACCELERATORS
 from fullbore.catalog.machines import MACHINES, Slot
+from fullbore.config.kubernetes import Kubernetes
 from fullbore.config.models import HostGroup
 from fullbore.plan.numa import (
     DISTANCES,
@@ -17,6 +20,7 @@ from fullbore.plan.numa import (
     distance,
     machine_of,
     nearest_hca,
+    node_memory_mib,
     numa_plan,
     rank_cpus,
     reserved_by_node,
@@ -204,6 +208,26 @@ H100 = machine_of(group("dgx-h100"))
 )
 def test_the_policy_follows_from_the_pod(gpus: int, cpus: int, expected: str) -> None:
     assert strictest_policy(H100, (PodShape(gpus=gpus, cpus=cpus),), reserved_cores=2) == expected
+
+
+@pytest.mark.parametrize(
+    ("gpus", "cpus", "gib", "expected"),
+    [
+        (8, 208, 1024, "restricted"),  # CPUs, GPUs and memory all need both nodes
+        (8, 208, 500, "best-effort"),  # 500 GiB fit one node of 1012
+        (4, 100, 1012, "single-numa-node"),
+        (4, 100, 1016, "best-effort"),  # memory needs both nodes, the GPUs one
+    ],
+)
+def test_memory_that_is_given_by_nodes_decides_too(gpus: int, cpus: int, gib: int, expected: str) -> None:
+    """Nodes of 1024 GiB less 8 GiB of huge pages and 4 GiB for the system."""
+    chosen = group("dgx-h100", hugepages_2mib=8192, memory_gib=2048)
+    node_mib = node_memory_mib(Kubernetes(reserved_memory_mib=4096), chosen)
+    pod = PodShape(gpus=gpus, cpus=cpus, memory_mib=gib * 1024)
+    assert node_mib == 1012 * 1024
+    assert numa_plan(chosen, pod, node_mib).topology_policy == expected
+    without = strictest_policy(H100, (replace(pod, memory_mib=0),), reserved_cores=2)
+    assert numa_plan(chosen, pod, node_memory_mib(Kubernetes(), chosen)).topology_policy == without
 
 
 def test_a_second_pod_must_find_room_too() -> None:

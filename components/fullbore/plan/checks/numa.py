@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from difflib import get_close_matches
 from math import lcm
 
@@ -17,6 +18,7 @@ from fullbore.plan.numa import (
     admits,
     machine_of,
     nearest_hca,
+    node_memory_mib,
     numa_plan,
     planned_pod,
     reserved_by_node,
@@ -154,30 +156,35 @@ def _hosting(env: Environment) -> Iterator[tuple[str, HostGroup, Machine, PodSha
 def _policy_refuses(subject: Subject) -> Iterable[Finding]:
     for path, group, machine, pod, pods in _hosting(subject.env):
         asked = group.topology_policy
-        if asked is None or admits(asked, machine, pod, reserved_cores=group.reserved_cores, pods=pods):
+        given = subject.env.site.kubernetes if subject.env.site else None
+        node_mib = node_memory_mib(given, group)
+        cores = group.reserved_cores
+        if asked is None or admits(asked, machine, pod, reserved_cores=cores, pods=pods, node_mib=node_mib):
             continue
-        better = strictest_policy(machine, (pod,), reserved_cores=group.reserved_cores)
+        better = strictest_policy(machine, (pod,), reserved_cores=cores, node_mib=node_mib)
         cpus = f" and {pod.cpus} CPUs" if pod.cpus else ""
         message = (
             f"got {asked}, which refuses a pod of {counted(pod.gpus, 'GPU')}{cpus} on this machine of "
-            f"{counted(machine.numa_nodes, 'NUMA node')}: {_why(asked, machine, pod)}; take {better}"
-            f"{_more_cpus(asked, group, machine, pod)}"
+            f"{counted(machine.numa_nodes, 'NUMA node')}: {_why(asked, machine, pod, node_mib)}; take {better}"
+            f"{_more_cpus(asked, group, machine, pod, node_mib)}"
         )
         yield Finding(f"{path}.topology_policy", message, (put(f"{path}.topology_policy", better),))
 
 
-def _why(policy: str, machine: Machine, pod: PodShape) -> str:
+def _why(policy: str, machine: Machine, pod: PodShape, node_mib: int | None) -> str:
     held = Counter(slot.numa_node for slot in machine.gpu_slots.values())
     most = max(held.values(), default=0)
     if policy == "single-numa-node" and pod.gpus > most:
         return f"a node has {counted(most, 'GPU')} at most"
-    return "its CPUs and its GPUs do not come from the same, fewest nodes"
+    own = "CPUs, its memory" if pod.memory_mib and node_mib is not None else "CPUs"
+    return f"its {own} and its GPUs do not come from the same, fewest nodes"
 
 
-def _more_cpus(policy: str, group: HostGroup, machine: Machine, pod: PodShape) -> str:
+def _more_cpus(policy: str, group: HostGroup, machine: Machine, pod: PodShape, node_mib: int | None) -> str:
     """The other way out: the smallest number of CPUs with which the policy admits the pod, where there is one."""
     for cpus in range(pod.cpus, machine.cpus, machine.threads_per_core) if pod.cpus else ():
-        if admits(policy, machine, PodShape(gpus=pod.gpus, cpus=cpus), reserved_cores=group.reserved_cores):
+        more = replace(pod, cpus=cpus)
+        if admits(policy, machine, more, reserved_cores=group.reserved_cores, node_mib=node_mib):
             return f", or ask for {cpus} CPUs in serving.cpus"
     return ""
 
@@ -225,9 +232,9 @@ def _granted(env: Environment) -> Iterator[int]:
 
 
 def _memory(subject: Subject) -> Iterable[Finding]:
-    serving = subject.env.serving
-    for path, group in _groups(subject.env):
-        huge = numa_plan(group).hugepages_2mib / HUGE_PAGES_A_GIB
+    serving, env = subject.env.serving, subject.env
+    for path, group in _groups(env):
+        huge, kept = _huge_gib(group), _reserved_gib(env, group)
         if huge >= group.memory_gib:
             most = int(group.memory_gib * HUGE_PAGES_A_GIB) - 1
             message = f"huge pages take {huge:g} GiB, but a host has {group.memory_gib:g} GiB"
@@ -235,22 +242,44 @@ def _memory(subject: Subject) -> Iterable[Finding]:
             yield Finding(
                 f"{path}.hugepages_2mib", f"{message}; take fewer than {most + 1} pages, best far fewer", changes
             )
-    room = tuple(put("serving.memory_gib", most) for most in _room(subject.env))
-    for path, group, _, _, pods in _hosting(subject.env):
-        huge = numa_plan(group).hugepages_2mib / HUGE_PAGES_A_GIB
-        left = group.memory_gib - huge
+        elif kept and huge + kept >= group.memory_gib:
+            nodes = machine_of(group).numa_nodes
+            message = (
+                f"{counted(nodes, 'NUMA node')} of {path} keep {kept:g} GiB, but a host has {group.memory_gib:g} GiB, "
+                f"{huge:g} of it huge pages; keep less"
+            )
+            yield Finding(RESERVED, message, (remove(RESERVED),))
+    room = tuple(put("serving.memory_gib", most) for most in _room(env))
+    for path, group, _, _, pods in _hosting(env):
+        huge, kept = _huge_gib(group), _reserved_gib(env, group)
+        left = group.memory_gib - huge - kept
         if serving and serving.memory_gib and 0 < left < pods * serving.memory_gib:
+            system = f" and {kept:g} GiB kept for the system" if kept else ""
             message = (
                 f"{counted(pods, 'pod')} of {serving.memory_gib} GiB need {pods * serving.memory_gib} GiB, but a host "
-                f"of {path} has {left:g} GiB besides {huge:g} GiB of huge pages; take {int(left / pods)} at most"
+                f"of {path} has {left:g} GiB besides {huge:g} GiB of huge pages{system}; "
+                f"take {int(left / pods)} at most"
             )
             yield Finding("serving.memory_gib", message, room)
 
 
+RESERVED = "site.kubernetes.reserved_memory_mib"
+
+
+def _huge_gib(group: HostGroup) -> float:
+    return numa_plan(group).hugepages_2mib / HUGE_PAGES_A_GIB
+
+
+def _reserved_gib(env: Environment, group: HostGroup) -> float:
+    """What the nodes of a machine keep for the system, GiB; 0 where that is left to the cluster."""
+    given = env.site.kubernetes if env.site and group.kind == "gpu" else None
+    return (given.reserved_memory_mib or 0) * machine_of(group).numa_nodes / 1024 if given else 0.0
+
+
 def _room(env: Environment) -> Iterator[int]:
-    """The most memory, GiB, that every group has for each of its pods besides huge pages; none where that is 0."""
+    """The most memory, GiB, that every group has for each of its pods besides what is taken; none where that is 0."""
     left = [
-        int((group.memory_gib - numa_plan(group).hugepages_2mib / HUGE_PAGES_A_GIB) / pods)
+        int((group.memory_gib - _huge_gib(group) - _reserved_gib(env, group)) / pods)
         for _, group, _, _, pods in _hosting(env)
     ]
     most = min((gib for gib in left if gib > 0), default=0)
@@ -304,7 +333,7 @@ RULES = (
     Rule(
         id="host-memory-short",
         severity="error",
-        summary="huge pages and pods need more memory than a host has",
+        summary="huge pages, pods and what is kept for the system need more memory than a host has",
         find=_memory,
     ),
 )

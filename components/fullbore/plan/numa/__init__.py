@@ -4,7 +4,7 @@ from fullbore.plan.numa.cloud import kubelet_plan, standby_pod
 from fullbore.plan.numa.cpus import cpu_list, rank_cpus, reserved_by_node, reserved_cpus
 from fullbore.plan.numa.kubelet import NODES_BY_DEFAULT, POLICIES, PodShape, admits, strictest_policy
 from fullbore.plan.numa.machine import Machine, machine_of
-from fullbore.plan.numa.make import numa_plan, planned_pod
+from fullbore.plan.numa.make import node_memory_mib, numa_plan, planned_pod
 from fullbore.plan.numa.pairs import DISTANCES, distance, nearest_hca
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "kubelet_plan",
     "machine_of",
     "nearest_hca",
+    "node_memory_mib",
     "numa_plan",
     "planned_pod",
     "rank_cpus",

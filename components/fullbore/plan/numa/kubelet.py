@@ -1,10 +1,10 @@
 """Whether the kubelet's topology manager admits a pod, decided as the kubelet decides it.
 
-Each provider (CPU manager, device manager) names the sets of NUMA nodes that could serve its part of the request, and
-prefers those with as few nodes as the request needs on an empty machine. A choice of one set from each is preferred
+Each provider (CPU, device and memory manager) names the sets of NUMA nodes that could serve its part of the request,
+and prefers those with as few nodes as the request needs on an empty machine. A choice of one set from each is preferred
 only where all the sets are preferred and equal (kubernetes pkg/kubelet/cm/topologymanager/policy.go, mergePermutation;
-cpumanager/policy_static.go, generateCPUTopologyHints). `restricted` admits where a preferred choice exists,
-`single-numa-node` where one of a single node does; the others always admit.
+cpumanager/policy_static.go, generateCPUTopologyHints; memorymanager/policy_static.go, calculateHints). `restricted`
+admits where a preferred choice exists, `single-numa-node` where one of a single node does; the others always admit.
 """
 
 from __future__ import annotations
@@ -24,24 +24,38 @@ NODES_BY_DEFAULT = 8
 
 _Nodes = tuple[int, ...]
 _Stock = Mapping[int, int]
-"""{NUMA node: how many of a resource it has}."""
+"""{NUMA node: how many of a resource it has}; empty where nobody hands it out by nodes."""
+_Stocks = tuple[_Stock, _Stock, _Stock]
+"""CPUs, GPUs and memory (MiB)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PodShape:
-    """What a pod asks for: whole GPUs, and logical CPUs (0 where it does not ask for CPUs of its own)."""
+    """What a pod asks for: whole GPUs, and logical CPUs and MiB of memory (0 where it does not ask for its own)."""
 
     gpus: int
     cpus: int = 0
+    memory_mib: int = 0
 
 
-def admits(policy: str, machine: Machine, pod: PodShape, *, reserved_cores: int, pods: int | None = None) -> bool:
-    """True where the kubelet admits `pods` such pods one after the other; as many as there are GPUs for if None."""
+def admits(
+    policy: str,
+    machine: Machine,
+    pod: PodShape,
+    *,
+    reserved_cores: int,
+    pods: int | None = None,
+    node_mib: int | None = None,
+) -> bool:
+    """True where the kubelet admits `pods` such pods one after the other; as many as there are GPUs for if None.
+
+    `node_mib` is what the memory manager may give of each node; None where there is none.
+    """
     if policy not in ("restricted", "single-numa-node"):
         return True
     if machine.numa_nodes > NODES_BY_DEFAULT:
         return False  # the kubelet would try 2^nodes sets for each pod: not to be asked for
-    total, free = _stocks(machine, reserved_cores)
+    total, free = _stocks(machine, reserved_cores, node_mib)
     most = 1 if policy == "single-numa-node" else machine.numa_nodes
     for _ in range(_fitting(machine, pod) if pods is None else pods):
         chosen = _choice(total, free, pod, most)
@@ -51,28 +65,35 @@ def admits(policy: str, machine: Machine, pod: PodShape, *, reserved_cores: int,
     return True
 
 
-def strictest_policy(machine: Machine, pods: tuple[PodShape, ...], *, reserved_cores: int) -> str:
+def strictest_policy(
+    machine: Machine, pods: tuple[PodShape, ...], *, reserved_cores: int, node_mib: int | None = None
+) -> str:
     """The strictest policy that admits each of `pods`, as often as it fits the machine."""
-    return next(p for p in POLICIES if all(admits(p, machine, pod, reserved_cores=reserved_cores) for pod in pods))
+    return next(
+        p
+        for p in POLICIES
+        if all(admits(p, machine, pod, reserved_cores=reserved_cores, node_mib=node_mib) for pod in pods)
+    )
 
 
 def _fitting(machine: Machine, pod: PodShape) -> int:
     return len(machine.gpu_slots) // pod.gpus if pod.gpus else 1
 
 
-def _stocks(machine: Machine, reserved_cores: int) -> tuple[tuple[_Stock, _Stock], tuple[_Stock, _Stock]]:
-    """(CPUs, GPUs) by node: all of the machine's, and those free on an empty one. Reserved CPUs count as the machine's:
-    a request that fits a node only together with them prefers that one node and cannot have it."""
+def _stocks(machine: Machine, reserved_cores: int, node_mib: int | None) -> tuple[_Stocks, _Stocks]:
+    """All of the machine's, and those free on an empty one. Reserved CPUs count as the machine's: a request that fits a
+    node only together with them prefers that one node and cannot have it. Reserved memory does not."""
     kept = reserved_by_node(machine, reserved_cores)
     nodes = range(machine.numa_nodes)
     cpus = {node: len(machine.cores_of(node)) * machine.threads_per_core for node in nodes}
     gpus = {node: sum(slot.numa_node == node for slot in machine.gpu_slots.values()) for node in nodes}
-    return (cpus, gpus), ({node: cpus[node] - len(kept.get(node, ())) for node in nodes}, gpus)
+    memory = {} if node_mib is None else dict.fromkeys(nodes, node_mib)
+    return (cpus, gpus, memory), ({node: cpus[node] - len(kept.get(node, ())) for node in nodes}, gpus, memory)
 
 
-def _choice(total: tuple[_Stock, _Stock], free: tuple[_Stock, _Stock], pod: PodShape, most: int) -> _Nodes | None:
+def _choice(total: _Stocks, free: _Stocks, pod: PodShape, most: int) -> _Nodes | None:
     """The nodes that all providers prefer, the fewest and lowest, of `most` nodes at most; None where they disagree."""
-    asked = [(t, f, n) for t, f, n in zip(total, free, (pod.cpus, pod.gpus), strict=True) if n]
+    asked = [(t, f, n) for t, f, n in zip(total, free, _numbers(pod), strict=True) if n and t]
     widths = {_least_width(stock, number) for stock, _, number in asked}
     if not widths:
         return ()
@@ -99,12 +120,16 @@ def _sum(stock: _Stock, nodes: _Nodes) -> int:
     return sum(stock[node] for node in nodes)
 
 
-def _taken(free: tuple[_Stock, _Stock], pod: PodShape, nodes: _Nodes) -> tuple[_Stock, _Stock]:
-    cpus, gpus = (dict(stock) for stock in free)
-    for stock, number in ((cpus, pod.cpus), (gpus, pod.gpus)):
-        for node, part in _parts(stock, number, nodes):
+def _numbers(pod: PodShape) -> tuple[int, int, int]:
+    return pod.cpus, pod.gpus, pod.memory_mib
+
+
+def _taken(free: _Stocks, pod: PodShape, nodes: _Nodes) -> _Stocks:
+    cpus, gpus, memory = (dict(stock) for stock in free)
+    for stock, number in zip((cpus, gpus, memory), _numbers(pod), strict=True):
+        for node, part in _parts(stock, number, nodes) if stock else ():
             stock[node] -= part
-    return cpus, gpus
+    return cpus, gpus, memory
 
 
 def _parts(stock: _Stock, number: int, nodes: _Nodes) -> Iterator[tuple[int, int]]:
