@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from fullbore.config.infiniband import Infiniband, Partition, SubnetManager
 from fullbore.config.models import Site
 from fullbore.plan.change import put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject
+from fullbore.plan.fabric import fabric_plan
 from fullbore.plan.infiniband import largest_mtu
 from fullbore.plan.versions import resolve
 
@@ -116,6 +118,52 @@ def _keys(subject: Subject) -> Iterable[Finding]:
         first.setdefault(partition.pkey, path)
 
 
+def _apart(subject: Subject) -> Iterable[Finding]:
+    """Two ports reach each other in a partition where one of them at least is a full member."""
+    for site, manager in _managers(subject):
+        if manager.default_members == "full" or not fabric_plan(subject.env, site).flows:
+            continue
+        kinds = list(_memberships(site, manager))
+        pairs = ((one, other) for index, one in enumerate(kinds) for other in kinds[index:])
+        lonely = next((pair for pair in pairs if not _reach(*pair)), None)
+        if lonely:
+            path = "site.infiniband.subnet_manager.default_members"
+            step = put(path, "full")
+            names = " and ".join(dict.fromkeys((lonely[0].hosts[0], lonely[1].hosts[-1])))
+            message = (
+                f"got limited, but {names} send each other what the plan says under `fabric`, and no partition joins "
+                f"them with one a full member; {step}, or make them full members of a partition"
+            )
+            yield Finding(path, message, (step,))
+
+
+class _Kind(NamedTuple):
+    """GPU hosts that are in the same partitions, and {partition: membership}."""
+
+    hosts: list[str]
+    member: dict[str, str]
+
+
+def _memberships(site: Site, manager: SubnetManager) -> Iterable[_Kind]:
+    kinds = dict[tuple[tuple[str, str], ...], _Kind]()
+    for title, group in site.groups.items():
+        for host in group.hosts if group.kind == "gpu" else ():
+            given = (
+                (name, part.members.get(host, part.members.get(title))) for name, part in manager.partitions.items()
+            )
+            member = {name: str(kind) for name, kind in given if kind}
+            kind = kinds.setdefault(tuple(sorted(member.items())), _Kind([], member))
+            kind.hosts.append(host)
+    return kinds.values()
+
+
+def _reach(one: _Kind, other: _Kind) -> bool:
+    """True of one host alone, too."""
+    if one is other and len(one.hosts) == 1:
+        return True
+    return any("full" in (one.member[name], other.member[name]) for name in one.member.keys() & other.member.keys())
+
+
 def _mtu(subject: Subject) -> Iterable[Finding]:
     for _, planned in _planned(subject):
         most = largest_mtu(planned)
@@ -167,6 +215,12 @@ RULES = (
         find=_members,
     ),
     Rule(id="partition-key", severity="error", summary="two partitions have the same key", find=_keys),
+    Rule(
+        id="partition-apart",
+        severity="error",
+        summary="hosts that send each other what the plan says share no partition that lets them",
+        find=_apart,
+    ),
     Rule(
         id="ipoib-mtu",
         severity="error",
