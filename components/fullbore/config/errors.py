@@ -232,6 +232,7 @@ _TABLE: dict[str, _Row] = {
     "greater_than": ("config-range", _bound("more than {}", "gt")),
     "greater_than_equal": ("config-range", _bound("{} or more", "ge")),
     "less_than_equal": ("config-range", _bound("{} or less", "le")),
+    "multiple_of": ("config-range", _bound("a multiple of {}", "multiple_of")),
     "literal_error": ("config-choice", _choice),
     "string_pattern_mismatch": ("config-pattern", _pattern),
     "string_too_short": ("config-length", _length),

@@ -102,7 +102,8 @@ def _bounds(spec: Mapping[str, Any]) -> str:
     low = f"{spec['minimum']} or more" if "minimum" in spec else ""
     low = f"more than {spec['exclusiveMinimum']}" if "exclusiveMinimum" in spec else low
     high = f"up to {spec['maximum']}" if spec.get("maximum", 2**53) < 2**53 else ""
-    bounds = ", ".join(bound for bound in (low, high) if bound)
+    steps = f"a multiple of {spec['multipleOf']}" if "multipleOf" in spec else ""
+    bounds = ", ".join(bound for bound in (low, high, steps) if bound)
     return f" ({bounds})" if bounds else ""
 
 

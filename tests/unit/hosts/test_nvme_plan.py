@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
+from fullbore.config.errors import problems_of
 from fullbore.config.models import Site
 from fullbore.plan.hosts import group_plans
 from fullbore.plan.model import GroupPlan
@@ -45,6 +47,14 @@ def test_what_is_set_now_is_set_for_every_drive_that_appears() -> None:
     (alone,) = plan({"read_ahead_kib": 0}).files
     assert "iopolicy" not in alone.text
     assert 'read_ahead_kb}="0"' in alone.text
+
+
+def test_a_read_ahead_that_no_kernel_keeps_is_refused() -> None:
+    """Of 3 KiB the kernel keeps no page and reads back 0, which would differ for ever."""
+    with pytest.raises(ValidationError) as refused:
+        site({"read_ahead_kib": 3})
+    [problem] = problems_of(Site, refused.value.errors())
+    assert (problem.rule, problem.message) == ("config-range", "got 3, allowed a multiple of 4")
 
 
 @pytest.fixture
