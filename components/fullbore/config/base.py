@@ -51,6 +51,11 @@ Text = Annotated[str, Field(min_length=1, max_length=1024)]
 Whole = Annotated[int, Field(strict=True), _Exact()]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 MOST_TOKENS_PER_S = 1e9
+# Beyond what any site has, so that sums and quotients of figures stay numbers that can be printed.
+MOST_USD = 1e9
+MOST_GIB = 1e9
+LEAST_RATE, MOST_RATE = 0.001, 1e6
+MOST_SECONDS = 1e9
 """Far beyond any replica, and what follows from it is still a number."""
 Address = Annotated[IPv4Address, BeforeValidator(_text_only, json_schema_input_type=str)]
 Network = Annotated[IPv4Network, BeforeValidator(_text_only, json_schema_input_type=str)]

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from fullbore.config.base import MOST_TOKENS_PER_S, Number, Strict, Text, Whole
+from fullbore.config.base import MOST_TOKENS_PER_S, MOST_USD, Number, Strict, Text, Whole
 
 
 class InstancePrices(Strict):
     """Prices of one instance type, US dollars an hour, before tax; each replaces the catalog's."""
 
-    on_demand: Number | None = Field(default=None, ge=0, description="on demand, US dollars an hour")
+    on_demand: Number | None = Field(default=None, ge=0, le=MOST_USD, description="on demand, US dollars an hour")
     reserved: Number | None = Field(
-        default=None, ge=0, description="under a savings plan or a reservation, US dollars an hour"
+        default=None, ge=0, le=MOST_USD, description="under a savings plan or a reservation, US dollars an hour"
     )
-    spot: Number | None = Field(default=None, ge=0, description="spot, US dollars an hour")
-    capacity_block: Number | None = Field(default=None, ge=0, description="in a capacity block, US dollars an hour")
+    spot: Number | None = Field(default=None, ge=0, le=MOST_USD, description="spot, US dollars an hour")
+    capacity_block: Number | None = Field(
+        default=None, ge=0, le=MOST_USD, description="in a capacity block, US dollars an hour"
+    )
 
 
 class Cost(Strict):
@@ -31,7 +33,10 @@ class Cost(Strict):
         default=None, ge=1, le=20, description="years after `bought` that machines are replaced"
     )
     usd_per_kwh: Number | None = Field(
-        default=None, ge=0, description="price of electricity, US dollars a kWh; the catalog's assumption if left out"
+        default=None,
+        ge=0,
+        le=MOST_USD,
+        description="price of electricity, US dollars a kWh; the catalog's assumption if left out",
     )
     power_usage_effectiveness: Number | None = Field(
         default=None,

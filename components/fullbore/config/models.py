@@ -13,6 +13,11 @@ from pydantic_core import PydanticCustomError
 
 from fullbore.config.acceptance import Acceptance, Cable
 from fullbore.config.base import (
+    LEAST_RATE,
+    MOST_GIB,
+    MOST_RATE,
+    MOST_SECONDS,
+    MOST_USD,
     REPOSITORY_PATTERN,
     Accelerator,
     Address,
@@ -85,7 +90,7 @@ class HostGroup(Strict):
     gpus_per_host: Whole = Field(default=0, ge=0, le=16, description="GPUs in each machine")
     numa_nodes: Whole = Field(default=2, ge=1, le=64, description="NUMA nodes in each machine")
     cpus: Whole = Field(default=128, ge=1, le=8192, description="logical CPUs in each machine; Linux takes 8192")
-    memory_gib: Number = Field(default=1024, gt=0, description="memory of each machine, GiB")
+    memory_gib: Number = Field(default=1024, gt=0, le=MOST_GIB, description="memory of each machine, GiB")
     interfaces: tuple[Interface, ...] = Field(default=(), description="network interfaces on the fabric, e.g. ens1np0")
     hcas: tuple[Hca, ...] = Field(default=(), description="RDMA devices of the fabric, e.g. mlx5_0")
     profile: Text | None = Field(default=None, description="a machine of the catalog, e.g. dgx-h100")
@@ -111,10 +116,14 @@ class HostGroup(Strict):
     usd_per_host: Number | None = Field(
         default=None,
         ge=0,
+        le=MOST_USD,
         description="purchase price of one machine, US dollars; the catalog's assumption if left out",
     )
     watts_per_host: Number | None = Field(
-        default=None, gt=0, description="power of one machine under load, watts; the catalog's figure if left out"
+        default=None,
+        gt=0,
+        le=1e6,
+        description="power of one machine under load, watts; the catalog's figure if left out",
     )
     bought: Date | None = Field(
         default=None, description="day on which the machines were bought; cost.refresh_years follows from it"
@@ -135,7 +144,7 @@ class Site(Strict):
     name: Name = Field(description="name of the site")
     cidr: Network = Field(description="management network of the site")
     fabric: Fabric = Field(description="what carries traffic between GPUs of different hosts")
-    link_gbps: Number = Field(default=400, gt=0, description="rate of one fabric link, Gbit/s")
+    link_gbps: Number = Field(default=400, ge=LEAST_RATE, le=MOST_RATE, description="rate of one fabric link, Gbit/s")
     ssh: Ssh = Field(default=Ssh(), description="how the machines are reached")
     max_failures: Whole = Field(
         default=0,
@@ -623,7 +632,7 @@ class Gateway(Strict):
 
     port: Port | None = Field(default=None, description="port it listens on; a free one in a sandbox")
     address: Text | None = Field(default=None, description="name or address that clients use")
-    timeout_s: Number = Field(default=300, gt=0, description="longest response, seconds")
+    timeout_s: Number = Field(default=300, gt=0, le=MOST_SECONDS, description="longest response, seconds")
     image: Pinned | None = Field(
         default=None, description="Envoy's image by digest; the official one by release tag if left out"
     )

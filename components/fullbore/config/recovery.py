@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fullbore.config.base import DataClass, Number, Strict, Whole
+from fullbore.config.base import LEAST_RATE, MOST_GIB, MOST_RATE, MOST_SECONDS, DataClass, Number, Strict, Whole
 
 Method = Literal["datasync", "s3-rtc", "block-sync", "continuous", "backup"]
 
@@ -15,10 +15,13 @@ class DataSet(Strict):
     """Data of one class: how much there is, how fast it changes, and what copies it."""
 
     size_gib: Number | None = Field(
-        default=None, gt=0, description="all of it, GiB; for weights, those of serving.model if left out"
+        default=None, gt=0, le=MOST_GIB, description="all of it, GiB; for weights, those of serving.model if left out"
     )
     change_gib_per_hour: Number | None = Field(
-        default=None, ge=0, description="what is new or changed in an hour, GiB; all of it in each run if left out"
+        default=None,
+        ge=0,
+        le=MOST_GIB,
+        description="what is new or changed in an hour, GiB; all of it in each run if left out",
     )
     files: Whole | None = Field(default=None, ge=1, description="number of files or objects")
     method: Method = Field(
@@ -30,6 +33,7 @@ class DataSet(Strict):
     every_hours: Number | None = Field(
         default=None,
         gt=0,
+        le=87_660,
         description="time between two backups, hours (168 for one a week); with method backup only",
     )
     rpo_s: Whole | None = Field(
@@ -40,25 +44,41 @@ class DataSet(Strict):
 class Start(Strict):
     """How a replica starts from nothing: measured times and rates."""
 
-    provision_s: Number = Field(ge=0, description="time from the request for a node until it is ready, seconds")
-    image_gib: Number = Field(gt=0, description="size of the runtime image as pulled, GiB")
-    image_mib_s: Number = Field(gt=0, description="rate at which a node pulls and unpacks it, MiB/s")
-    weights_mib_s: Number = Field(gt=0, description="rate at which a replica reads the weights, MiB/s")
-    compile_s: Number = Field(
-        default=0, ge=0, description="compilation and graph capture, with the cache as it is, seconds"
+    provision_s: Number = Field(
+        ge=0, le=MOST_SECONDS, description="time from the request for a node until it is ready, seconds"
     )
-    warm_up_s: Number = Field(default=0, ge=0, description="requests that warm the replica up, seconds")
+    image_gib: Number = Field(gt=0, le=MOST_GIB, description="size of the runtime image as pulled, GiB")
+    image_mib_s: Number = Field(
+        ge=LEAST_RATE, le=MOST_RATE, description="rate at which a node pulls and unpacks it, MiB/s"
+    )
+    weights_mib_s: Number = Field(
+        ge=LEAST_RATE, le=MOST_RATE, description="rate at which a replica reads the weights, MiB/s"
+    )
+    compile_s: Number = Field(
+        default=0, ge=0, le=MOST_SECONDS, description="compilation and graph capture, with the cache as it is, seconds"
+    )
+    warm_up_s: Number = Field(
+        default=0, ge=0, le=MOST_SECONDS, description="requests that warm the replica up, seconds"
+    )
 
 
 class Recovery(Strict):
     """Figures that RPO and RTO follow from; one that is not given is left out and named."""
 
-    link_gbps: Number | None = Field(default=None, gt=0, description="rate from the site to the copy, Gbit/s")
+    link_gbps: Number | None = Field(
+        default=None, ge=LEAST_RATE, le=MOST_RATE, description="rate from the site to the copy, Gbit/s"
+    )
     prepare_s: Number | None = Field(
-        default=None, ge=0, description="time in which a DataSync run lists and compares, as measured, seconds"
+        default=None,
+        ge=0,
+        le=MOST_SECONDS,
+        description="time in which a DataSync run lists and compares, as measured, seconds",
     )
     verify_mib_s: Number | None = Field(
-        default=None, gt=0, description="rate at which DataSync reads what it copied again, MiB/s"
+        default=None,
+        ge=LEAST_RATE,
+        le=MOST_RATE,
+        description="rate at which DataSync reads what it copied again, MiB/s",
     )
     distance_km: Number | None = Field(
         default=None, gt=0, le=20_000, description="length of the fibre to the copy of block-sync, km"
@@ -69,6 +89,7 @@ class Recovery(Strict):
     switch_s: Number | None = Field(
         default=None,
         ge=0,
+        le=MOST_SECONDS,
         description="time until the clients' name points to the standby, seconds; gateway at the site",
     )
     dns_ttl_s: Whole | None = Field(
