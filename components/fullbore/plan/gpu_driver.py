@@ -107,9 +107,13 @@ def has_fabric_manager(given: GpuDriver, group: HostGroup) -> bool:
 
 def module_options(site: Site, given: GpuDriver) -> dict[str, str]:
     """{option of the module nvidia: value}: what the runtimes need, then what the site adds."""
+    return {**needed_options(site), **given.module_options}
+
+
+def needed_options(site: Site) -> dict[str, str]:
+    """The same, of what the runtimes need alone."""
     nvshmem = site.runtimes.nvshmem
-    needed = IBGDA_OPTIONS if nvshmem and nvshmem.transport == "ibgda" else {}
-    return {**needed, **given.module_options}
+    return dict(IBGDA_OPTIONS) if nvshmem and nvshmem.transport == "ibgda" else {}
 
 
 def largest_first(profiles: tuple[str, ...]) -> list[str]:

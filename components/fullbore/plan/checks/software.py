@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Iterable
 
 from fullbore.catalog.container_runtime import CDI_SINCE
-from fullbore.catalog.gpu_driver import COMPUTE_SLICES, DRIVER_PACKAGES, MEMORY_SLICES, MIG_PROFILES
+from fullbore.catalog.gpu_driver import COMPUTE_SLICES, DRIVER_PACKAGES, MEMORY_SLICES, MIG_PROFILES, NVSWITCH
 from fullbore.catalog.kubernetes import DROP_IN_SINCE
+from fullbore.config.gpu_driver import GpuDriver
 from fullbore.config.models import HostGroup
 from fullbore.plan.change import put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject
+from fullbore.plan.gpu_driver import has_fabric_manager, needed_options
 from fullbore.plan.versions import compare, resolve
 
 SECTIONS = ("gpu_driver", "container_runtime", "kubernetes")
@@ -79,7 +81,49 @@ def _drop_in(subject: Subject) -> Iterable[Finding]:
         yield Finding(path, f"{message}, or leave out site.kubernetes", (put(path, DROP_IN_SINCE),))
 
 
+def _fabric_manager(subject: Subject) -> Iterable[Finding]:
+    """A warning: cards on PCIe go by the same name as those on NVSwitches."""
+    site = subject.env.site
+    given = site.gpu_driver.fabric_manager if site and site.gpu_driver else None
+    for name, group in site.groups.items() if site and given is not None else ():
+        needed = has_fabric_manager(GpuDriver(), group)
+        path = "site.gpu_driver.fabric_manager"
+        if group.kind == "gpu" and needed and not given:
+            message = (
+                f"got false, but NVSwitches join the {group.accelerator} of site.groups.{name}, and no CUDA program "
+            )
+            yield Finding(
+                path, f"{message}starts there without it; leave it out, unless they are PCIe cards", (remove(path),)
+            )
+        elif group.kind == "gpu" and given and group.accelerator not in NVSWITCH:
+            message = f"got true, but no NVSwitch joins the {group.accelerator} of site.groups.{name}, so that it does "
+            yield Finding(path, f"{message}not start there; leave it out", (remove(path),))
+
+
+def _module_options(subject: Subject) -> Iterable[Finding]:
+    site = subject.env.site
+    given = site.gpu_driver.module_options if site and site.gpu_driver else {}
+    for name, value in (needed_options(site) if site else {}).items():
+        holds = value in given.get(name, value) if value.endswith(";") else value == given.get(name, value)
+        if not holds:
+            path = f"site.gpu_driver.module_options.{name}"
+            message = f"got {given[name][:40]}, but nvshmem of site.runtimes needs {value} for ibgda; leave it out"
+            yield Finding(path, message, (remove(path),))
+
+
 RULES = (
+    Rule(
+        id="fabric-manager",
+        severity="warning",
+        summary="Fabric Manager is left out where NVSwitches need it, or asked for where there are none",
+        find=_fabric_manager,
+    ),
+    Rule(
+        id="module-option-overridden",
+        severity="error",
+        summary="an option of the driver undoes what a runtime needs",
+        find=_module_options,
+    ),
     Rule(
         id="packages-os",
         severity="error",
