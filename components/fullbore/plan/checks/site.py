@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fullbore.config.models import Host, HostGroup
 from fullbore.plan.change import put, remove
@@ -125,6 +126,37 @@ def _serving_floor(subject: Subject) -> Iterable[Finding]:
         yield Finding("site.rolling.min_serving_share", message, (put("site.rolling.min_serving_share", most),))
 
 
+def _maintenance(subject: Subject) -> Iterable[Finding]:
+    """What no window can be: unknown to the IANA database, twice a day, or shorter than one machine may take."""
+    given = subject.env.site.maintenance if subject.env.site else None
+    if given is None:
+        return
+    path = "site.maintenance"
+    if not _known_zone(given.time_zone):
+        message = (
+            f"got {given.time_zone[:60]}, which is no time zone of the IANA database; take e.g. Europe/Berlin or UTC"
+        )
+        yield Finding(f"{path}.time_zone", message, (put(f"{path}.time_zone", "UTC"),))
+    once = list(dict.fromkeys(given.days))
+    if len(once) < len(given.days):
+        yield Finding(f"{path}.days", f"got {', '.join(given.days)}; name each day once", (put(f"{path}.days", once),))
+    if given.drain_limit_s >= given.hours * 3600:
+        most = given.hours * 3600 // 2
+        message = (
+            f"got {given.drain_limit_s}, but the window is open for {given.hours * 3600} s and has a reboot to hold"
+        )
+        fix = f"; lower it, e.g. to {most}, or raise hours"
+        yield Finding(f"{path}.drain_limit_s", message + fix, (put(f"{path}.drain_limit_s", most),))
+
+
+def _known_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return False
+    return True
+
+
 def _sandbox_hosts(subject: Subject) -> Iterable[Finding]:
     if subject.endpoints is None:
         return
@@ -134,6 +166,12 @@ def _sandbox_hosts(subject: Subject) -> Iterable[Finding]:
 
 
 RULES = (
+    Rule(
+        id="maintenance-window",
+        severity="error",
+        summary="a time zone that does not exist, a day named twice, or no time for a reboot after draining",
+        find=_maintenance,
+    ),
     Rule(id="host-key-missing", severity="error", summary="a real host has no planned SSH host key", find=_host_key),
     Rule(id="host-address-missing", severity="error", summary="a real host has no address", find=_host_address),
     Rule(
