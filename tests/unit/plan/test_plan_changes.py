@@ -57,6 +57,8 @@ WITHOUT = {
     "versions-unlisted": "nothing is known of the release",
     "versions-eks-image": "a release of the image that exists",
     "spot-alone": "another group, and what it may cost",
+    "vpn-address": "the site's public address",
+    "vpn-missing": "the site's public address and number",
     "topic-region": "a topic of the other region",
     "backups-bucket": "the name of another bucket",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network
 from math import ceil
 
 from fullbore.config.models import Replication
@@ -163,7 +164,43 @@ def _asns(subject: Subject) -> Iterable[Finding]:
         yield Finding(path, f"got {line.gateway_asn}, which is no private number; choose one", (other,))
 
 
+_UNROUTED = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+UNROUTED = tuple(map(IPv4Network, _UNROUTED))
+"""No router of the internet forwards to these (RFC 1918, 6598, 1122, 3927)."""
+
+
+def _vpn_address(subject: Subject) -> Iterable[Finding]:
+    vpn = subject.env.cloud.vpn if subject.env.cloud else None
+    if vpn and any(IPv4Address(str(vpn.address)) in network for network in UNROUTED):
+        message = f"got {vpn.address}, which the internet does not route; give the public address of the site's gateway"
+        yield Finding("cloud.vpn.address", message)
+
+
+def _no_way(subject: Subject) -> Iterable[Finding]:
+    """A warning, for a line or a transit gateway may have been made elsewhere."""
+    env = subject.env
+    if env.sandbox or env.site is None or env.cloud is None or env.cloud.vpn:
+        return
+    hint = "add cloud.vpn, unless another way into the VPC is there"
+    agents = env.replication and (env.replication.agent_arns or env.replication.agents)
+    if env.cloud.datasync_endpoint and agents:
+        yield Finding(
+            "cloud.datasync_endpoint", f"agents at the site reach this endpoint through the VPC alone; {hint}"
+        )
+    elsewhere = env.recovery is not None and env.recovery.gateway == "elsewhere"
+    if env.standby and env.gateway and not elsewhere:
+        message = "the standby's load balancer is internal to the VPC, and the gateway at the site has no way there"
+        yield Finding("standby", f"{message}; {hint}")
+
+
 RULES = (
+    Rule(id="vpn-address", severity="error", summary="a VPN ends at an address that is not public", find=_vpn_address),
+    Rule(
+        id="vpn-missing",
+        severity="warning",
+        summary="the site is to reach an endpoint or the standby in the VPC, and nothing here makes a way",
+        find=_no_way,
+    ),
     Rule(id="vpn-asn", severity="error", summary="BGP or AWS refuses the autonomous system numbers", find=_asns),
     Rule(
         id="replication-unused",
