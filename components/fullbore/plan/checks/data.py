@@ -65,6 +65,7 @@ def _time_control(subject: Subject) -> Iterable[Finding]:
     if given.source != "s3":
         message = f"given, but replication.source is {given.source}, and S3 copies from S3 to S3; remove it"
         yield Finding("replication.time_control", message, without)
+        return  # without it, what else is given is right
     if cloud and control.region == cloud.region:
         message = (
             f"got {control.region}, which is the cloud's own; name the region of the source, or remove it: what is"
@@ -97,7 +98,7 @@ def _topics(subject: Subject) -> Iterable[Finding]:
     given, cloud = subject.env.replication, subject.env.cloud
     if given is None or cloud is None:
         return
-    control = given.time_control
+    control = given.time_control if given.source == "s3" else None
     region = control.region if control else cloud.region
     named = {"replication.alarm.topic_arn": given.alarm.topic_arn if given.alarm else None}
     if control:

@@ -277,7 +277,8 @@ def _method(subject: Subject) -> Iterable[Finding]:
             message = f"got s3-rtc, which copies from S3 to S3, but replication.source is {env.replication.source}"
             fix = put(path, "datasync")
             yield Finding(path, f"{message}; keep the data in S3 or choose another method, e.g. datasync", (fix,))
-        if data.method == "datasync" and env.replication and env.replication.time_control:
+        controlled = env.replication and env.replication.source == "s3" and env.replication.time_control
+        if data.method == "datasync" and controlled:
             message = "got datasync, but replication.time_control has S3 copy in place of DataSync; choose s3-rtc"
             yield Finding(path, message, (put(path, "s3-rtc"),))
         if (data.method == "backup") != (data.every_hours is not None):
