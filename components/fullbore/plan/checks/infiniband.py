@@ -81,8 +81,10 @@ def _unused_guids(subject: Subject) -> Iterable[Finding]:
         for host, spec in group.hosts.items():
             if site and spec.port_guids and not members & {title, host}:
                 path = f"site.groups.{title}.hosts.{host}.port_guids"
-                why = "no partition has this host" if site.fabric == "infiniband" else f"site.fabric is {site.fabric}"
-                yield Finding(path, f"given, but {why}; remove it, or make the host a member of one", (remove(path),))
+                why = f"site.fabric is {site.fabric}; remove it"
+                if site.fabric == "infiniband":
+                    why = "no partition has this host; remove it, or make the host a member of one"
+                yield Finding(path, f"given, but {why}", (remove(path),))
 
 
 def _members(subject: Subject) -> Iterable[Finding]:

@@ -282,9 +282,14 @@ def _method(subject: Subject) -> Iterable[Finding]:
             message = "got datasync, but replication.time_control has S3 copy in place of DataSync; choose s3-rtc"
             yield Finding(path, message, (put(path, "s3-rtc"),))
         if (data.method == "backup") != (data.every_hours is not None):
-            message = f"must be given with method backup and no other; got {data.every_hours} with {data.method}"
-            where = f"recovery.data.{name}.every_hours"
-            yield Finding(where, message, (remove(where),) if data.every_hours is not None else ())
+            missing, where = data.every_hours is None, f"recovery.data.{name}.every_hours"
+            message = (
+                f"got {data.every_hours}, but method {data.method} has a time of its own between copies; remove it"
+            )
+            message = (
+                "missing; method backup needs the time between two backups, hours, e.g. 24" if missing else message
+            )
+            yield Finding(where, message, () if missing else (remove(where),))
         if data.method == "block-sync" and env.recovery and env.recovery.distance_km is None:
             message = "missing; each write waits for the other side, give the length of the fibre"
             yield Finding("recovery.distance_km", message)
