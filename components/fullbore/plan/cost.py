@@ -103,6 +103,21 @@ def _cloud(env: Environment, cloud: Cloud) -> dict[str, float]:
     return parts
 
 
+def not_priced(env: Environment) -> tuple[str, ...]:
+    """Paths of what is paid for, too, and that the catalog has no price of."""
+    cloud, storage = env.cloud, env.storage
+    vpn = cloud.vpn if cloud else None
+    given = {
+        "storage.lustre": storage.lustre if storage else None,
+        "storage.shared": storage.shared if storage else None,
+        "cloud.vpn": vpn,
+        "cloud.vpn.direct_connect": vpn.direct_connect if vpn else None,
+        "cloud.datasync_endpoint": cloud.datasync_endpoint if cloud else None,
+        "cloud.flow_logs_days": cloud.flow_logs_days if cloud else None,
+    }
+    return tuple(path for path, value in given.items() if value)
+
+
 def purchase_of(group: NodeGroup) -> str:
     """How a group is bought, one of PURCHASES."""
     return "reserved" if group.committed and group.capacity == "on-demand" else group.capacity

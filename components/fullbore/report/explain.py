@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from fullbore.catalog.shapes import QUOTAS
 from fullbore.config.models import Environment, HostGroup
 from fullbore.plan.capacity import quota_uses, zone_needs
-from fullbore.plan.cost import PURCHASES, purchase_of, usd_per_hour
+from fullbore.plan.cost import PURCHASES, not_priced, purchase_of, usd_per_hour
 from fullbore.plan.fit import Aim, Candidate, Fit, active_parameters, parameters
 from fullbore.plan.model import Plan, ReplicaCost, SubnetPlan, Term
 from fullbore.plan.pools import Pool, alternatives, first_of, fits, layout_of, model_of, serving_pools
@@ -356,7 +356,9 @@ def _cost(env: Environment, plan: Plan) -> Section:
     shares = f"of it the standby {plan.cost.standby:.2f}, replication {plan.cost.replication:.2f}; "
     per_million = plan.cost.usd_per_million_tokens
     tokens = "" if per_million is None else f"{per_million:.2f} US dollars a million tokens; "
-    note = f"{shares}{tokens}list prices of us-east-1, and for metal the catalog's, unless `cost` gives others"
+    without = not_priced(env)
+    left = f"; not counted: {', '.join(without)}" if without else ""
+    note = f"{shares}{tokens}list prices of us-east-1, and for metal the catalog's, unless `cost` gives others{left}"
     return Section(title="cost", rows=tuple(rows), note=note)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fullbore.config import Environment, load_file, parse
 from fullbore.config.yaml_text import read_mapping
-from fullbore.plan.cost import cost_plan
+from fullbore.plan.cost import cost_plan, not_priced
 from fullbore.plan.model import CostPlan, ReplicaCost
 
 ROOT = Path(__file__).parents[3]
@@ -147,6 +147,14 @@ def test_the_standby_of_production_is_named_within_the_total() -> None:
     plan = cost_plan(load_file(ROOT / "stacks/Pulumi.prod.yaml"))
     assert plan.standby == plan.parts["cloud.node_groups.standby"]
     assert 0 < plan.replication < plan.total
+
+
+def test_what_has_no_price_is_named() -> None:
+    prod = load_file(ROOT / "stacks/Pulumi.prod.yaml")
+    files = ("storage.lustre", "storage.shared")
+    lines = ("cloud.vpn", "cloud.vpn.direct_connect", "cloud.datasync_endpoint", "cloud.flow_logs_days")
+    assert not_priced(prod) == (*files, *lines)
+    assert not_priced(environment({})) == ()
 
 
 @given(st.integers(1, 32), st.floats(1, 1e5), st.floats(0.01, 1), st.floats(0, 1e6))
