@@ -116,7 +116,30 @@ def _without_eks(subject: Subject) -> Iterable[Finding]:
             yield Finding(f"cloud.zones[{index}]", message, (put("cloud.zones", kept),) if enough else ())
 
 
+def _offerings(subject: Subject) -> Iterable[Finding]:
+    """What no node group is placed by, or no zone of the region can be."""
+    cloud = subject.env.cloud
+    types = {group.instance_type for group in cloud.node_groups.values()} if cloud else set[str]()
+    for name, ids in cloud.offerings.items() if cloud else ():
+        path, prefix = ("cloud", "offerings", name), PREFIXES.get(cloud.region) if cloud else None
+        strange = [zone_id for zone_id in ids if prefix and zone_id.partition("-")[0] != prefix]
+        if name not in types:
+            message = "has no effect: no node group is of this type; remove it, or correct its name"
+        elif cloud and strange:
+            region = f"zones of {cloud.region} are {prefix}-az1 and so on"
+            message = f"got {strange[0]}, but {region}; give what the account was told there, or remove it"
+        else:
+            continue
+        yield Finding(dotted(path), message, (Change(path=path, value=None),))
+
+
 RULES = (
+    Rule(
+        id="offerings-unused",
+        severity="warning",
+        summary="zones are named of an instance type that no node group is of, or that are of another region",
+        find=_offerings,
+    ),
     Rule(
         id="zone-ids",
         severity="error",
