@@ -306,7 +306,8 @@ def _compressed(fields: _Fields, config: Config) -> Quantised | None:
     if len(given_groups) > 1:
         got = f"quantization_config.config_groups: got {len(given_groups)}"
         fields.reasons.append(f"{got}, allowed one: weights in several precisions are not known here")
-    first = cast("Config", given_groups[0]) if given_groups and isinstance(given_groups[0], Mapping) else {}
+    group = given_groups[0] if given_groups else None
+    first = cast("Config", group if isinstance(group, Mapping) else {})
     weights, targets = first.get("weights"), first.get("targets", ["Linear"])
     if targets != ["Linear"]:
         got = f"quantization_config.config_groups.targets: got {str(targets)[:40]!r}"
