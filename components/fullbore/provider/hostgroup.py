@@ -231,7 +231,7 @@ class HostGroups:
         if not doubtful:
             return left, failed
         found = self._run(r, "facts", some(news, doubtful))
-        away = {host: outcome.failed for host, outcome in found.items() if outcome.facts is None}
+        away = {host: outcome.failed or "" for host, outcome in found.items() if outcome.facts is None}
         out = tuple(host for host in sorted(upkeep.are_out() & {*doubtful}) if host not in away)
         known = {host: why for host, why in failed.items() if host in out or host not in doubtful}
         rest = left.without((*away, *out))

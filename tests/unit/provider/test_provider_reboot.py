@@ -436,14 +436,13 @@ def test_an_update_that_is_cancelled_puts_back_what_it_drained() -> None:
     assert done["pending"] == dict.fromkeys(KEYS, f"{NEEDED}the update was cancelled")
 
 
-def test_a_cluster_that_is_not_reached_does_no_harm_where_nothing_was_drained() -> None:
-    desk = Desk(Machines(), Cluster())
-
+def test_a_cluster_that_is_not_reached_does_no_harm_where_nothing_was_drained(monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(*_: object) -> Any:
         raise Failed("kubectl get: no such file")
 
     cluster = Cluster()
-    cluster.put_back = cluster.drained = gone
+    for name in ("put_back", "drained"):
+        monkeypatch.setattr(cluster, name, gone)
     desk = Desk(Machines(), cluster)
     outputs = desk.create()
     assert (outputs["failed"], [line for line in desk.said if "kubectl" in line]) == ({}, [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,8 +18,8 @@ from fullbore.waves import Left
 HOSTS = tuple(f"h{n}" for n in range(6))
 
 
-def member(name: str = "a", **changes: int) -> Member:
-    given = {"at_once": 2, "spare": 6, "max_failures": 1} | changes
+def member(name: str = "a", **changes: Any) -> Member:
+    given: dict[str, Any] = {"at_once": 2, "spare": 6, "max_failures": 1} | changes
     return Member(urn=name, pool="gpu", **given)
 
 

@@ -1,4 +1,4 @@
-"""Rules about machines that join the site's cluster: labels, and the memory that is kept of it."""
+"""Rules about machines that join the site's cluster: their labels."""
 
 from __future__ import annotations
 
@@ -6,14 +6,9 @@ from collections.abc import Iterable
 
 from fullbore.catalog.kubernetes import LABEL_DOMAINS, OWN_LABEL_DOMAINS, OWN_LABELS
 from fullbore.config.paths import dotted
-from fullbore.plan.change import Change, put, remove
+from fullbore.plan.change import Change
 from fullbore.plan.checks.base import Finding, Rule, Subject
-from fullbore.plan.kubernetes import OWN_DOMAIN, ZONE_LABEL, joins
-from fullbore.plan.numa.machine import machine_of
-
-MIB_A_GIB = 1024
-KEPT_MIB = 1024
-"""What is proposed where too much is kept."""
+from fullbore.plan.kubernetes import OWN_DOMAIN, ZONE_LABEL
 
 
 def _labels(subject: Subject) -> Iterable[Finding]:
@@ -40,32 +35,11 @@ def _within(domain: str, domains: Iterable[str]) -> bool:
     return any(domain == each or domain.endswith(f".{each}") for each in domains)
 
 
-def _memory(subject: Subject) -> Iterable[Finding]:
-    site = subject.env.site
-    path = "site.kubernetes.reserved_memory_mib"
-    if site is None:
-        return
-    for name, group in sorted(site.groups.items()):
-        given = joins(site, group)
-        kept = given.reserved_memory_mib if given else None
-        has = group.memory_gib * MIB_A_GIB / machine_of(group).numa_nodes
-        if kept is not None and kept >= has:
-            message = f"got {kept}, but a NUMA node of site.groups.{name} has {has:.0f} MiB; keep less"
-            yield Finding(path, message, (put(path, KEPT_MIB) if has > KEPT_MIB else remove(path),))
-            return
-
-
 RULES = (
     Rule(
         id="node-label",
         severity="error",
         summary="a label that a kubelet may not give its node, or that the plan gives it",
         find=_labels,
-    ),
-    Rule(
-        id="reserved-memory",
-        severity="error",
-        summary="as much memory is kept for the system as a NUMA node has",
-        find=_memory,
     ),
 )
