@@ -9,7 +9,7 @@ from typing import Any
 from fullbore.provider.base import Map
 from fullbore.provider.events import Outcome
 from fullbore.provider.hostinputs import some
-from fullbore.provider.hoststate import TAKES_OUT, awaiting_boot, failures, merged_facts, takes_out
+from fullbore.provider.hoststate import awaiting_boot, failures, is_taken_out_for, merged_facts, takes_out
 from fullbore.provider.reboot import Rebooted, Taken, Upkeep
 from fullbore.provider.rolling import UNREACHABLE
 from fullbore.provider.values import plain
@@ -90,20 +90,22 @@ class Change:
         return _Applied(bad, lost, held)
 
     def _unfit(self, held: Map, needed: Map, before: Map, after: Map) -> dict[str, str]:
-        """Machines that stay out of service until they boot, for this change or an earlier one took their driver."""
-        waiting = {host for host in held if set(needed[host]) & set(TAKES_OUT)}
+        """Machines that stay out until they boot, for this change or an earlier one took what they serve by."""
+        waiting = {host for host in held if any(map(is_taken_out_for, needed[host]))}
         if not waiting:
             return {}
         mine = self.upkeep.out
         return {
             host: f"stays out of service: {held[host]}"
             for host in sorted(waiting & self.upkeep.are_out())
-            if host not in mine or any(_value(before, host, id) != _value(after, host, id) for id in TAKES_OUT)
+            if host not in mine or _served_by(before, host) != _served_by(after, host)
         }
 
 
-def _value(facts: Map, host: str, id: str) -> Any:
-    return plain(facts.get(host, {}).get("settings", {}).get(id))
+def _served_by(facts: Map, host: str) -> Map:
+    """The settings of a machine that it is taken out of service for, when they change."""
+    settings: Map = facts.get(host, {}).get("settings", {})
+    return {id: plain(value) for id, value in settings.items() if is_taken_out_for(id)}
 
 
 def earlier_of(news: Map, old_inputs: Map, olds: Map) -> Map:

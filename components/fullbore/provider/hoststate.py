@@ -91,9 +91,14 @@ def awaiting_boot(spec: Map, facts: Map | None) -> list[str]:
     return [s["id"] for s in later if str(have.get(s["id"], "")).endswith(f"{AT_BOOT}{s['want']}")]
 
 
-TAKES_OUT: Final = ("driver.loaded", "mig.", "package.kube", "file./etc/kubernetes/")
+_TAKES_OUT: Final = ("driver.loaded", "mig.", "package.kube", "file./etc/kubernetes/")
 """How settings begin whose change takes a machine out of use: the roles change a driver's packages, how a GPU is
 divided, and the kubelet and its configuration only while nothing runs on the GPUs."""
+
+
+def is_taken_out_for(id: str) -> bool:
+    """Whether a change of this setting takes a machine out of use."""
+    return id.startswith(_TAKES_OUT)
 
 
 def takes_out(spec: Map, facts: Map | None) -> list[str]:
@@ -102,7 +107,7 @@ def takes_out(spec: Map, facts: Map | None) -> list[str]:
     found = [
         (id, str(have.get(id, "absent")), str(plain(want)))
         for id, want in spec["settings"].items()
-        if id.startswith(TAKES_OUT)
+        if is_taken_out_for(id)
     ]
     return [
         id

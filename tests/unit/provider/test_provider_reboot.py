@@ -453,8 +453,8 @@ def test_a_cluster_that_is_not_reached_does_no_harm_where_nothing_was_drained(mo
 class Fleet:
     """Machines that take the driver that they are told, at their next boot, but for one version that does not load."""
 
-    def __init__(self, broken: str) -> None:
-        self.held, self.broken = dict.fromkeys(KEYS, "550"), broken
+    def __init__(self, broken: str, setting: str = "driver.loaded") -> None:
+        self.held, self.broken, self.setting = dict.fromkeys(KEYS, "550"), broken, setting
         self.plays: list[tuple[str, list[str], str]] = []
 
     def run(self, job: Job, on_event: Callable[[Map], None]) -> None:
@@ -468,7 +468,7 @@ class Fleet:
                 self.held[host] = f"{now}; at boot: {want}"
             elif job.play == "converge" and now == "none" and want != self.broken:
                 self.held[host] = f"none; at boot: {want}"
-            settings = {"driver.loaded": self.held[host]}
+            settings = {self.setting: self.held[host]}
             facts = {"host": host, "reported_at": "", "signature": "", "settings": settings}
             event: Map = {"event": "ok", "host": host, "role": "", "task": "t", "changed": False}
             if job.play == "converge" and self.held[host] == "none":
@@ -483,13 +483,13 @@ class Fleet:
         """Nothing runs for long."""
 
 
-def locked(driver: str, *, roll_back: bool = True) -> Map:
+def locked(driver: str, *, roll_back: bool = True, setting: str = "driver.loaded") -> Map:
     """The group under a lock with this driver."""
     inputs = group()
     inputs["rolling"] = {**inputs["rolling"], "rollBack": roll_back}
     for spec in inputs["hosts"].values():
-        spec["settings"] = {"driver.loaded": driver}
-        spec["vars"] = {**spec["vars"], "fullbore_settings": [{**SETTING, "want": driver}]}
+        spec["settings"] = {setting: driver}
+        spec["vars"] = {**spec["vars"], "fullbore_settings": [{**SETTING, "id": setting, "want": driver}]}
     return inputs
 
 
@@ -531,19 +531,21 @@ def closing(desk: Desk, fleet: Fleet, play: str, want: str) -> None:
     fleet.run = closes
 
 
-def test_a_machine_whose_driver_was_changed_stays_out_until_it_boots() -> None:
-    fleet, cluster = Fleet(broken=""), Cluster()
+@pytest.mark.parametrize("setting", ["driver.loaded", "mig.0"])
+def test_a_machine_whose_driver_was_changed_stays_out_until_it_boots(setting: str) -> None:
+    fleet, cluster = Fleet(broken="", setting=setting), Cluster()
     desk = Desk(fleet, cluster, OPEN)
-    old, new = locked("550"), locked("580")
+    old, new = locked("550", setting=setting), locked("580", setting=setting)
     outputs = desk.groups.create(desk.ask(news=old)).outputs
     closing(desk, fleet, "converge", "580")
     first = kept(desk, old, outputs, new)
-    assert first["failed"]["gpu-01"].startswith(f"stays out of service: {NEEDED}it waits for the maintenance window")
+    needed = NEEDED.replace("driver.loaded", setting)
+    assert first["failed"]["gpu-01"].startswith(f"stays out of service: {needed}it waits for the maintenance window")
     assert (fleet.held["gpu-01"], cluster.out, list(first["pending"])) == ("550; at boot: 580", {"gpu-01"}, ["gpu-02"])
 
     second = kept(Desk(fleet, cluster), new, first, new)
     assert (cluster.out, list(second["failed"])) == ({"gpu-01"}, ["gpu-01"]), "nor does a later run put it back"
-    fleet = Fleet(broken="")
+    fleet = Fleet(broken="", setting=setting)
     fleet.held["gpu-01"] = "550; at boot: 580"
     desk = Desk(fleet, cluster, OPEN)
     third = desk.groups.update(desk.ask(id="i", old_inputs=new, olds=second, news=new))
