@@ -105,10 +105,11 @@ class HostGroups:
         r = _as_known(r)
         self._pools.note(_member(r.urn, r.news), len(r.olds.get("failed", {})))
         lines: list[str] = []
-        for path, (kind, line) in self._all_changes(r).items():
+        facts = self._facts(r)
+        for path, (kind, line) in self._all_changes(r, facts).items():
             changes[path] = kind
             lines += [line] if line else []
-        lines += [f"{host}: {line}" for host, line in self._reboots(r).items()]
+        lines += [f"{host}: {line}" for host, line in self._reboots(r, facts).items()]
         if "content" in changes:
             lines.append("the roles or the agent changed: every role runs again on every host")
         self._say(r, lines)
@@ -167,10 +168,10 @@ class HostGroups:
         if failed:
             raise ProviderError(f"{len(failed)} of {len(hosts)} hosts were not released: {'; '.join(failed)}")
 
-    def _all_changes(self, r: Request) -> dict[str, tuple[str, str]]:
+    def _all_changes(self, r: Request, facts: Mapping[str, Map]) -> dict[str, tuple[str, str]]:
         """{property path: (kind, line)} of every host that was, is or shall be here. An empty line is not shown."""
         changes: dict[str, tuple[str, str]] = {}
-        for found in self._host_changes(r).values():
+        for found in self._host_changes(r, facts).values():
             changes |= found
         for host in sorted(r.old_inputs.get("hosts", {})):
             if host not in r.news["hosts"]:
@@ -183,18 +184,18 @@ class HostGroups:
             changes[join_path("pending", host)] = ("delete", line)
         return changes
 
-    def _host_changes(self, r: Request) -> dict[str, dict[str, tuple[str, str]]]:
+    def _host_changes(self, r: Request, facts: Mapping[str, Map]) -> dict[str, dict[str, tuple[str, str]]]:
         """{host: {property path: (kind, line)}} of the hosts that shall be here."""
         found: dict[str, dict[str, tuple[str, str]]] = {}
         old_hosts: Map = r.old_inputs.get("hosts", {})
-        facts = self._facts(r)
+        another = replaced(r.old_inputs, r.news)
         for host, spec in sorted(r.news["hosts"].items()):
             path = join_path("hosts", host)
             if host not in old_hosts:
                 found[host] = {path: ("add", f"{host}: new here")}
             elif spec is UNKNOWN:
                 found[host] = {path: ("update", f"{host}: not known yet")}
-            elif host in replaced(r.old_inputs, r.news):
+            elif host in another:
                 serials = f"machine {plain(old_hosts[host]['serial'])} is replaced by {plain(spec['serial'])}"
                 found[host] = {join_path("hosts", host, "serial"): ("update", f"{host}: {serials}")}
             else:
@@ -209,7 +210,7 @@ class HostGroups:
         facts = self._facts(r)
         changed = {
             host
-            for host, changes in self._host_changes(r).items()
+            for host, changes in self._host_changes(r, facts).items()
             if changes and not (closed and changes.keys() <= _waiting_paths(host, hosts[host], facts.get(host)))
         }
         changed |= {*failed, *outdated(r.olds, plain(r.news["content"]))} & set(hosts)
@@ -278,9 +279,9 @@ class HostGroups:
             self._logged.add((r.urn, line))
             r.log(severity, line)
 
-    def _reboots(self, r: Request) -> dict[str, str]:
+    def _reboots(self, r: Request, facts: Mapping[str, Map]) -> dict[str, str]:
         """{host: why it needs a reboot, and when it gets it} as far as it is known before the roles run."""
-        facts, why = self._facts(r), waits(_window(r.news), self._now()) or "this update does it"
+        why = waits(_window(r.news), self._now()) or "this update does it"
         found: dict[str, str] = {}
         for host, spec in r.news["hosts"].items():
             if spec is UNKNOWN or has_unknown(spec):
