@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import time
 import urllib.request
@@ -11,19 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from provider_plugin import Plugin, image_context, image_inputs, image_plugin, refused
+from provider_plugin import Plugin, free_port, image_context, image_inputs, image_plugin, refused
 
 from fullbore.provider.registry import Registry
 from fullbore.provider.tree import stage
 from fullbore.provider.values import UNKNOWN, Secret
 
 REGISTRY_PROGRAM = "docker-registry"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

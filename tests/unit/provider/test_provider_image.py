@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from socketserver import StreamRequestHandler, TCPServer
 from typing import ClassVar
 
 import pytest
-from provider_plugin import Plugin, image_context, image_inputs, image_plugin
+from provider_plugin import Plugin, free_port, image_context, image_inputs, image_plugin
 
 from fullbore.config.base import REPOSITORY_PATTERN
 from fullbore.provider.base import ProviderError
@@ -22,12 +21,6 @@ from fullbore.provider.image import REPOSITORY
 from fullbore.provider.registry import Registry
 from fullbore.provider.tree import source_digest
 from fullbore.provider.values import UNKNOWN, Map
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
