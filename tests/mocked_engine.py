@@ -17,14 +17,10 @@ def run_mocked(
     mocked: mocks.Mocks, program: Callable[[], Any], project: str | None = None, stack: str | None = None
 ) -> None:
     """Run `program` to its end, with everything that it registers, in an event loop of its own: what one run leaves
-    pending never reaches another."""
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    mocks.set_mocks(mocked, project=project, stack=stack)
-    try:
+    pending never reaches another, and what a mock makes for a run that failed is made before this returns."""
+    with asyncio.Runner() as runner:
+        runner.get_loop()  # becomes this thread's
+        mocks.set_mocks(mocked, project=project, stack=stack)
         # Where in the source a resource was made is for the engine to show; to find it takes a third of a run's time.
         with mock.patch.object(registration, "_get_stack_trace", source_pb2.StackTrace):
             pulumi.runtime.test(program)()
-    finally:
-        loop.close()
-        asyncio.set_event_loop(None)
