@@ -14,7 +14,7 @@ from math import ceil
 from typing import Literal
 
 from fullbore.catalog.instances import INSTANCES
-from fullbore.catalog.offerings import zone_offers
+from fullbore.catalog.offerings import PREFIXES, zone_offers
 from fullbore.catalog.shapes import QUOTAS, SHAPES, Shape
 from fullbore.config.models import Cloud, NodeGroup
 from fullbore.plan.model import InterfacePlan
@@ -77,8 +77,17 @@ def offers(cloud: Cloud, instance_type: str, zone: str) -> bool | None:
     zone_id = cloud.zone_ids.get(zone)
     if zone_id is None:
         return None
-    told = cloud.offerings.get(instance_type)
+    told = told_zones(cloud, instance_type)
     return zone_offers(instance_type, zone_id) if told is None else zone_id in told
+
+
+def told_zones(cloud: Cloud, instance_type: str) -> tuple[str, ...] | None:
+    """Ids of the zones that offer a type, as the account was told; None where it was not asked, or where all of them
+    are of another region: that is no answer about this one."""
+    told, prefix = cloud.offerings.get(instance_type), PREFIXES.get(cloud.region)
+    if not told or prefix is None:
+        return told
+    return tuple(zone_id for zone_id in told if zone_id.partition("-")[0] == prefix) or None
 
 
 def placement_of(group: NodeGroup) -> Placement:

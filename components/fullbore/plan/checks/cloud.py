@@ -9,6 +9,7 @@ from fullbore.catalog.instances import INSTANCES
 from fullbore.catalog.offerings import OFFERED, missing_in
 from fullbore.catalog.regions import PARTITIONS, REGIONS
 from fullbore.config.models import NodeGroup
+from fullbore.plan.capacity import told_zones
 from fullbore.plan.change import put
 from fullbore.plan.checks.base import Finding, Rule, Subject
 
@@ -64,7 +65,7 @@ def _not_offered(subject: Subject) -> Iterable[Finding]:
         return
     types = [group.instance_type for group in cloud.node_groups.values()]
     for path, group in _groups(subject):
-        if missing_in(group.instance_type, cloud.region) and group.instance_type not in cloud.offerings:
+        if missing_in(group.instance_type, cloud.region) and told_zones(cloud, group.instance_type) is None:
             others = sorted(OFFERED[group.instance_type], key=lambda region: (not _near(region, cloud.region), region))
             all_of_them = [region for region in others if not any(missing_in(kind, region) for kind in types)]
             message = f"got {group.instance_type}, which {cloud.region} is not known to offer; it is known in"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from ipaddress import IPv4Network
 from itertools import combinations
 
-from fullbore.config.models import Environment
+from fullbore.config.models import Cloud, Environment
+from fullbore.plan.capacity import holds, large_enough, zone_needs
 from fullbore.plan.change import put
 from fullbore.plan.checks.base import Finding, Rule, Subject
 from fullbore.plan.network import AWS_LARGEST_PREFIX, AWS_SMALLEST_PREFIX, slot_prefix, zone_subnet
@@ -75,7 +76,7 @@ def _zones_fit(subject: Subject) -> Iterable[Finding]:
     for index, zone in enumerate(cloud.zones):
         if zone_subnet(cloud.cidr, zone) is None:
             message = f"{cloud.cidr} has room for {slots} subnets, but zone {zone} is number {ord(zone) - ord('a') + 1}"
-            larger = _with_room(cloud.cidr, cloud.zones)
+            larger = _with_room(subject.env, cloud)
             yield Finding(
                 f"cloud.zones[{index}]",
                 f"{message}; choose a larger cloud.cidr, e.g. {larger}",
@@ -83,10 +84,21 @@ def _zones_fit(subject: Subject) -> Iterable[Finding]:
             )
 
 
-def _with_room(vpc: IPv4Network, zones: Sequence[str]) -> IPv4Network:
-    """The smallest range around the VPC's that has a subnet for each zone; the largest one has."""
-    sizes = (vpc.supernet(new_prefix=prefix) for prefix in range(vpc.prefixlen, AWS_LARGEST_PREFIX - 1, -1))
-    return next(larger for larger in sizes if all(zone_subnet(larger, zone) for zone in zones))
+def _with_room(env: Environment, cloud: Cloud) -> IPv4Network:
+    """The range that holds the nodes, too, as subnet-too-small and subnet-warm-pool propose it; where none does, the
+    smallest around the VPC's that has a subnet for each zone. The largest one has."""
+    larger = larger_range(env, cloud, comfortable=all(holds(need) for need in zone_needs(cloud)))
+    sizes = (
+        cloud.cidr.supernet(new_prefix=prefix) for prefix in range(cloud.cidr.prefixlen, AWS_LARGEST_PREFIX - 1, -1)
+    )
+    return larger or next(wide for wide in sizes if all(zone_subnet(wide, zone) for zone in cloud.zones))
+
+
+def larger_range(env: Environment, cloud: Cloud, comfortable: bool) -> IPv4Network | None:
+    """The smallest range around the VPC's that holds every zone's need; None where none does that is free."""
+    larger = large_enough(cloud, comfortable)
+    others = (network for path, network in ranges(env).items() if path != "cloud.cidr")
+    return None if larger is None or any(network.overlaps(larger) for network in others) else larger
 
 
 def _zones_twice(subject: Subject) -> Iterable[Finding]:

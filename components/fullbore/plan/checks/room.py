@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from ipaddress import IPv4Network
 
 from fullbore.catalog.shapes import QUOTAS
 from fullbore.config.models import Cloud
-from fullbore.plan.capacity import QuotaUse, ZoneNeed, asked_nodes, holds, large_enough, quota_uses, zone_needs
+from fullbore.plan.capacity import QuotaUse, ZoneNeed, asked_nodes, holds, quota_uses, zone_needs
 from fullbore.plan.change import Change
 from fullbore.plan.checks.base import Finding, Rule, Subject, counted
-from fullbore.plan.checks.network import VPC_PREFIXES, ranges
+from fullbore.plan.checks.network import VPC_PREFIXES, larger_range
 
 
 def _needs(subject: Subject) -> tuple[ZoneNeed, ...]:
@@ -59,15 +58,10 @@ def _more_room(subject: Subject, comfortable: bool) -> tuple[Change, ...]:
     cloud = subject.env.cloud
     if cloud is None:
         return ()
-    larger = large_enough(cloud, comfortable)
-    if larger and not _overlaps(subject, larger):
+    larger = larger_range(subject.env, cloud, comfortable)
+    if larger:
         return (Change(path=("cloud", "cidr"), value=str(larger)),)
     return _fewer_nodes(cloud, comfortable)
-
-
-def _overlaps(subject: Subject, cidr: IPv4Network) -> bool:
-    others = (network for path, network in ranges(subject.env).items() if path != "cloud.cidr")
-    return any(network.overlaps(cidr) for network in others)
 
 
 def _fewer_nodes(cloud: Cloud, comfortable: bool) -> tuple[Change, ...]:

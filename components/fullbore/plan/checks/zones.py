@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from fullbore.catalog.offerings import PREFIXES, ZONES, missing_in
 from fullbore.config.models import Cloud, NodeGroup
 from fullbore.config.paths import dotted
-from fullbore.plan.capacity import offers, zones_of
+from fullbore.plan.capacity import offers, told_zones, zones_of
 from fullbore.plan.change import Change, put
 from fullbore.plan.checks.base import Finding, Rule, Subject
 
@@ -54,7 +54,7 @@ def _not_known(subject: Subject) -> Iterable[Finding]:
 def _not_offered(subject: Subject, *, by_account: bool) -> Iterator[Finding]:
     cloud = subject.env.cloud
     for name, group in cloud.node_groups.items() if cloud else ():
-        if cloud is None or (group.instance_type in cloud.offerings) != by_account:
+        if cloud is None or (told_zones(cloud, group.instance_type) is not None) != by_account:
             continue
         if not by_account and missing_in(group.instance_type, cloud.region):
             continue
@@ -89,7 +89,8 @@ def _hint(cloud: Cloud, group: NodeGroup) -> str:
     if able:
         subnet = "" if able[0] in cloud.zones else ", and add it to cloud.zones"
         return f"use {' or '.join(_named(cloud, zone) for zone in able)}{subnet}"
-    told = cloud.offerings.get(group.instance_type, ZONES.get(group.instance_type, ()))
+    told = told_zones(cloud, group.instance_type)
+    told = ZONES.get(group.instance_type, ()) if told is None else told
     here = [zone_id for zone_id in told if zone_id.startswith(f"{PREFIXES.get(cloud.region)}-")]
     return f"add {' or '.join(here)} to cloud.zone_ids and cloud.zones" if here else "choose another type or region"
 

@@ -76,11 +76,16 @@ def _tried(model: ModelRow, accelerator: AcceleratorRow, layout: Layout, enough:
 
 
 def _fewer(model: ModelRow, accelerator: AcceleratorRow, layout: Layout, gpus: int, enough: Enough) -> Iterator[Change]:
+    """The most that have room side by side at full length: of more that start, some would wait."""
     best = _largest(
-        1, layout.concurrency - 1, lambda n: _tried(model, accelerator, replace(layout, concurrency=n), enough)
+        1, layout.concurrency - 1, lambda n: _tried(model, accelerator, replace(layout, concurrency=n), _all_at_once)
     )
     if best:
         yield Change(values=(("concurrency", best),))
+
+
+def _all_at_once(result: Fit) -> bool:
+    return result.full
 
 
 def _shorter(
