@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 COMPONENTS = ROOT / "components"
 SANDBOX = COMPONENTS / "fullbore_sandbox"
 CLIENTS = {"pulumi", "pulumi_aws", "pulumi_kubernetes", "ansible", "ansible_runner", "boto3", "botocore", "kubernetes"}
-CLIENTS |= {"grpc", "requests", "httpx", "moto"}
+CLIENTS |= {"grpc", "requests", "httpx", "moto", "sushy"}
 
 FORBIDDEN: dict[str, set[str]] = {
     "fullbore.problems": {"fullbore", *CLIENTS},
@@ -22,6 +22,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "fullbore.plan": {"fullbore.report", "fullbore.provider", "fullbore.inventory", "fullbore.stack", *CLIENTS},
     "fullbore.evidence": {"fullbore.config", "fullbore.provider", "fullbore.report", "fullbore.stack", *CLIENTS},
     "fullbore.guard": {"fullbore.config", "fullbore.plan", "fullbore.provider", "fullbore.report", *CLIENTS},
+    "fullbore.bmc": {"fullbore.provider", "fullbore.report", "fullbore.stack", *(CLIENTS - {"requests", "sushy"})},
     "fullbore.lag": {"fullbore.provider", "fullbore.report", "fullbore.stack", "pulumi", "pulumi_aws"},
     "fullbore.inventory": {"fullbore.config", "fullbore.provider", "fullbore.report", *CLIENTS},
     "fullbore.report": {"fullbore.provider", "fullbore.stack", *CLIENTS},
