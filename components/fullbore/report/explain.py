@@ -14,6 +14,15 @@ from fullbore.plan.pools import Pool, alternatives, first_of, fits, layout_of, m
 from fullbore.plan.recovery import copied_data, size_gib
 from fullbore.plan.thumb import rules_of_thumb
 from fullbore.plan.tiers import Tier, tiers
+from fullbore.report.explain_copies import replication_section, storage_section, ways_section
+from fullbore.report.explain_infiniband import infiniband_section, partitions_section
+from fullbore.report.explain_machines import (
+    containers_section,
+    driver_section,
+    nodes_section,
+    nvme_section,
+    registries_section,
+)
 from fullbore.report.explain_site import (
     environment_section,
     fabric_section,
@@ -22,7 +31,7 @@ from fullbore.report.explain_site import (
     rolling_notes,
     switch_section,
 )
-from fullbore.report.section import Row, Section, Value
+from fullbore.report.section import Row, Section, Value, merged
 
 
 def explain(env: Environment, plan: Plan) -> tuple[Section, ...]:
@@ -385,15 +394,7 @@ def _keep_or_burst(env: Environment, plan: Plan) -> Section:
         for replica in plan.cost.replicas
     )
     note = "owning is compared by the dearest group of the site; the share is of the time that the replica runs"
-    return Section(title="keep it on premises or burst", rows=_merged(rows, "where"), note=note)
-
-
-def _merged(rows: Sequence[Row], name: str) -> tuple[Row, ...]:
-    """Rows that differ in one column only as one, which counts the others."""
-    alike: dict[tuple[Value, ...], list[Row]] = {}
-    for row in rows:
-        alike.setdefault(tuple(value for key, value in row.items() if key != name), []).append(row)
-    return tuple({**same[0], name: first_of([str(row[name]) for row in same])} for same in alike.values())
+    return Section(title="keep it on premises or burst", rows=merged(rows, "where"), note=note)
 
 
 def _rate(replica: ReplicaCost) -> Value:
@@ -452,9 +453,19 @@ _SECTIONS: tuple[Callable[[Environment, Plan], Section], ...] = (
     environment_section,
     switch_section,
     links_section,
+    infiniband_section,
+    partitions_section,
+    driver_section,
+    containers_section,
+    registries_section,
+    nodes_section,
+    nvme_section,
     _capacity,
     _addresses,
     _quotas,
+    ways_section,
+    storage_section,
+    replication_section,
     _versions,
     _survives,
     _rpo,

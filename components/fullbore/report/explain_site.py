@@ -67,6 +67,9 @@ def rolling_notes(site: SitePlan) -> Iterator[str]:
             told = ", ".join(f"{count} x {size}" if count > 1 else str(size) for size, count in _runs(sizes))
             spare = groups[0].rolling.spare
             yield f"a change of all {kind} machines goes over {told}; at most {spare} of {machines} are out of service"
+    back = any(group.rolling.roll_back for group in site.groups)
+    left = "put back to what it held before" if back else "left as it is, out of service"
+    yield f"a machine on which a change fails: {left}"
     window = site.maintenance
     if window:
         when = f"{', '.join(window.days)} at {window.start} {window.time_zone} for {window.hours} h"

@@ -1,11 +1,12 @@
 """Tables as lines of text that fit a width: columns side by side where they fit, else turned, else one below the other.
 
-No figure is ever cut: headers break at blanks, texts at blanks and after commas, long names after dots and slashes, and
-a word only where it is wider than the terminal. Pure; who prints chooses the colours.
+No figure is ever cut: headers break at blanks, texts at blanks and after commas, long names after what joins their
+parts, and a word only where it is wider than the terminal. Pure; who prints chooses the colours.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -16,6 +17,12 @@ GAP = 2
 """Blanks between two columns."""
 LEAST_TEXT = 24
 """A column of text is not made narrower than this: below it, a sentence is a ladder of words."""
+LADDER = 16
+"""But before the cells of many rows are put below one another, it may be this narrow."""
+JOINTS = "./:_"
+"""A long name may go on in the next line after these."""
+_NUMBER = re.compile(r"\d{1,3}(,\d{3})+\W*")
+"""Its commas are no place to break at."""
 MOST_HEADER_LINES = 3
 MOST_TURNED = 4
 """Rows that become columns of a turned table at most."""
@@ -51,12 +58,12 @@ class _Column:
         least = max(self.width, *map(len, self.name.split()))
         return next(width for width in range(least, 10**6) if len(wrapped(self.name, width)) <= most)
 
-    @property
-    def floor(self) -> int:
-        """The least width that no piece of a cell or of the header is cut at; that of numbers is their own."""
+    def floor(self, least: int) -> int:
+        """The least width that no piece of a cell or of the header is cut at, and that is not below `least` without
+        need; that of numbers is their own."""
         pieces = [piece.rstrip() for cell in self.cells for piece in _pieces(cell)]
         words = max(map(len, (*pieces, *self.name.split())))
-        return self.with_header(MOST_HEADER_LINES) if self.right else max(words, min(LEAST_TEXT, self.width))
+        return self.with_header(MOST_HEADER_LINES) if self.right else max(words, min(least, self.width))
 
 
 def lines(section: Section, width: int) -> list[Line]:
@@ -65,7 +72,7 @@ def lines(section: Section, width: int) -> list[Line]:
     if not columns:
         return []
     few = len(section.rows) <= MOST_TURNED
-    ways = (_side_by_side, _turned if few else _without_constants)
+    ways = (_side_by_side, _turned if few else _without_constants, _in_ladders)
     tables = (way(columns, width) for way in ways)
     return next((table for table in tables if table), None) or list(_one_below_another(columns, width))
 
@@ -87,8 +94,8 @@ def wrapped(text: str, width: int) -> list[str]:
 
 def _pieces(text: str) -> list[str]:
     """What may stand on a line of its own: words with what follows them, and the parts of long names."""
-    words = _split(text, " ,")
-    return [piece for word in words for piece in (_split(word, "./") if len(word) > LEAST_TEXT else (word,))]
+    words = [word for part in _split(text, " ") for word in ((part,) if _NUMBER.fullmatch(part) else _split(part, ","))]
+    return [piece for word in words for piece in (_split(word, JOINTS) if len(word) > LEAST_TEXT else (word,))]
 
 
 def _split(text: str, after: str) -> list[str]:
@@ -123,29 +130,34 @@ def _cells(values: Sequence[Value]) -> Iterator[str]:
             yield f"{value:,.{decimals}f}"
 
 
-def _side_by_side(columns: list[_Column], width: int) -> list[Line] | None:
+def _side_by_side(columns: list[_Column], width: int, least: int = LEAST_TEXT) -> list[Line] | None:
     """One line for each row, with headers as low as possible; then with texts broken; None where nothing fits."""
     for most in range(1, MOST_HEADER_LINES + 1):
         widths = [column.with_header(most) for column in columns]
         if _total(widths) <= width:
             return list(_drawn(columns, widths))
-    narrow = _narrowed(columns, width)
+    narrow = _narrowed(columns, width, least)
     return list(_drawn(columns, narrow)) if narrow else None
 
 
-def _without_constants(columns: list[_Column], width: int) -> list[Line] | None:
+def _in_ladders(columns: list[_Column], width: int) -> list[Line] | None:
+    """As narrow as texts may be; first with all columns."""
+    return _side_by_side(columns, width, LADDER) or _without_constants(columns, width, LADDER)
+
+
+def _without_constants(columns: list[_Column], width: int, least: int = LEAST_TEXT) -> list[Line] | None:
     """What is the same in every row told once, and the other columns below it; None where those do not fit either."""
     constant = [column for column in columns if len(set(column.cells)) == 1]
     others = [column for column in columns if column not in constant]
-    table = _side_by_side(others, width) if others else None
+    table = _side_by_side(others, width, least) if others else None
     told = ", ".join(f"{column.name} {column.cells[0]}" for column in constant)
     return [*((Span(line, "head"),) for line in wrapped(f"every row: {told}", width)), *table] if table else None
 
 
-def _narrowed(columns: list[_Column], width: int) -> list[int] | None:
+def _narrowed(columns: list[_Column], width: int, least: int) -> list[int] | None:
     """Widths with the widest texts narrowed so that all fit; None where that does not do."""
     widths = [column.with_header(MOST_HEADER_LINES) for column in columns]
-    floors = [column.floor for column in columns]
+    floors = [column.floor(least) for column in columns]
     while _total(widths) > width:
         loose = [index for index in range(len(columns)) if widths[index] > floors[index]]
         if not loose:

@@ -86,7 +86,21 @@ def test_many_wide_rows_stand_below_one_another() -> None:
     assert shown(rows, 20)[:4] == ["first   111111111", "second  111111111", "third   111111111", ""]
 
 
+def test_many_rows_are_ladders_of_words_before_they_stand_below_one_another() -> None:
+    rows: list[Row] = [{"a": f"{n} of many words in a row", "b": f"{n} of as many words in a row"} for n in range(1, 6)]
+    assert shown(rows, 34)[:4] == [
+        "a                 b",
+        "1 of many words   1 of as many",
+        "in a row          words in a row",
+        "2 of many words   2 of as many",
+    ]
+
+
 def test_long_names_break_after_dots_and_slashes_and_lists_after_commas() -> None:
+    arn = "arn:aws:sns:eu-north-1:111122223333:fullbore-prod"
+    assert wrapped(arn, 36) == ["arn:aws:sns:eu-north-1:111122223333:", "fullbore-prod"]
+    assert wrapped("8 x 32,768 tokens", 9) == ["8 x", "32,768", "tokens"]
+    assert wrapped("cores 0-11,112-123", 12) == ["cores 0-11,", "112-123"]
     assert wrapped("/etc/fullbore/kubeconfig/prod-cloud.yaml", 26) == ["/etc/fullbore/kubeconfig/", "prod-cloud.yaml"]
     assert wrapped("mlx5_0:1,mlx5_3:1", 10) == ["mlx5_0:1,", "mlx5_3:1"]
     assert wrapped("x" * 7, 3) == ["xxx", "xxx", "x"]
