@@ -58,6 +58,8 @@ from fullbore.config.versions import Versions
 
 REGION_PATTERN = r"^[a-z]{2,4}(-[a-z]+)+-[0-9]$"
 TOPIC_PATTERN = r"^arn:aws:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]+$"
+AgentArn = Annotated[str, Field(pattern=r"^arn:aws:datasync:[a-z0-9-]+:[0-9]{12}:agent/agent-[0-9a-z]{17}$")]
+"""DataSync API reference, OnPremConfig, AgentArns."""
 
 
 class Host(Strict):
@@ -538,7 +540,9 @@ class Replication(Strict):
         default=False, strict=True, description="whether each run writes what it did with each file, below logs/"
     )
     alarm: Alarm | None = Field(default=None, description="who is told of failures and lag; nobody if left out")
-    agent_arns: tuple[Text, ...] = Field(default=(), description="activated DataSync agents that reach the store")
+    agent_arns: tuple[AgentArn, ...] = Field(
+        default=(), description="activated DataSync agents that reach the store, of the cloud's region"
+    )
     agents: dict[Name, Agent] = Field(
         default={}, description="agents that this stack activates, by name, besides those of agent_arns"
     )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from math import ceil
-
 from fullbore.catalog.instances import INSTANCES
 from fullbore.catalog.replication import RTC_WORST_S
 from fullbore.catalog.shapes import SHAPES
 from fullbore.config.endpoints import ClusterEndpoint, Endpoints
-from fullbore.config.models import Alarm, Cloud, Environment, Lustre, Replication, Site
+from fullbore.config.models import Cloud, Environment, Lustre, Site
 from fullbore.plan.acceptance import acceptance_plan
 from fullbore.plan.capacity import asked_nodes, efa_interfaces, interface_layout, placement_of, zones_of
 from fullbore.plan.fabric import fabric_plan
@@ -42,9 +40,8 @@ from fullbore.plan.model import (
 )
 from fullbore.plan.network import private_services, zone_subnet
 from fullbore.plan.numa import PodShape, kubelet_plan, planned_pod, standby_pod
-from fullbore.plan.recovery import recovery_plan
+from fullbore.plan.recovery import lag_hours, strictest_rpo_s
 from fullbore.plan.rolling import needed_machines, rolled
-from fullbore.plan.schedule import HOUR_S, ScheduleError, longest_gap_s
 from fullbore.plan.serving import standby_pool
 from fullbore.plan.sovereignty import may_leave, own_buckets
 
@@ -221,6 +218,7 @@ def replication_plan(env: Environment) -> ReplicationPlan | None:
     given = env.replication
     if given is None or given.time_control:
         return None
+    alarm = given.alarm
     return ReplicationPlan(
         environment=env.name,
         source=given.source,
@@ -247,7 +245,7 @@ def replication_plan(env: Environment) -> ReplicationPlan | None:
         exclude=given.exclude,
         verify=given.verify,
         report=given.report,
-        alarm=_alarm(env, given, given.alarm) if given.alarm else None,
+        alarm=alarm and AlarmPlan(lag_hours=lag_hours(env, alarm), topic_arn=alarm.topic_arn),
     )
 
 
@@ -278,8 +276,6 @@ def lag_plan(env: Environment) -> LagPlan | None:
         return None
     control = given.time_control
     method = "s3-rtc" if control else "datasync"
-    recovery = recovery_plan(env)
-    rpos = [copy.rpo_s for copy in recovery.copies if copy.method == method] if recovery else []
     dimensions = {"SourceBucket": given.server, "DestinationBucket": storage.bucket, "RuleId": REPLICATION_RULE}
     return LagPlan(
         environment=env.name,
@@ -287,23 +283,8 @@ def lag_plan(env: Environment) -> LagPlan | None:
         region=control.region if control else cloud.region,
         task="" if control else f"{env.name}-{REPLICATION_TASK}",
         dimensions=dimensions if control else {},
-        rpo_s=min(rpos, default=None),
+        rpo_s=strictest_rpo_s(env, method),
     )
-
-
-MOST_LAG_HOURS = 168
-"""CloudWatch looks back seven days where its periods have an hour (CloudWatch user guide, alarm evaluation)."""
-
-
-def _alarm(env: Environment, replication: Replication, given: Alarm) -> AlarmPlan:
-    """It tells when the RPO is broken, but not before the schedule could have brought two runs."""
-    try:
-        gap_s = longest_gap_s(replication.schedule)
-    except ScheduleError:  # a check names it
-        gap_s = HOUR_S
-    rpo_s = env.standby.rpo_s if env.standby else 0
-    hours = given.lag_hours or ceil(max(rpo_s, 2 * gap_s) / HOUR_S)
-    return AlarmPlan(lag_hours=min(hours, MOST_LAG_HOURS), topic_arn=given.topic_arn)
 
 
 def image_plan(env: Environment, endpoints: Endpoints | None) -> ImagePlan | None:

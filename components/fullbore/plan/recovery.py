@@ -19,13 +19,13 @@ from fullbore.catalog.replication import (
     RTC_WORST_S,
     UNHEALTHY_THRESHOLD,
 )
-from fullbore.config.models import Environment, Standby
+from fullbore.config.models import Alarm, Environment, Standby
 from fullbore.config.recovery import DataSet, Recovery
 from fullbore.plan.fit import GIB, Layout
 from fullbore.plan.fit.memory import weight_bytes
 from fullbore.plan.model import CopyPlan, RecoveryPlan, Term, slowest
 from fullbore.plan.pools import layout_of, model_of
-from fullbore.plan.schedule import ScheduleError, longest_gap_s
+from fullbore.plan.schedule import HOUR_S, ScheduleError, longest_gap_s
 
 MIB = 1024 * 1024
 STEADY = ("block-sync", "continuous")
@@ -173,6 +173,30 @@ def gap_s(env: Environment, data: DataSet) -> float:
         return longest_gap_s(env.replication.schedule)
     except ScheduleError:
         return 0.0
+
+
+def strictest_rpo_s(env: Environment, method: str) -> int | None:
+    """The strictest RPO of what goes this way, seconds; None where no standby depends on it."""
+    standby = env.standby
+    copied = (data for data in copied_data(env).values() if data.method == method)
+    rpos = (standby.rpo_s if data.rpo_s is None else data.rpo_s for data in copied) if standby else ()
+    return min(rpos, default=None)
+
+
+def datasync_gap_s(env: Environment) -> float:
+    """Longest time between two runs of DataSync, seconds; 0 where there is no schedule that can be read."""
+    return gap_s(env, DataSet(method="datasync"))
+
+
+MOST_LAG_HOURS = 168
+"""CloudWatch looks back seven days where its periods have an hour (CloudWatch user guide, alarm evaluation)."""
+
+
+def lag_hours(env: Environment, given: Alarm) -> int:
+    """Hours without a run that ended well, after which somebody is told: as given, else when the RPO is broken, but not
+    before the schedule could have brought two runs."""
+    late_s = max(strictest_rpo_s(env, "datasync") or 0, 2 * datasync_gap_s(env))
+    return min(given.lag_hours or max(1, ceil(late_s / HOUR_S)), MOST_LAG_HOURS)
 
 
 def _switch(given: Recovery) -> tuple[Term, ...]:

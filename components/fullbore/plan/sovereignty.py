@@ -45,6 +45,8 @@ def _to_the_cloud(env: Environment, region: str) -> Iterator[tuple[str, str, str
     for name, data in copied_data(env).items():
         if data.method == "datasync" or (data.method == "s3-rtc" and env.replication and env.replication.time_control):
             yield "replication", name, region
+            if env.replication and env.replication.time_control:
+                yield "replication.time_control.region", name, env.replication.time_control.region
         elif data.method != "block-sync":
             yield f"recovery.data.{name}.method", name, region
     if env.standby:

@@ -44,7 +44,8 @@ def test_a_good_environment_is_ok() -> None:
 def with_password(folder: Path, password: str) -> str:
     """A stack file whose replication has this password."""
     path = folder / "stack.yaml"
-    replication = f"{{source: smb, server: store, user: u, password: {password}, agent_arns: [a]}}"
+    agent = "arn:aws:datasync:eu-central-1:111122223333:agent/agent-0a0a0a0a0a0a0a0a0"
+    replication = f"{{source: smb, server: store, user: u, password: {password}, agent_arns: ['{agent}']}}"
     parts = "cloud: {region: eu-central-1, cidr: 10.64.0.0/16, zones: [a, b]}, storage: {bucket: weights}"
     config = f"config: {{'fullbore:env': {{name: example, {parts}, replication: {replication}}}}}\n"
     path.write_text(f"encryptionsalt: v1:AAAAAAAAAAA=:v1:AAAAAAAAAAAAAAAA:AAAA\n{config}")

@@ -61,6 +61,8 @@ WITHOUT = {
     "vpn-missing": "the site's public address and number",
     "topic-region": "a topic of the other region",
     "backups-bucket": "the name of another bucket",
+    "replication-onto-itself": "the name of the source's bucket",
+    "agent-region": "an agent of the cloud's region",
 }
 """{rule: what it would take, and the plan cannot know}."""
 

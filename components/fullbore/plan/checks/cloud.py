@@ -17,21 +17,30 @@ PARTITION = "aws"
 """The partition that policies and endpoints are named in."""
 
 
+def _named(subject: Subject) -> Iterator[tuple[str, str]]:
+    """Path and name of each region that something is made in."""
+    cloud, replication = subject.env.cloud, subject.env.replication
+    if cloud:
+        yield "cloud.region", cloud.region
+    if replication and replication.time_control:
+        yield "replication.time_control.region", replication.time_control.region
+
+
 def _region(subject: Subject) -> Iterable[Finding]:
-    cloud = subject.env.cloud
-    if cloud and cloud.region not in REGIONS:
-        near = get_close_matches(cloud.region, REGIONS, n=3)
-        hint = f"did you mean {', '.join(near)}?" if near else f"e.g. {', '.join(PARTITIONS[PARTITION][:3])}"
-        changes = (put("cloud.region", near[0]),) if near else ()
-        yield Finding("cloud.region", f"got {cloud.region[:60]}, which is no region of AWS; {hint}", changes)
+    for path, region in _named(subject):
+        if region not in REGIONS:
+            near = get_close_matches(region, REGIONS, n=3)
+            hint = f"did you mean {', '.join(near)}?" if near else f"e.g. {', '.join(PARTITIONS[PARTITION][:3])}"
+            changes = (put(path, near[0]),) if near else ()
+            yield Finding(path, f"got {region[:60]}, which is no region of AWS; {hint}", changes)
 
 
 def _partition(subject: Subject) -> Iterable[Finding]:
-    cloud = subject.env.cloud
-    partition = REGIONS.get(cloud.region) if cloud else None
-    if cloud and partition and partition != PARTITION:
-        message = f"got {cloud.region} of the partition {partition}, but policies are named in partition {PARTITION}"
-        yield Finding("cloud.region", f"{message}; choose a region of that partition")
+    for path, region in _named(subject):
+        partition = REGIONS.get(region, PARTITION)
+        if partition != PARTITION:
+            message = f"got {region} of the partition {partition}, but policies are named in partition {PARTITION}"
+            yield Finding(path, f"{message}; choose a region of that partition")
 
 
 def _zones(subject: Subject) -> Iterable[Finding]:

@@ -1,15 +1,16 @@
-"""Rules about where data is kept, how it gets there, and what a copy of it may take."""
+"""Rules about how data gets to the cloud: the way there, what copies it, and who is told."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network
-from math import ceil
 
-from fullbore.config.models import Replication
+from fullbore.config.models import Alarm, Replication
 from fullbore.plan.change import put, remove
-from fullbore.plan.checks.base import Finding, Rule, Subject
+from fullbore.plan.checks.base import Finding, Rule, Subject, counted
+from fullbore.plan.recovery import datasync_gap_s, lag_hours, strictest_rpo_s
+from fullbore.plan.schedule import HOUR_S
 
 
 def _limits(subject: Subject) -> Iterable[Finding]:
@@ -71,6 +72,10 @@ def _time_control(subject: Subject) -> Iterable[Finding]:
             f"got {control.region}, which is the cloud's own; name the region of the source, or remove it: what is"
         )
         yield Finding("replication.time_control.region", f"{message} lost with the region is lost twice", without)
+    # S3 user guide, "Specifying server-side encryption with AWS KMS": keys of the bucket's own region alone.
+    if control.key_arn and control.key_arn.split(":")[3] != control.region:
+        message = f"got a key of {control.key_arn.split(':')[3]}, but objects in {control.region} have keys of there"
+        yield Finding("replication.time_control.key_arn", f"{message}; name the source's key, or leave it out")
     if storage and not storage.own_key:
         message = "got false, but copies of encrypted objects need a key that their role is let use; allowed true"
         yield Finding("storage.own_key", message, (put("storage.own_key", True),))
@@ -110,32 +115,43 @@ def _topics(subject: Subject) -> Iterable[Finding]:
             )
 
 
-def _same_bucket(subject: Subject) -> Iterable[Finding]:
-    """Object Lock would hold weights that are replaced every day, too."""
-    storage = subject.env.storage
-    if storage and storage.backups and storage.backups.bucket == storage.bucket:
-        message = f"got {storage.bucket}, which holds the weights; backups need another bucket, whose lock would hold"
-        yield Finding("storage.backups.bucket", f"{message} every version of a weight; name another")
+def _alarm_lag(subject: Subject) -> Iterable[Finding]:
+    env, given = subject.env, subject.env.replication
+    gap_h = datasync_gap_s(env) / HOUR_S
+    if given is None or given.alarm is None or given.time_control or not gap_h:
+        return
+    path = "replication.alarm" if given.alarm.lag_hours is None else "replication.alarm.lag_hours"
+    told, best, rpo_s = lag_hours(env, given.alarm), lag_hours(env, Alarm()), strictest_rpo_s(env, "datasync")
+    steps = (remove(path),) if best > gap_h else ()
+    how = (
+        f"without it, it tells after {best}; remove it" if steps else "run more often: CloudWatch looks back no further"
+    )
+    if told <= gap_h:
+        message = (
+            f"tells after {counted(told, 'hour')}, but runs are up to {gap_h:g} hours apart: it tells while all is well"
+        )
+        yield Finding(path, f"{message}; {how}", steps)
+    elif rpo_s and told > best:
+        message = f"tells after {counted(told, 'hour')}, but the RPO is {rpo_s} s: that is broken before"
+        yield Finding(path, f"{message}; {how}", steps)
 
 
-LUSTRE_LEAST_GIB, LUSTRE_STEP_GIB = 1200, 2400
-"""Sizes on SSD: the least, or a multiple (FSx API reference, CreateFileSystem, StorageCapacity)."""
+def _onto_itself(subject: Subject) -> Iterable[Finding]:
+    given, storage = subject.env.replication, subject.env.storage
+    if given and storage and given.source == "s3" and given.destination == "bucket" and given.server == storage.bucket:
+        message = f"got {given.server}, which is storage.bucket, that the copies go to; name the bucket of the source"
+        yield Finding("replication.server", message)
 
 
-def _lustre_size(subject: Subject) -> Iterable[Finding]:
-    lustre = subject.env.storage.lustre if subject.env.storage else None
-    if lustre and lustre.size_gib != LUSTRE_LEAST_GIB and lustre.size_gib % LUSTRE_STEP_GIB:
-        larger = ceil(lustre.size_gib / LUSTRE_STEP_GIB) * LUSTRE_STEP_GIB
-        message = f"got {lustre.size_gib}, allowed {LUSTRE_LEAST_GIB} or a multiple of {LUSTRE_STEP_GIB}; the next is"
-        yield Finding("storage.lustre.size_gib", f"{message} {larger}", (put("storage.lustre.size_gib", larger),))
-
-
-def _lustre_zone(subject: Subject) -> Iterable[Finding]:
-    cloud, storage = subject.env.cloud, subject.env.storage
-    zone = storage.lustre.zone if storage and storage.lustre else None
-    if cloud and zone and zone not in cloud.zones:
-        message = f"got {zone}, but cloud.zones has no subnet there (it has {', '.join(cloud.zones)}); choose one"
-        yield Finding("storage.lustre.zone", message, (put("storage.lustre.zone", cloud.zones[0]),))
+def _agent_region(subject: Subject) -> Iterable[Finding]:
+    """Agents are activated where the target's locations are, and in one region only (DataSync API reference,
+    CreateAgent; https://docs.aws.amazon.com/datasync/latest/userguide/activate-agent.html)."""
+    given, cloud = subject.env.replication, subject.env.cloud
+    for index, arn in enumerate(given.agent_arns if given else ()):
+        region = arn.split(":")[3]
+        if cloud and region != cloud.region:
+            message = f"got an agent of {region}, but tasks run in {cloud.region} with agents that were activated there"
+            yield Finding(f"replication.agent_arns[{index}]", f"{message}; activate it there, or name another")
 
 
 PRIVATE_ASNS = (range(64_512, 65_535), range(4_200_000_000, 4_294_967_295))
@@ -233,12 +249,22 @@ RULES = (
         summary="limits of replication contradict each other",
         find=_limits,
     ),
-    Rule(id="lustre-size", severity="error", summary="FSx for Lustre has no such size", find=_lustre_size),
     Rule(
-        id="lustre-zone",
+        id="replication-onto-itself",
         severity="error",
-        summary="FSx for Lustre is to stand where the VPC has no subnet",
-        find=_lustre_zone,
+        summary="the source of replication is the bucket that it copies to",
+        find=_onto_itself,
     ),
-    Rule(id="backups-bucket", severity="error", summary="backups are kept among the weights", find=_same_bucket),
+    Rule(
+        id="agent-region",
+        severity="error",
+        summary="a DataSync agent was activated in another region",
+        find=_agent_region,
+    ),
+    Rule(
+        id="alarm-lag",
+        severity="warning",
+        summary="the alarm of replication tells between two runs that are on time, or only after the RPO is broken",
+        find=_alarm_lag,
+    ),
 )

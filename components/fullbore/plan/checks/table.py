@@ -21,6 +21,7 @@ from fullbore.plan.checks import (
     site,
     software,
     sovereignty,
+    storage,
     structure,
     versions,
     zones,
@@ -48,6 +49,7 @@ RULES: tuple[Rule, ...] = (
     *room.RULES,
     *recovery.RULES,
     *data.RULES,
+    *storage.RULES,
     *sovereignty.RULES,
     *versions.RULES,
 )
