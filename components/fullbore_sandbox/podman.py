@@ -7,6 +7,7 @@ import resource
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -14,11 +15,16 @@ from time import monotonic, sleep
 from typing import Any
 
 from fullbore.provider.environment import CONTAINER_ENGINE, kept
+from fullbore_sandbox.process import wait_gone, with_variable
 from fullbore_sandbox.state import SandboxError, State, locked, routed_networks, write_atomically
 
 CAP_SYS_RESOURCE = 24
 BUSY_S = 30.0
 """Seconds that a removal is tried again while a mount is busy; nothing tells when it is free."""
+HELPERS_S = 20.0
+"""Seconds that podman's own processes get to end after their containers are gone."""
+NAME_SERVER = "aardvark-dns"
+HELPERS = {"conmon", "podman", NAME_SERVER}
 
 
 @cache
@@ -179,7 +185,24 @@ def remove_all(state: State) -> list[str]:
     networks = podman(state, "network", "ls", "--filter", f"label={label(state)}", "--format", "{{.Name}}").split()
     for name in networks:
         podman(state, "network", "rm", name)
-    return names + networks + _remove_images(state)
+    images = _remove_images(state)
+    _wait_for_helpers(state)
+    return names + networks + images
+
+
+def _wait_for_helpers(state: State) -> None:
+    """Wait, at most HELPERS_S, for what podman started beside the sandbox's containers: their monitors and the commands
+    that clean up after them run on for a moment. The name server serves every network of the machine: it stays where
+    other containers run."""
+    registries = settings(state).get("CONTAINERS_REGISTRIES_CONF")
+    if registries is None:
+        return
+    stays = NAME_SERVER if podman(state, "ps", "--quiet").split() else ""
+    deadline = monotonic() + HELPERS_S
+    for pid, _ in with_variable(f"CONTAINERS_REGISTRIES_CONF={registries}"):
+        with suppress(OSError):
+            if Path(f"/proc/{pid}/comm").read_text().strip() in HELPERS - {stays}:
+                wait_gone(pid, max(0.0, deadline - monotonic()))
 
 
 def _remove_images(state: State) -> list[str]:

@@ -8,7 +8,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -184,6 +184,16 @@ def stop_all(state: State) -> list[str]:
     for name in names:
         stop(state.record(name))
     return names
+
+
+def with_variable(variable: str) -> Iterator[tuple[int, list[bytes]]]:
+    """Live processes, but this one, that were started with `NAME=value`, each with all its variables."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and start_time(int(entry.name)) is not None and int(entry.name) != os.getpid():
+            with suppress(OSError):
+                variables = (entry / "environ").read_bytes().split(b"\0")
+                if variable.encode() in variables:
+                    yield int(entry.name), variables
 
 
 def _signal_group(pid: int, number: int) -> None:

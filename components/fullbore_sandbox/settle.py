@@ -26,7 +26,7 @@ from typing import Any
 
 from fullbore_sandbox.engine import Engine, checkpoint, journal
 from fullbore_sandbox.plugins.aws.journal import entries
-from fullbore_sandbox.process import start_time, wait_gone
+from fullbore_sandbox.process import start_time, wait_gone, with_variable
 from fullbore_sandbox.state import SandboxError, State
 
 PATIENCE_S = 20.0
@@ -120,14 +120,9 @@ def orphaned(state: State) -> Iterator[int]:
 
 def _marked(state: State) -> Iterator[tuple[int, bool]]:
     """Processes that have this checkout's PULUMI_HOME, and whether they have its journal's name too."""
-    mark = f"PULUMI_HOME={state.root / '.fullbore' / 'home'}".encode()
     journalled = f"FULLBORE_JOURNAL={journal(state)}".encode()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and start_time(int(entry.name)) is not None:
-            with suppress(OSError):
-                variables = (entry / "environ").read_bytes().split(b"\0")
-                if mark in variables:
-                    yield int(entry.name), journalled in variables
+    for pid, variables in with_variable(f"PULUMI_HOME={state.root / '.fullbore' / 'home'}"):
+        yield pid, journalled in variables
 
 
 PLUGIN_MODULES = ("fullbore.provider", "fullbore_sandbox.plugins.")

@@ -454,12 +454,13 @@ def test_down_leaves_nothing(checkout: Checkout) -> None:
     images = checkout.run("podman", "images", "-a", "--format", "{{.Names}} {{.Labels}}").stdout
     assert sandbox not in images, images
     left = []
+    others = checkout.run("podman", "ps", "--quiet").stdout.strip()  # which the same name server may serve
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
                 text = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
             except OSError:
                 continue
-            if str(checkout.state).encode() in text:
+            if str(checkout.state).encode() in text and not (others and b"aardvark-dns" in text):
                 left.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
     assert left == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fullbore_sandbox import podman, state
+from fullbore_sandbox.process import start_time
 from fullbore_sandbox.state import SandboxError, State
 
 
@@ -71,3 +74,22 @@ def test_networks_of_the_engine_are_in_use(programs: Path, told: str) -> None:
     engine = program(programs, "podman", 0)
     engine.write_text(f'#!/bin/sh\n[ "$2" = ls ] && echo a b && exit\n[ "$3$4" = ab ] && echo \'{told}\'\n')
     assert set(podman.networks_in_use()) - set(state.routed_networks()) == {IPv4Network("10.200.7.0/24")}
+
+
+@pytest.mark.parametrize("others", ["", "0123abcd"])
+def test_what_podman_runs_beside_the_containers_is_waited_for(others: str, programs: Path, tmp_path: Path) -> None:
+    """Where containers of others run, all but the name server that they share."""
+    program(programs, "podman", 0).write_text(f"#!/bin/sh\necho {others}\n")
+    made = State.load_or_create(tmp_path)
+    beside: dict[str, subprocess.Popen[bytes]] = {}
+    for name, seconds in (("conmon", "0.1"), ("aardvark-dns", "60" if others else "0.1")):
+        shutil.copy("/bin/sleep", tmp_path / name)
+        beside[name] = subprocess.Popen([tmp_path / name, seconds], env=podman.settings(made))
+    try:
+        podman._wait_for_helpers(made)
+        running = [name for name, process in beside.items() if start_time(process.pid) is not None]
+        assert running == (["aardvark-dns"] if others else [])
+    finally:
+        for process in beside.values():
+            process.kill()
+            process.wait()
