@@ -13,7 +13,7 @@ from fullbore.catalog.hub import HubConfigError, model_row
 from fullbore.catalog.instances import INSTANCES
 from fullbore.catalog.models import MODELS
 from fullbore.config.models import Environment, Serving
-from fullbore.plan.fit import Aim, Fit, Layout, candidates, fit, illegal, ranked
+from fullbore.plan.fit import Aim, Fit, Layout, candidate, candidates, fit, illegal, ranked
 from fullbore.plan.fit.search import Candidate, legal_layouts
 
 
@@ -199,6 +199,14 @@ def fits(env: Environment) -> Iterator[tuple[Pool, Fit]]:
         return
     for pool in serving_pools(env):
         yield pool, fit(model, pool.accelerator, layout)
+
+
+def planned_layouts(env: Environment) -> Iterator[tuple[Pool, Candidate]]:
+    """The layout of every replica on each pool that it fits."""
+    model = model_of(env.serving)
+    for pool, result in fits(env):
+        if model and result.fits:
+            yield pool, candidate(model, pool.accelerator, result)
 
 
 @lru_cache(maxsize=256)

@@ -8,12 +8,9 @@ from fullbore.catalog.shapes import QUOTAS
 from fullbore.config.models import Environment, HostGroup
 from fullbore.plan.capacity import quota_uses, zone_needs
 from fullbore.plan.cost import PURCHASES, not_priced, purchase_of, usd_per_hour
-from fullbore.plan.fit import Aim, Candidate, Fit, active_parameters, parameters
 from fullbore.plan.model import Plan, ReplicaCost, SubnetPlan, Term
-from fullbore.plan.pools import Pool, alternatives, first_of, fits, layout_of, model_of, serving_pools
+from fullbore.plan.pools import first_of
 from fullbore.plan.recovery import copied_data, size_gib
-from fullbore.plan.thumb import rules_of_thumb
-from fullbore.plan.tiers import Tier, tiers
 from fullbore.report.explain_copies import replication_section, storage_section, ways_section
 from fullbore.report.explain_infiniband import infiniband_section, partitions_section
 from fullbore.report.explain_machines import (
@@ -22,6 +19,13 @@ from fullbore.report.explain_machines import (
     nodes_section,
     nvme_section,
     registries_section,
+)
+from fullbore.report.explain_model import (
+    fit_section,
+    layouts_section,
+    model_section,
+    thumb_section,
+    tiers_section,
 )
 from fullbore.report.explain_site import (
     environment_section,
@@ -107,120 +111,6 @@ def _networks(env: Environment, plan: Plan) -> Section:
 
 def _kubeconfig(plan: Plan) -> str:
     return plan.cluster.kubeconfig if plan.cluster else ""
-
-
-def _model(env: Environment, plan: Plan) -> Section:
-    serving, model, layout = env.serving, model_of(env.serving), layout_of(env)
-    if serving is None or model is None or layout is None:
-        return Section(title="model", rows=())
-    row: Row = {
-        "model": model.name,
-        "parameters (10^9)": round(parameters(model) / 1e9, 2),
-        "a token uses (10^9)": round(active_parameters(model) / 1e9, 2),
-        "attention": model.attention,
-        "precision": serving.precision,
-        "layout": str(layout),
-        "GPUs a replica": layout.gpus,
-        "replicas": serving.replicas,
-        "standby replicas": plan.standby.serving.replicas if plan.standby else 0,
-    }
-    chosen = "as given" if serving.tensor_parallel else f"chosen for {serving.optimise}"
-    return Section(title="model", rows=(row,), note=f"shapes from {model.source}; layout {chosen}")
-
-
-def _fit(env: Environment, plan: Plan) -> Section:
-    rows = tuple(_fit_row(pool, fit) for pool, fit in fits(env))
-    note = "GiB of the fullest GPU; the engine's share of its memory less what it holds is KV cache; see docs/fit.md"
-    return Section(title="fit of one GPU", rows=rows, note=note)
-
-
-def _fit_row(pool: Pool, fit: Fit) -> Row:
-    rank = fit.fullest
-    return {
-        "where": pool.path,
-        "GPU": pool.accelerator.name,
-        "HBM": round(fit.hbm_gib, 1),
-        "usable": round(rank.budget_gib, 1),
-        "weights": round(rank.weights_gib, 1),
-        "activations": round(rank.activations_gib, 2),
-        "NCCL": round(rank.collectives_gib, 2),
-        "libraries": round(rank.libraries_gib, 2),
-        "CUDA graphs": round(rank.graphs_gib, 2),
-        "KV cache": round(rank.kv_gib, 1),
-        "KiB a token": round(rank.kv_bytes_per_token / 1024, 1),
-        "KV tokens of a replica": fit.kv_tokens,
-        "wanted": fit.wanted_tokens,
-        "full sequences": fit.full_sequences,
-        "fits": "yes" if fit.full else "in part" if fit.fits else "no",
-    }
-
-
-_SHOWN = 3
-"""Layouts that are shown of a kind of GPU, by cost and by latency."""
-
-
-def _layouts(env: Environment, plan: Plan) -> Section:
-    """The best layouts of each kind of machine, by cost and by latency, whether or not one is given."""
-    aims: tuple[Aim, ...] = ("cost", "latency")
-    kinds = {(pool.accelerator.name, pool.gpus_per_machine): pool for pool in serving_pools(env)}
-    rows = tuple(
-        {
-            "machine": f"{pool.gpus_per_machine} x {pool.accelerator.name}",
-            "best at": f"{aim} {rank}",
-            "layout": str(candidate.layout),
-            **_candidate(candidate),
-            "waits for": candidate.speed.bound,
-        }
-        for pool in kinds.values()
-        for aim in aims
-        for rank, candidate in enumerate(alternatives(env, pool, aim)[:_SHOWN], start=1)
-    )
-    note = (
-        "cost: fewest GPU-hours of a million tokens; latency: least time to the next token; first those with room for "
-        "every sequence; a roofline estimate to rank by (plan/fit/latency.py), no promise"
-    )
-    return Section(title="layouts", rows=rows, note=note)
-
-
-def _candidate(candidate: Candidate) -> dict[str, Value]:
-    """What a layout takes and gives; of the sequences asked for, those that have room at full length."""
-    return {
-        "GPUs": candidate.layout.gpus,
-        "sequences": min(candidate.fit.full_sequences, candidate.layout.concurrency),
-        "KV tokens": candidate.fit.kv_tokens,
-        "ms a token": round(candidate.speed.step_s * 1e3, 1),
-        "tokens/s": round(candidate.speed.tokens_per_s),
-        "GPU-hours a million": round(candidate.speed.gpu_s_per_token * 1e6 / 3600, 1),
-    }
-
-
-def _tiers(env: Environment, plan: Plan) -> Section:
-    """The model on GPUs that the environment does not have."""
-    rows = tuple(_tier(tier) for tier in tiers(env))
-    note = "one machine; the planned precision, else one of fewer bits that runs and leaves room; the fewest GPUs"
-    return Section(title="the model on every GPU of the catalog", rows=rows, note=note)
-
-
-def _tier(tier: Tier) -> Row:
-    best, machine = tier.best, f"{tier.machine_gpus} x {tier.accelerator}"
-    figures = _candidate(best) if best else dict.fromkeys(_FIGURES, "")
-    return {
-        "machine": machine,
-        "precision": best.layout.precision if best else "",
-        "layout": str(best.layout) if best else "none fits",
-        **{name: figures[name] for name in _FIGURES},
-    }
-
-
-_FIGURES = ("GPUs", "sequences", "KV tokens", "ms a token", "tokens/s")
-
-
-def _thumb(env: Environment, plan: Plan) -> Section:
-    rows = tuple(
-        {"rule": rule.text, "says": rule.says, "computed": rule.computed, "verdict": rule.verdict}
-        for rule in rules_of_thumb(env)
-    )
-    return Section(title="rules of thumb", rows=rows, note="published rules against what was computed for this plan")
 
 
 def _capacity(env: Environment, plan: Plan) -> Section:
@@ -443,11 +333,11 @@ def _policy(env: Environment, plan: Plan) -> Section:
 _SECTIONS: tuple[Callable[[Environment, Plan], Section], ...] = (
     _hosts,
     _networks,
-    _model,
-    _fit,
-    _layouts,
-    _tiers,
-    _thumb,
+    model_section,
+    fit_section,
+    layouts_section,
+    tiers_section,
+    thumb_section,
     numa_section,
     fabric_section,
     environment_section,

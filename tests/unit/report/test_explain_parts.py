@@ -39,6 +39,36 @@ def facts(document: Document, title: str) -> Facts:
     return {str(row["what"]): (row["value"], row["note"]) for row in sections(document)[title].rows}
 
 
+def test_the_layout_that_is_given_stands_beside_the_best_ones(prod: Document) -> None:
+    rows = sections(prod)["layouts"].rows
+    assert [row["choice"] for row in rows] == [
+        "as given",
+        *(f"{aim} {n}" for aim in ("cost", "latency") for n in (1, 2, 3)),
+    ]
+    assert (rows[0]["layout"], rows[0]["KV tokens"], rows[0]["ms a token"]) == ("TP 8", 643_520, 14.9)
+    assert "TP 8" not in [row["layout"] for row in rows[1:]]
+    del prod["serving"]["tensor_parallel"]
+    rows = sections(prod)["layouts"].rows
+    assert (rows[0]["choice"], rows[0]["layout"]) == ("as chosen", rows[1]["layout"])
+
+
+def test_a_given_layout_that_does_not_fit_has_no_speed(prod: Document) -> None:
+    prod["serving"]["tensor_parallel"] = 2
+    told = sections(prod)
+    assert [row["fits"] for row in told["fit of one GPU"].rows] == ["no", "no"]
+    assert "as given" not in [row["choice"] for row in told["layouts"].rows]
+
+
+def test_what_a_gpu_holds_has_units(prod: Document) -> None:
+    (row, _) = sections(prod)["fit of one GPU"].rows
+    numbers = {name for name, value in row.items() if not isinstance(value, str)}
+    assert {name for name in numbers if not name.endswith(("(GiB)", "(KiB)"))} == {
+        "KV tokens of a replica",
+        "KV tokens wanted",
+        "full sequences",
+    }
+
+
 def test_each_family_is_told_where_it_is_declared_and_not_where_it_is_not(prod: Document) -> None:
     families = {
         "fabric: subnet manager and IP over InfiniBand",

@@ -5,7 +5,7 @@ from fullbore.plan.fit.layout import Illegal, Layout, illegal
 from fullbore.plan.fit.memory import GIB, Engine, Fit, RankMemory, fit
 from fullbore.plan.fit.parts import active_parameters, parameters
 from fullbore.plan.fit.repair import Change, Enough, changes, pairs, runs
-from fullbore.plan.fit.search import Aim, Candidate, candidates, ranked
+from fullbore.plan.fit.search import Aim, Candidate, candidate, candidates, ranked
 
 __all__ = [
     "GIB",
@@ -20,6 +20,7 @@ __all__ = [
     "RankMemory",
     "Speed",
     "active_parameters",
+    "candidate",
     "candidates",
     "changes",
     "fit",

@@ -48,11 +48,11 @@ def legal_layouts(model: ModelRow, asked: Layout, gpus: int) -> Iterator[Layout]
 def candidates(model: ModelRow, accelerator: AcceleratorRow, asked: Layout, gpus: int) -> tuple[Candidate, ...]:
     """Every legal layout of which at least one sequence of full length fits, in the order that they are tried."""
     fitting = (fit(model, accelerator, layout) for layout in legal_layouts(model, asked, gpus))
-    return tuple(_candidate(model, accelerator, result) for result in fitting if result.fits)
+    return tuple(candidate(model, accelerator, result) for result in fitting if result.fits)
 
 
-def _candidate(model: ModelRow, accelerator: AcceleratorRow, result: Fit) -> Candidate:
-    """Sequences that have no room wait, so that they do not count."""
+def candidate(model: ModelRow, accelerator: AcceleratorRow, result: Fit) -> Candidate:
+    """How fast a layout is that fits. Sequences that have no room wait, so that they do not count."""
     running = max(1, min(result.layout.concurrency, result.full_sequences))
     return Candidate(fit=result, speed=speed(model, accelerator, result.layout, running))
 
