@@ -26,26 +26,32 @@ from pulumi_kubernetes.core.v1 import (
     ContainerArgs,
     ContainerPortArgs,
     EmptyDirVolumeSourceArgs,
+    EnvVarArgs,
     HTTPGetActionArgs,
     PodSecurityContextArgs,
     PodSpecArgs,
     PodTemplateSpecArgs,
     ProbeArgs,
+    ProjectedVolumeSourceArgs,
     ResourceRequirementsArgs,
     SeccompProfileArgs,
     Secret,
     SecretVolumeSourceArgs,
     SecurityContextArgs,
     Service,
+    ServiceAccount,
+    ServiceAccountTokenProjectionArgs,
     ServicePortArgs,
     ServiceSpecArgs,
     VolumeArgs,
     VolumeMountArgs,
+    VolumeProjectionArgs,
 )
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
 from fullbore._component import Component
 from fullbore.cluster import LABELS, Cluster
+from fullbore.policies import AUDIENCE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +71,21 @@ class Data:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WebIdentity:
+    """A role of AWS that the pod takes by a token of its service account."""
+
+    account: str
+    role_arn: pulumi.Input[str]
+
+
+TOKEN_FOLDER = "/var/run/secrets/fullbore"
+TOKEN_FILE = "token"
+TOKEN_S = 3600
+"""Seconds for which a token holds; the kubelet renews it before (kubernetes.io/docs, "Configure Service Accounts for
+Pods", ServiceAccount token volume projection)."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Program:
     """What runs. `app` names every object; `ready` is (path, port) of the readiness probe."""
 
@@ -80,6 +101,9 @@ class Program:
     secret: bool = False
     """Whether the files hold a secret: they are in a Secret then, not in a ConfigMap."""
     data: Data | None = None
+    identity: WebIdentity | None = None
+    after: tuple[pulumi.Resource, ...] = ()
+    """What it cannot do without, and would not look for again for a while."""
     requests: Mapping[str, str]
     memory_limit: str
 
@@ -93,19 +117,21 @@ class DaemonResources:
     """What `create_daemon` created."""
 
     config: ConfigMap | Secret
+    account: ServiceAccount | None
     deployment: Deployment
     service: Service
 
 
 def create_daemon(owner: Component, program: Program, cluster: Cluster, *, prefix: str = "") -> DaemonResources:
-    """The three resources of a program, named OWNER-PREFIXconfig and so on."""
+    """The resources of a program, named OWNER-PREFIXconfig and so on."""
     metadata = ObjectMetaArgs(name=program.app, namespace=cluster.namespace, labels={**LABELS, **program.selector})
     config = _create_config(owner, f"{prefix}config", program, metadata, cluster)
+    account = _create_account(owner, f"{prefix}account", program, cluster) if program.identity else None
     deployment = Deployment(
         owner.part(f"{prefix}deployment"),
         metadata=metadata,
         spec=_deployment_spec(program),
-        opts=owner.child(cluster.provider, depends_on=[config]),
+        opts=owner.child(cluster.provider, depends_on=[config, *([account] if account else []), *program.after]),
     )
     service = Service(
         owner.part(f"{prefix}service"),
@@ -113,7 +139,20 @@ def create_daemon(owner: Component, program: Program, cluster: Cluster, *, prefi
         spec=_service_spec(program),
         opts=owner.child(cluster.provider),
     )
-    return DaemonResources(config=config, deployment=deployment, service=service)
+    return DaemonResources(config=config, account=account, deployment=deployment, service=service)
+
+
+def _create_account(owner: Component, part: str, program: Program, cluster: Cluster) -> ServiceAccount:
+    """It has no rights in the cluster: it is a name that a role trusts."""
+    assert program.identity
+    return ServiceAccount(
+        owner.part(part),
+        metadata=ObjectMetaArgs(
+            name=program.identity.account, namespace=cluster.namespace, labels={**LABELS, **program.selector}
+        ),
+        automount_service_account_token=False,
+        opts=owner.child(cluster.provider),
+    )
 
 
 def _create_config(
@@ -157,8 +196,11 @@ def _pod_spec(program: Program) -> PodSpecArgs:
     ]
     if program.data:
         volumes.append(VolumeArgs(name="data", empty_dir=EmptyDirVolumeSourceArgs(size_limit=program.data.size)))
+    if program.identity:
+        volumes.append(VolumeArgs(name="token", projected=_token()))
     return PodSpecArgs(
         automount_service_account_token=False,
+        service_account_name=program.identity.account if program.identity else None,
         enable_service_links=False,
         security_context=PodSecurityContextArgs(
             run_as_non_root=True,
@@ -177,11 +219,14 @@ def _container(program: Program) -> ContainerArgs:
     mounts = [VolumeMountArgs(name="config", mount_path=program.folder, read_only=True)]
     if program.data:
         mounts.append(VolumeMountArgs(name="data", mount_path=program.data.folder))
+    if program.identity:
+        mounts.append(VolumeMountArgs(name="token", mount_path=TOKEN_FOLDER, read_only=True))
     return ContainerArgs(
         name=program.app,
         image=program.image,
         command=list(program.command) or None,
         args=list(program.args),
+        env=_role_env(program.identity) if program.identity else None,
         ports=[
             ContainerPortArgs(name=name, container_port=it.port, host_port=it.host)
             for name, it in program.listens.items()
@@ -197,6 +242,19 @@ def _container(program: Program) -> ContainerArgs:
         ),
         volume_mounts=mounts,
     )
+
+
+def _token() -> ProjectedVolumeSourceArgs:
+    token = ServiceAccountTokenProjectionArgs(path=TOKEN_FILE, audience=AUDIENCE, expiration_seconds=TOKEN_S)
+    return ProjectedVolumeSourceArgs(sources=[VolumeProjectionArgs(service_account_token=token)])
+
+
+def _role_env(identity: WebIdentity) -> list[EnvVarArgs]:
+    """What AWS' SDKs take a role by (AWS SDKs and tools reference guide, "Assume role credential provider")."""
+    return [
+        EnvVarArgs(name="AWS_ROLE_ARN", value=identity.role_arn),
+        EnvVarArgs(name="AWS_WEB_IDENTITY_TOKEN_FILE", value=f"{TOKEN_FOLDER}/{TOKEN_FILE}"),
+    ]
 
 
 def files_sha256(files: Mapping[str, str]) -> str:

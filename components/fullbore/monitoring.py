@@ -9,11 +9,12 @@ import pulumi
 
 from fullbore._component import Component
 from fullbore.cluster import Cluster
-from fullbore.daemon import DaemonResources, Data, Listen, Program, create_daemon
+from fullbore.daemon import DaemonResources, Data, Listen, Program, WebIdentity, create_daemon
 from fullbore.gateway import APP as GATEWAY
 from fullbore.gateway import Gateway
-from fullbore.plan.model import MonitoringPlan
+from fullbore.plan.model import LagPlan, MonitoringPlan
 from fullbore.render.envoy import STATS_PATH, STATS_PORT
+from fullbore.render.lag import LAG_FILE, LAG_PORT, lag_document
 from fullbore.render.prometheus import (
     ALERTMANAGER_FILE,
     ALERTMANAGER_PORT,
@@ -23,6 +24,7 @@ from fullbore.render.prometheus import (
     alertmanager_files,
     prometheus_files,
 )
+from fullbore.replication.reader import LagReader
 from fullbore.serving import Serving
 
 PROMETHEUS_IMAGE = "docker.io/prom/prometheus:v2.42.0"
@@ -30,8 +32,12 @@ ALERTMANAGER_IMAGE = "docker.io/prom/alertmanager:v0.25.0"
 """The versions of Debian 12's packages, whose programs run in their place where no image can be pulled."""
 USER = 65534
 """`nobody`, the user of both official images."""
+LAG = "replication-lag"
 PROMETHEUS_FOLDER = "/etc/prometheus"
 ALERTMANAGER_FOLDER = "/etc/alertmanager"
+LAG_FOLDER = "/etc/fullbore"
+LAG_USER = 65532
+"""The user of the image of images/lag."""
 SAMPLES_SIZE = "50Gi"
 SAMPLES_BYTES = "45GB"
 """Prometheus drops its oldest samples before the folder is full."""
@@ -43,10 +49,14 @@ class MonitoringResources:
 
     prometheus: DaemonResources
     alertmanager: DaemonResources
+    lag: DaemonResources | None
 
 
 class Monitoring(Component):
-    """Scrapes the agents of `plan.targets` and, where they are given, the serving replicas and the gateway."""
+    """Scrapes the agents of `plan.targets` and, where they are given, the serving replicas and the gateway.
+
+    `lag` is who may ask how far replication is; where the plan has it measured, a pod beside Prometheus does.
+    """
 
     def __init__(
         self,
@@ -56,6 +66,7 @@ class Monitoring(Component):
         cluster: Cluster,
         serving: Serving | None = None,
         gateway: Gateway | None = None,
+        lag: LagReader | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(name, opts)
@@ -64,6 +75,7 @@ class Monitoring(Component):
         self.resources = MonitoringResources(
             prometheus=create_daemon(self, _prometheus(plan, cluster, services), cluster, prefix="prometheus-"),
             alertmanager=create_daemon(self, _alertmanager(plan), cluster, prefix="alertmanager-"),
+            lag=create_daemon(self, _lag(plan, plan.lag, lag), cluster, prefix="lag-") if plan.lag and lag else None,
         )
         self.register_outputs({})
 
@@ -78,6 +90,8 @@ def _services(
             yield ScrapedService(job="gpu-memory", host=host, port=serving.plan.monitor_port)
     if gateway:
         yield ScrapedService(job="gateway", host=_host(GATEWAY, plan, cluster), port=STATS_PORT, path=STATS_PATH)
+    if plan.lag:
+        yield ScrapedService(job="replication", host=_host(LAG, plan, cluster), port=LAG_PORT)
 
 
 def _host(service: str, plan: MonitoringPlan, cluster: Cluster) -> str:
@@ -129,4 +143,23 @@ def _alertmanager(plan: MonitoringPlan) -> Program:
         data=data,
         requests={"cpu": "100m", "memory": "128Mi"},
         memory_limit="512Mi",
+    )
+
+
+def _lag(plan: MonitoringPlan, measured: LagPlan, reader: LagReader) -> Program:
+    """It takes its role by its own token: the cluster may be any whose issuer IAM knows."""
+    text = pulumi.Output.from_input(reader.task_arn).apply(lambda arn: lag_document(measured, arn))
+    return Program(
+        app=LAG,
+        image=plan.lag_image,
+        args=(f"{LAG_FOLDER}/{LAG_FILE}", "--port", str(LAG_PORT)),
+        user=LAG_USER,
+        listens={"http": Listen(port=LAG_PORT)},
+        ready=("/metrics", LAG_PORT),
+        folder=LAG_FOLDER,
+        files=text.apply(lambda it: {LAG_FILE: it}),
+        requests={"cpu": "50m", "memory": "128Mi"},
+        memory_limit="256Mi",
+        identity=WebIdentity(account=reader.plan.service_account, role_arn=reader.role.role.arn),
+        after=reader.role.grants,
     )

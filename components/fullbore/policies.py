@@ -14,6 +14,7 @@ WILDCARDS: Mapping[str, str] = {
     "for good (KMS developer guide, default key policy)",
     "ThroughS3": "a key policy speaks of its own key only; who may use it is narrowed to S3 and this account",
     "OwnAccount": "an endpoint grants nothing: it only narrows what roles grant, here to principals of the account",
+    "ReadMetrics": "reading metrics takes no resource (CloudWatch: actions, resources and condition keys)",
     "FindLogGroup": "listing log groups takes no resource (CloudWatch Logs: actions, resources and condition keys)",
 }
 """Statements with `*` as a resource, or in an action, by their id, and why. A test refuses any other."""
@@ -34,6 +35,26 @@ def trust(service: str, condition: Mapping[str, object] | None = None, *, tagged
     if condition:
         statement["Condition"] = dict(condition)
     return document([statement])
+
+
+AUDIENCE = "sts.amazonaws.com"
+"""Whom a pod's token is for that takes a role (EKS user guide, "Assign IAM roles to Kubernetes service accounts")."""
+
+
+def trust_pods(account: str, oidc_provider: str, namespace: str, service_account: str) -> str:
+    """Who may take a role: pods of one service account, in the cluster whose issuer IAM has as `oidc_provider` (EKS
+    user guide, "Assign IAM roles to Kubernetes service accounts")."""
+    who = {"sub": f"system:serviceaccount:{namespace}:{service_account}", "aud": AUDIENCE}
+    return document(
+        [
+            {
+                "Effect": "Allow",
+                "Principal": {"Federated": f"arn:aws:iam::{account}:oidc-provider/{oidc_provider}"},
+                "Action": "sts:AssumeRoleWithWebIdentity",
+                "Condition": {"StringEquals": {f"{oidc_provider}:{key}": value for key, value in who.items()}},
+            }
+        ]
+    )
 
 
 def of_account(account: str) -> dict[str, object]:
@@ -237,3 +258,24 @@ def _allow(
 def update_task(task_arn: str) -> str:
     """Changing one DataSync task."""
     return document([{"Sid": "Limit", "Effect": "Allow", "Action": ["datasync:UpdateTask"], "Resource": [task_arn]}])
+
+
+def read_task(task_arn: str) -> str:
+    """Asking for the runs of one DataSync task (service authorization reference, AWS DataSync)."""
+    return document(
+        [
+            {"Sid": "Runs", "Effect": "Allow", "Action": ["datasync:ListTaskExecutions"], "Resource": [task_arn]},
+            {
+                "Sid": "Run",
+                "Effect": "Allow",
+                "Action": ["datasync:DescribeTaskExecution"],
+                "Resource": [f"{task_arn}/execution/*"],
+            },
+        ]
+    )
+
+
+def read_metrics() -> str:
+    """Asking for statistics of metrics, which cannot be narrowed to some of them."""
+    actions = ["cloudwatch:GetMetricStatistics"]
+    return document([{"Sid": "ReadMetrics", "Effect": "Allow", "Action": actions, "Resource": "*"}])

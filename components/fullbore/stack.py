@@ -12,7 +12,7 @@ from fullbore.cluster import Cluster
 from fullbore.gateway import Gateway
 from fullbore.monitoring import Monitoring
 from fullbore.plan.model import Plan
-from fullbore.replication import Replication, TimeControl
+from fullbore.replication import LagReader, Replication, TimeControl
 from fullbore.runtime_image import RuntimeImage
 from fullbore.serving import Serving
 from fullbore.site import Site
@@ -90,8 +90,13 @@ class HybridStack(Component):
                 cluster=self.cluster,
                 serving=self.serving,
                 gateway=self.gateway,
+                lag=self._lag_reader(),
                 opts=self.child(),
             )
+
+    def _lag_reader(self) -> LagReader | None:
+        copying = self.replication or self.time_control
+        return copying.resources.reader if copying else None
 
     def _exports(self) -> Mapping[str, pulumi.Input[object]]:
         exports: dict[str, pulumi.Input[object]] = {"estimatedCost": round(self.plan.cost.total, 2)}

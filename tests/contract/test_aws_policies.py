@@ -65,10 +65,19 @@ def test_a_role_is_for_one_service_and_used_once(made: list[MockResourceArgs]) -
     roles = {each.name: each for each in made if each.typ == "aws:iam/role:Role"}
     for role in roles.values():
         (trust,) = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
-        assert list(trust["Principal"]) == ["Service"]
-        assert isinstance(trust["Principal"]["Service"], str)
+        ((kind, who),) = trust["Principal"].items()
+        assert isinstance(who, str)
+        assert kind == "Service" or of_one_account(who, trust)
     granted = {each.inputs["role"] for each in made if each.typ in GRANTS}
     assert granted == {role.inputs["name"] for role in roles.values()}
+
+
+def of_one_account(provider: str, trust: Map) -> bool:
+    """Whether a role that pods take by a token is for those of one service account, and the token for nobody else."""
+    issuer = provider.partition(":oidc-provider/")[2]
+    asked = trust["Condition"]["StringEquals"]
+    account = asked[f"{issuer}:sub"].removeprefix("system:serviceaccount:").split(":")
+    return all(account) and len(account) == 2 and asked[f"{issuer}:aud"] == "sts.amazonaws.com"
 
 
 def test_every_key_turns_over_and_can_be_called_back(made: list[MockResourceArgs]) -> None:
@@ -79,5 +88,9 @@ def test_every_key_turns_over_and_can_be_called_back(made: list[MockResourceArgs
 
 
 def test_every_reason_is_used() -> None:
-    found = {s.get("Sid") for _, s in statements(registered("prod")) if is_wide(s)}
-    assert found == set(WILDCARDS)
+    """In production, and where S3 itself copies."""
+    prod, dev = environment("prod"), environment("dev")
+    copied = prod.model_copy(update={"replication": dev.replication})
+    _, by_s3 = register(make_plan(copied, None))
+    wide = {s.get("Sid") for _, s in statements([*registered("prod"), *by_s3]) if is_wide(s)}
+    assert wide == set(WILDCARDS)

@@ -23,13 +23,13 @@ FORBIDDEN: dict[str, set[str]] = {
     "fullbore.evidence": {"fullbore.config", "fullbore.provider", "fullbore.report", "fullbore.stack", *CLIENTS},
     "fullbore.guard": {"fullbore.config", "fullbore.plan", "fullbore.provider", "fullbore.report", *CLIENTS},
     "fullbore.bmc": {"fullbore.provider", "fullbore.report", "fullbore.stack", *(CLIENTS - {"requests", "sushy"})},
-    "fullbore.lag": {"fullbore.provider", "fullbore.report", "fullbore.stack", "pulumi", "pulumi_aws"},
     "fullbore.inventory": {"fullbore.config", "fullbore.provider", "fullbore.report", *CLIENTS},
     "fullbore.report": {"fullbore.provider", "fullbore.stack", *CLIENTS},
     "fullbore.cli": {"fullbore.provider", "fullbore.stack", *CLIENTS},
-    "fullbore": {"fullbore_sandbox", "fullbore_runtime", "fullbore_agent"},
+    "fullbore": {"fullbore_sandbox", "fullbore_runtime", "fullbore_agent", "fullbore_lag"},
     "fullbore_runtime": {"fullbore", "fullbore_sandbox", "pulumi"},
     "fullbore_agent": {"fullbore", "fullbore_sandbox", "pulumi"},
+    "fullbore_lag": {"fullbore", "fullbore_sandbox", "pulumi"},
 }
 """What a module or package, and all below it, must not import (a name forbids everything below it too)."""
 
@@ -40,6 +40,7 @@ ROOTS = {
     "fullbore": COMPONENTS,
     "fullbore_runtime": ROOT / "images" / "runtime",
     "fullbore_agent": ROOT / "images" / "agent",
+    "fullbore_lag": ROOT / "images" / "lag",
 }
 
 

@@ -642,6 +642,17 @@ class Gateway(Strict):
     )
 
 
+class LagExporter(Strict):
+    """What measures the lag of replication, beside Prometheus in the cluster."""
+
+    image: Pinned = Field(description="image of images/lag by digest, built elsewhere")
+    oidc_provider: Text = Field(
+        pattern=r"^[a-z0-9.-]+(/[A-Za-z0-9._/-]+)?$",
+        description="issuer of the cluster's service accounts without https://, as the account's IAM has it as an OIDC "
+        "provider: the pod takes its role by it",
+    )
+
+
 class Monitoring(Strict):
     """Prometheus and Alertmanager."""
 
@@ -655,11 +666,14 @@ class Monitoring(Strict):
         repr=False,
         description="where Alertmanager sends alerts; encrypted where the address holds a token, a Pulumi secret",
     )
+    lag: LagExporter | None = Field(
+        default=None, description="measures the lag of replication; nothing does if left out; needs replication"
+    )
     lag_exporter: Text | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$",
-        description="where `python -m fullbore.lag ENV` serves the measured lag of replication, HOST:PORT; it is not "
-        "watched if left out",
+        description="where `python -m fullbore_lag` serves the measured lag of replication, HOST:PORT, where it is run "
+        "by others, in place of lag",
     )
     prometheus_image: Pinned | None = Field(
         default=None, description="Prometheus' image by digest; the official one by release tag if left out"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from fullbore.config.models import Cloud, Environment
-from fullbore.plan.model import JobPlan
+from fullbore.plan.model import JobPlan, ReaderPlan
 
 STANDBY_ACCOUNT = "standby"
+LAG_ACCOUNT = "replication-lag"
 NETWORK_PLUGIN = JobPlan(
     name="network-plugin",
     namespace="kube-system",
@@ -32,3 +33,14 @@ def pod_jobs(env: Environment, cloud: Cloud) -> tuple[JobPlan, ...]:
         name="weights-reader", namespace=namespace, service_account=account, reads_bucket=env.storage.bucket
     )
     return (NETWORK_PLUGIN, reader)
+
+
+def lag_reader(env: Environment) -> ReaderPlan | None:
+    """The pod that measures the lag of replication, where one does."""
+    if env.monitoring is None or env.monitoring.lag is None or env.cluster is None:
+        return None
+    return ReaderPlan(
+        oidc_provider=env.monitoring.lag.oidc_provider,
+        namespace=env.cluster.namespace,
+        service_account=LAG_ACCOUNT,
+    )

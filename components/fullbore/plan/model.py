@@ -483,6 +483,16 @@ class AgentPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReaderPlan:
+    """Pods that may ask how far replication is: of one service account, in a cluster that IAM trusts by its issuer."""
+
+    oidc_provider: str
+    """The issuer without https://."""
+    namespace: str
+    service_account: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReplicationPlan:
     environment: str
     source: Literal["smb", "nfs", "s3", "object-store", "hdfs"]
@@ -514,6 +524,7 @@ class ReplicationPlan:
     report: bool = False
     """True where each run writes a report, file by file."""
     alarm: AlarmPlan | None = None
+    reader: ReaderPlan | None = None
 
     @property
     def slowest_mib_s(self) -> int | None:
@@ -539,6 +550,7 @@ class TimeControlPlan:
     """Seconds behind the source, after which somebody is told."""
     endpoint_url: str | None
     """Where AWS is emulated; None for AWS itself."""
+    reader: ReaderPlan | None = None
 
 
 def slowest(*rates: int | None) -> int | None:
@@ -625,6 +637,8 @@ class LagPlan:
     """Of the metrics of S3's replication."""
     rpo_s: int | None = None
     """Seconds; None where no standby depends on the copy."""
+    version: int = 1
+    """Of this form, which images/lag reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -649,8 +663,12 @@ class MonitoringPlan:
     alertmanager_port: int
     host_suffix: str
     """What follows `SERVICE.NAMESPACE` in the name of a service, e.g. `svc.cluster.local`."""
+    lag: LagPlan | None = None
+    """What is measured beside Prometheus; None where nothing is."""
+    lag_image: str = ""
+    """By digest; of what measures it."""
     lag_exporter: str | None = None
-    """HOST:PORT where the lag of replication is served; None where it is not."""
+    """HOST:PORT where others serve the lag of replication; None where they do not."""
     prometheus_image: str | None = None
     alertmanager_image: str | None = None
     """By digest; None for the official one."""

@@ -11,7 +11,7 @@ from fullbore.plan.acceptance import acceptance_plan
 from fullbore.plan.capacity import asked_nodes, efa_interfaces, interface_layout, placement_of, zones_of
 from fullbore.plan.fabric import fabric_plan
 from fullbore.plan.hosts import AGENT_PORT, LOOPBACK, group_plans
-from fullbore.plan.identity import pod_jobs
+from fullbore.plan.identity import lag_reader, pod_jobs
 from fullbore.plan.model import (
     AgentPlan,
     AlarmPlan,
@@ -246,6 +246,7 @@ def replication_plan(env: Environment) -> ReplicationPlan | None:
         verify=given.verify,
         report=given.report,
         alarm=alarm and AlarmPlan(lag_hours=lag_hours(env, alarm), topic_arn=alarm.topic_arn),
+        reader=lag_reader(env),
     )
 
 
@@ -266,6 +267,7 @@ def time_control_plan(env: Environment, endpoints: Endpoints | None) -> TimeCont
         alarm_topic_arn=given.alarm.topic_arn if given.alarm else None,
         lag_s=max(env.standby.rpo_s if env.standby else 0, RTC_WORST_S),
         endpoint_url=endpoints.aws.endpoint_url if endpoints and endpoints.aws else None,
+        reader=lag_reader(env),
     )
 
 
@@ -368,6 +370,8 @@ def monitoring_plan(env: Environment, site: SitePlan | None, endpoints: Endpoint
         prometheus_port=prometheus.port if prometheus else PROMETHEUS_PORT,
         alertmanager_port=alertmanager.port if alertmanager else ALERTMANAGER_PORT,
         host_suffix=cluster.host_suffix if cluster else SERVICE_SUFFIX,
+        lag=lag_plan(env) if given.lag else None,
+        lag_image=given.lag.image if given.lag else "",
         lag_exporter=given.lag_exporter,
         prometheus_image=given.prometheus_image,
         alertmanager_image=given.alertmanager_image,

@@ -27,7 +27,7 @@ Json = dict[str, object]
 class ScrapedService:
     """A Service whose pods are scraped: each address of a headless one, or the one address of another."""
 
-    job: Literal["serving", "gpu-memory", "gateway"]
+    job: Literal["serving", "gpu-memory", "gateway", "replication"]
     host: str
     port: int
     path: str = "/metrics"
@@ -68,7 +68,7 @@ def watched_jobs(plan: MonitoringPlan, services: Sequence[ScrapedService]) -> li
 
 
 def lag_job(address: str) -> Json:
-    """The exporter of the replication's lag, at a fixed address."""
+    """Others' exporter of the replication's lag, at a fixed address."""
     return {"job_name": "replication", "static_configs": [{"targets": [address]}]}
 
 

@@ -165,11 +165,17 @@ ALERTS: tuple[Alert, ...] = (
     Alert(
         name="FullboreReplicationUnmeasured",
         job="replication",
-        expr='up{job="replication"} == 0 or fullbore_replication_measured == 0',
+        expr=(
+            'absent(up{job="replication"} == 1) or fullbore_replication_measured == 0 or '
+            "time() - fullbore_replication_measured_timestamp_seconds > 3 * fullbore_replication_interval_seconds"
+        ),
         for_s=300,
         severity="critical",
         summary="nobody knows how old the newest copy of the weights is",
-        action="the log of python -m fullbore.lag says why: no run succeeded, no credentials, AWS not reached",
+        action=(
+            "the exporter's log says why, no run succeeded, no credentials, AWS not reached: kubectl logs "
+            "deploy/replication-lag (in a sandbox: podman logs of the container whose name ends in -replication-lag)"
+        ),
     ),
 )
 

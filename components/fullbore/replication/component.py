@@ -17,14 +17,15 @@ from fullbore.replication.agents import create_agents
 from fullbore.replication.alarms import AlarmParts, create_alarms
 from fullbore.replication.limits import create_limits
 from fullbore.replication.locations import Location, create_destination, create_source
+from fullbore.replication.reader import LagReader, create_reader
 from fullbore.replication.task import create_failback, create_task
 from fullbore.storage import Storage
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplicationResources:
-    """What a `Replication` made. `agents` are by name, `limits` by the hour at which they begin; `failback` and
-    `alarms` are there where the plan has them."""
+    """What a `Replication` made. `agents` are by name, `limits` by the hour at which they begin; `failback`,
+    `alarms` and `reader` are there where the plan has them."""
 
     role: Role
     agents: Mapping[str, aws.datasync.Agent]
@@ -34,6 +35,7 @@ class ReplicationResources:
     failback: aws.datasync.Task | None
     limits: Mapping[int, aws.scheduler.Schedule]
     alarms: AlarmParts | None
+    reader: LagReader | None
 
 
 class Replication(Component):
@@ -66,6 +68,9 @@ class Replication(Component):
             failback=create_failback(scope, plan, source, destination) if plan.failback else None,
             limits=create_limits(scope, plan, task),
             alarms=create_alarms(scope, plan.alarm, task) if plan.alarm else None,
+            reader=create_reader(scope, plan.reader, task.arn.apply(policies.read_task), task.arn)
+            if plan.reader
+            else None,
         )
         self.register_outputs({"taskArn": task.arn})
 

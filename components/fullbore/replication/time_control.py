@@ -16,6 +16,7 @@ from fullbore._aws import Role, Scope, aws_provider
 from fullbore._component import Component
 from fullbore.plan.model import TimeControlPlan
 from fullbore.plan.parts import REPLICATION_RULE
+from fullbore.replication.reader import LagReader, create_reader
 from fullbore.storage import Storage
 
 MINUTES = 15
@@ -38,6 +39,7 @@ class TimeControlResources:
     events: aws.s3.BucketNotification | None
     lag: aws.cloudwatch.MetricAlarm
     failed: aws.cloudwatch.MetricAlarm
+    reader: LagReader | None
 
 
 class TimeControl(Component):
@@ -66,6 +68,7 @@ class TimeControl(Component):
             events=_create_events(scope, plan, plan.events_topic_arn) if plan.events_topic_arn else None,
             lag=_create_lag_alarm(scope, plan, target),
             failed=_create_failed_alarm(scope, plan, target),
+            reader=create_reader(scope, plan.reader, policies.read_metrics()) if plan.reader else None,
         )
         self.register_outputs({"sourceBucket": plan.source_bucket})
 

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,11 +19,13 @@ import pytest
 from aws_cases import AGENT, World
 from aws_engine import REGION
 
-from fullbore.lag import LagError, measure
 from fullbore.plan.model import LagPlan
+from fullbore.render.lag import lag_document
+from fullbore_lag import Document, LagError, measure
 from fullbore_sandbox.emulator import executions
 
 Client = Callable[[str], Any]
+LAG = Path(__file__).parents[3] / "images" / "lag"
 HOST = "nas.example"
 TRANSFERRED = {"VerifyMode": "ONLY_FILES_TRANSFERRED", "TransferMode": "CHANGED", "PreserveDeletedFiles": "PRESERVE"}
 
@@ -91,7 +100,7 @@ def test_a_second_run_copies_only_what_changed_and_keeps_what_is_gone(setup: Set
 def test_the_lag_is_that_of_a_run_that_really_copied(setup: Setup, client: Client) -> None:
     """From before the run began: what changed while it ran may not be in it."""
     name = setup.world.name("replication")
-    plan = LagPlan(environment="e", method="datasync", region=REGION, task=name)
+    plan = Document(environment="e", method="datasync", region=REGION, task=name)
     task = setup.task(Name=name)
     with pytest.raises(LagError, match="no run has succeeded yet"):
         measure(plan, lambda service, region: client(service), datetime.now(UTC), {})
@@ -103,6 +112,51 @@ def test_the_lag_is_that_of_a_run_that_really_copied(setup: Setup, client: Clien
     setup.share.rename(setup.share.parent / "gone")
     assert setup.run(task)["Status"] == "ERROR"
     assert measure(plan, lambda service, region: client(service), datetime.now(UTC), {}) == newest
+
+
+def test_the_exporter_serves_the_lag_of_bytes_that_were_moved_by_a_role_that_its_token_gives_it(
+    setup: Setup, client: Client, endpoint: str, tmp_path: Path
+) -> None:
+    """The program as its pod has it: a document, a token and the ARN of a role, and no key of AWS."""
+    task = setup.task()
+    setup.run(task)
+    assert setup.copied()["copied/a/shard-0.bin"] == b"x" * 1000
+    document, token = tmp_path / "lag.json", tmp_path / "token"
+    plan = LagPlan(environment="e", method="datasync", region=REGION, task="by its name", rpo_s=3600)
+    document.write_text(lag_document(plan, task))
+    token.write_text("a.b.c")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    role = {"AWS_ROLE_ARN": setup.world.role_arn(), "AWS_WEB_IDENTITY_TOKEN_FILE": str(token)}
+    reached = {"AWS_ENDPOINT_URL": endpoint, "AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path)}
+    command = (sys.executable, "-m", "fullbore_lag", document, "--address", "127.0.0.1", "--port", "0")
+    program = subprocess.Popen(
+        [*map(str, command), "--every", "0.1"],
+        env={**kept, **role, **reached, "PYTHONPATH": str(LAG), "PYTHONUNBUFFERED": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert program.stderr
+        port = int(program.stderr.readline().rpartition(" ")[2])
+        said = scraped_until(port, "fullbore_replication_lag_seconds")
+        assert (said["fullbore_replication_measured"], said["fullbore_replication_rpo_seconds"]) == (1, 3600)
+        assert 0 <= said["fullbore_replication_lag_seconds"] < 3600
+    finally:
+        program.send_signal(signal.SIGTERM)
+        assert program.wait(60) == 0
+
+
+def scraped_until(port: int, name: str) -> dict[str, float]:
+    """The samples by name, once there is one of this name."""
+    said: dict[str, float] = {}
+    for _ in range(600):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as page:
+            found = re.findall(r"^(\w+)\{.*\} (\S+)$", page.read().decode(), re.MULTILINE)
+        said = {each: float(value) for each, value in found}
+        if name in said:
+            return said
+        time.sleep(0.1)
+    raise AssertionError(f"{name} was never said: {said}")
 
 
 def test_a_file_system_is_written_to_like_a_bucket(setup: Setup) -> None:

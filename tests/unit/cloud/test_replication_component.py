@@ -189,6 +189,36 @@ def test_the_lag_is_measured_of_the_task_that_is_made() -> None:
 KEYS = {"rack-1": {"activation_key": "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE"}}
 
 
+def measured(found: Made) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The trust of the role that measures the lag, and what it may do."""
+    (trust,) = json.loads(found.one("Role", "replication-lag-reader")["assumeRolePolicy"])["Statement"]
+    return trust, json.loads(found.one("RolePolicy", "replication-lag-read")["policy"])["Statement"]
+
+
+LAG = {
+    "cluster": {"kubeconfig": "/etc/kubeconfig", "namespace": "models"},
+    "monitoring": {"lag": {"image": "r.example/lag@sha256:" + "1" * 64, "oidc_provider": "oidc.example/one"}},
+}
+
+
+def test_the_lag_is_measured_by_pods_of_one_account_who_may_ask_for_the_runs_of_one_task() -> None:
+    trust, allowed = measured(made({**document(), **LAG}))
+    assert trust["Principal"] == {"Federated": f"arn:aws:iam::{ACCOUNT}:oidc-provider/oidc.example/one"}
+    assert trust["Action"] == "sts:AssumeRoleWithWebIdentity"
+    assert trust["Condition"]["StringEquals"] == {
+        "oidc.example/one:sub": "system:serviceaccount:models:replication-lag",
+        "oidc.example/one:aud": "sts.amazonaws.com",
+    }
+    assert [(each["Action"], each["Resource"]) for each in allowed] == [
+        (["datasync:ListTaskExecutions"], [TASK]),
+        (["datasync:DescribeTaskExecution"], [f"{TASK}/execution/*"]),
+    ]
+
+
+def test_nobody_may_ask_where_nothing_is_measured() -> None:
+    assert "replication-lag-reader" not in replication().of("Role")
+
+
 def test_agents_are_activated_by_their_keys_and_read_the_store_with_those_that_are_there() -> None:
     found = replication(agents=KEYS)
     agent = found.one("Agent", "replication-agent-rack-1")

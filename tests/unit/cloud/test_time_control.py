@@ -61,6 +61,24 @@ def test_somebody_is_told_of_a_lag_and_of_what_failed(name: str, metric: str) ->
     assert alarm["threshold"] == {"lag": 900, "failed": 0}[name]
 
 
+def test_the_lag_of_s3_is_read_from_its_metrics_and_nothing_else() -> None:
+    lag = {"image": "r.example/lag@sha256:" + "1" * 64, "oidc_provider": "oidc.example"}
+    found = made(
+        environment(
+            storage={"bucket": "example-weights", "own_key": True},
+            replication={
+                "source": "s3",
+                "server": SOURCE,
+                "time_control": {"region": "eu-west-1", "key_arn": KEY},
+            },
+            cluster={"kubeconfig": "/etc/kubeconfig"},
+            monitoring={"lag": lag},
+        )
+    )
+    (allowed,) = json.loads(found.one("RolePolicy", "replication-lag-read")["policy"])["Statement"]
+    assert allowed["Action"] == ["cloudwatch:GetMetricStatistics"]
+
+
 def test_events_of_single_objects_are_told_where_a_topic_is_given() -> None:
     (topic,) = copied(events_topic_arn=TOPIC).one("BucketNotification")["topics"]
     assert topic["topicArn"] == TOPIC

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 from base64 import b64decode
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
+import pulumi
 import pytest
 import yaml
 from mocked_engine import run_mocked
@@ -15,11 +17,22 @@ from pulumi.runtime import mocks, rpc
 from fullbore.cluster import Cluster
 from fullbore.gateway import Gateway
 from fullbore.monitoring import Monitoring
-from fullbore.plan.model import ClusterPlan, GatewayPlan, ImagePlan, MonitoringPlan, ServingPlan, StandbyPlan
+from fullbore.plan.model import (
+    ClusterPlan,
+    GatewayPlan,
+    ImagePlan,
+    LagPlan,
+    MonitoringPlan,
+    ReaderPlan,
+    ServingPlan,
+    StandbyPlan,
+)
 from fullbore.provider.values import SIGNATURE
+from fullbore.replication import LagReader
 from fullbore.runtime_image import RuntimeImage
 from fullbore.serving import Serving
 from fullbore.standby import Standby
+from fullbore_lag import read_document
 
 IMAGE = ImagePlan(
     registry="127.0.0.1:5000",
@@ -144,6 +157,60 @@ def test_prometheus_scrapes_what_is_deployed() -> None:
     assert config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] == [
         "alertmanager.models.site.test:9093"
     ]
+
+
+READER = ReaderPlan(oidc_provider="oidc.test/one", namespace="models", service_account="replication-lag")
+LAG = LagPlan(environment="e", method="datasync", region="eu-central-1", task="its name", rpo_s=3600)
+LAG_IMAGE = "mirror.example/lag@sha256:" + "1" * 64
+
+
+def measured() -> Made:
+    plan = dataclasses.replace(MONITORING, lag=LAG, lag_image=LAG_IMAGE)
+
+    def program() -> None:
+        cluster = Cluster("cluster", CLUSTER)
+        role: Any = SimpleNamespace(role=SimpleNamespace(arn=pulumi.Output.from_input("arn:role")), grants=())
+        reader = LagReader(plan=READER, role=role, task_arn=pulumi.Output.from_input("arn:task"))
+        Monitoring("monitoring", plan, cluster=cluster, lag=reader)
+
+    return made(program)
+
+
+def test_the_lag_is_measured_beside_prometheus_which_scrapes_it() -> None:
+    registered = measured()
+    config = yaml.safe_load(registered["monitoring-prometheus-config"]["data"]["prometheus.yml"])
+    job = config["scrape_configs"][-1]
+    assert (job["job_name"], job["dns_sd_configs"][0]["names"]) == ("replication", ["replication-lag.models.site.test"])
+    rules = yaml.safe_load(registered["monitoring-prometheus-config"]["data"]["rules.yml"])["groups"][0]["rules"]
+    assert {"FullboreReplicationLag", "FullboreReplicationUnmeasured"} <= {rule["alert"] for rule in rules}
+    document = read_document(registered["monitoring-lag-config"]["data"]["lag.json"])
+    assert (document.task, document.region, document.rpo_s) == ("arn:task", "eu-central-1", 3600)
+    (port,) = registered["monitoring-lag-service"]["spec"]["ports"]
+    assert port["port"] == job["dns_sd_configs"][0]["port"]
+
+
+def test_its_pod_takes_its_role_by_a_token_that_is_for_nothing_else() -> None:
+    registered = measured()
+    spec = pods(registered, "monitoring-lag-deployment")["spec"]
+    (container,) = spec["containers"]
+    env = {each["name"]: each["value"] for each in container["env"]}
+    (token,) = [each["projected"]["sources"] for each in spec["volumes"] if each["name"] == "token"]
+    (mount,) = [each for each in container["volumeMounts"] if each["name"] == "token"]
+    projected = token[0]["serviceAccountToken"]
+    assert env["AWS_ROLE_ARN"] == "arn:role"
+    assert env["AWS_WEB_IDENTITY_TOKEN_FILE"] == f"{mount['mountPath']}/{projected['path']}"
+    assert (projected["audience"], mount["readOnly"]) == ("sts.amazonaws.com", True)
+    account = registered["monitoring-lag-account"]
+    assert spec["serviceAccountName"] == account["metadata"]["name"] == READER.service_account
+    assert account["automountServiceAccountToken"] is spec["automountServiceAccountToken"] is False
+    assert container["image"] == LAG_IMAGE
+    assert spec["securityContext"]["runAsNonRoot"] is True
+
+
+def test_a_program_without_a_role_has_no_token() -> None:
+    spec = pods(measured(), "monitoring-prometheus-deployment")["spec"]
+    assert [each["name"] for each in spec["volumes"]] == ["config", "data"]
+    assert "env" not in spec["containers"][0]
 
 
 def test_the_address_that_alerts_go_to_is_in_a_secret_and_nowhere_else() -> None:

@@ -64,6 +64,16 @@ class Case:
     at: str = "3m"
 
 
+def measured(how: str = "1x120", *, at: str = "0+5x120", up: str = "1x120") -> dict[str, str]:
+    """What the exporter says by scrape: whether it measured, and when it last did; it tries every 60 s."""
+    return {
+        'up{job="replication",instance="lag"}': up,
+        f"fullbore_replication_measured{{{COPY}}}": how,
+        f"fullbore_replication_interval_seconds{{{COPY}}}": "60x120",
+        f"fullbore_replication_measured_timestamp_seconds{{{COPY}}}": at,
+    }
+
+
 PORT = {"device": "mlx5_0", "port": "1"}
 PLACE = {"host": "gpu-01", "rack": "r01", "group": "gpu"}
 CASES: dict[str, Case] = {
@@ -134,10 +144,9 @@ CASES: dict[str, Case] = {
         labels={"environment": "prod", "method": "datasync"},
     ),
     "FullboreReplicationUnmeasured": Case(
-        fires={f"fullbore_replication_measured{{{COPY}}}": "0x120"},
-        silent={f"fullbore_replication_measured{{{COPY}}}": "0x20 1x100", 'up{job="replication"}': "1x120"},
-        labels={"environment": "prod", "method": "datasync"},
-        at="8m",
+        fires={},
+        silent=measured("0x20 1x100"),
+        at="9m",
     ),
     "FullboreServedByStandby": Case(fires={STANDBY: "0+1x60"}, silent={STANDBY: "7x60"}),
 }
@@ -193,6 +202,26 @@ def test_an_alert_is_silent_without_it(files: Path, name: str) -> None:
 def test_a_replica_that_was_never_seen_counts_as_none(files: Path) -> None:
     case = CASES["FullboreNoServingReplica"]
     run_rules(files, "FullboreNoServingReplica", case, {}, [{"exp_labels": {"severity": "critical"}}])
+
+
+@pytest.mark.parametrize(
+    ("series", "labels"),
+    [
+        (measured("0x120"), {"environment": "prod", "method": "datasync"}),
+        (measured(at="0x120"), {"environment": "prod", "method": "datasync"}),
+        (measured(up="0x120"), {}),
+    ],
+    ids=["cannot measure", "stands still", "is down"],
+)
+def test_a_lag_that_is_not_measured_is_told(files: Path, series: dict[str, str], labels: dict[str, str]) -> None:
+    case = CASES["FullboreReplicationUnmeasured"]
+    expected = [{"exp_labels": {**labels, "severity": "critical"}}]
+    run_rules(files, "FullboreReplicationUnmeasured", case, series, expected)
+
+
+def test_a_measurement_that_was_late_once_is_not_told(files: Path) -> None:
+    case = CASES["FullboreReplicationUnmeasured"]
+    run_rules(files, "FullboreReplicationUnmeasured", case, measured(at="0x60 305+5x60"), [])
 
 
 def test_a_host_without_any_gpu_misses_all(files: Path) -> None:

@@ -17,6 +17,7 @@ NEEDS = {
     "serving": ("cluster", "image"),
     "gateway": ("serving",),
     "monitoring": ("cluster",),
+    "monitoring.lag": ("replication",),
     "standby": ("cloud", "serving"),
     "recovery": ("standby",),
 }
@@ -119,6 +120,14 @@ def _namespace(subject: Subject) -> Iterable[Finding]:
         yield Finding(path, message, (put(path, "fullbore"),))
 
 
+def _lag_twice(subject: Subject) -> Iterable[Finding]:
+    """Prometheus has one job for it, and each alert would come twice."""
+    given = subject.env.monitoring
+    if given and given.lag and given.lag_exporter:
+        message = f"got {given.lag_exporter[:60]}, but monitoring.lag measures it in the cluster; remove one of them"
+        yield Finding("monitoring.lag_exporter", message, (remove("monitoring.lag_exporter"),))
+
+
 def _base(subject: Subject) -> Iterable[Finding]:
     image = subject.env.image
     if image and image.base and "@sha256:" not in image.base:
@@ -148,5 +157,6 @@ RULES = (
         find=_same_kubeconfig,
     ),
     Rule(id="namespace-taken", severity="error", summary="the namespace is Kubernetes' own", find=_namespace),
+    Rule(id="lag-twice", severity="error", summary="two exporters of the replication's lag", find=_lag_twice),
     Rule(id="base-by-tag", severity="error", summary="the base image is not named by digest", find=_base),
 )

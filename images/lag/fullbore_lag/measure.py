@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from fullbore.plan.model import LagPlan
+from fullbore_lag.document import Document
 
 Client = Callable[[str, str], Any]
 """A client by service and region, e.g. ("datasync", "eu-central-1")."""
@@ -19,33 +19,36 @@ class LagError(Exception):
     """The lag cannot be told; the message says why."""
 
 
-def measure(plan: LagPlan, client: Client, now: datetime, known: dict[str, datetime]) -> datetime:
+def measure(document: Document, client: Client, now: datetime, known: dict[str, datetime]) -> datetime:
     """When the data of the newest whole copy was read at its source. `known` keeps runs that were asked for before.
 
     Raises LagError where there is no such copy.
     """
-    if plan.method == "s3-rtc":
-        return _newest_object(plan, client("cloudwatch", plan.region), now)
-    return _newest_run(plan, client("datasync", plan.region), known)
+    if document.method == "s3-rtc":
+        return _newest_object(document, client("cloudwatch", document.region), now)
+    return _newest_run(document, client("datasync", document.region), known)
 
 
-def _newest_run(plan: LagPlan, datasync: Any, known: dict[str, datetime]) -> datetime:
+def _newest_run(document: Document, datasync: Any, known: dict[str, datetime]) -> datetime:
     """A run copies what there is when it begins, and counts when all of it was copied and verified (DataSync API
     reference, DescribeTaskExecution, LaunchTime and Status)."""
-    for arn in _ended_well(datasync, _task_arn(plan, datasync)):
+    for arn in _ended_well(datasync, _task_arn(document, datasync)):
         if arn not in known:
             run = datasync.describe_task_execution(TaskExecutionArn=arn)
             known[arn] = run.get("LaunchTime") or run["StartTime"]
     if not known:
-        raise LagError(f"{plan.task}: no run has succeeded yet")
+        raise LagError(f"{document.task}: no run has succeeded yet")
     return max(known.values())
 
 
-def _task_arn(plan: LagPlan, datasync: Any) -> str:
+def _task_arn(document: Document, datasync: Any) -> str:
+    """By its ARN a task is asked for alone; finding it by name takes the right to list all of them."""
+    if document.task.startswith("arn:"):
+        return document.task
     tasks = _pages(datasync.list_tasks, "Tasks")
-    found = next((task["TaskArn"] for task in tasks if task.get("Name") == plan.task), None)
+    found = next((task["TaskArn"] for task in tasks if task.get("Name") == document.task), None)
     if found is None:
-        raise LagError(f"{plan.task}: {plan.region} has no such task; bring the stack up")
+        raise LagError(f"{document.task}: {document.region} has no such task; bring the stack up")
     return found
 
 
@@ -65,12 +68,12 @@ def _pages(call: Callable[..., Mapping[str, Any]], listed: str, **given: str) ->
             return
 
 
-def _newest_object(plan: LagPlan, cloudwatch: Any, now: datetime) -> datetime:
+def _newest_object(document: Document, cloudwatch: Any, now: datetime) -> datetime:
     """By how much the destination is behind, at most, as S3 says it; it says nothing where nothing waits."""
     answer = cloudwatch.get_metric_statistics(
         Namespace="AWS/S3",
         MetricName="ReplicationLatency",
-        Dimensions=[{"Name": name, "Value": value} for name, value in plan.dimensions.items()],
+        Dimensions=[{"Name": name, "Value": value} for name, value in document.dimensions.items()],
         StartTime=now - LOOK_BACK,
         EndTime=now,
         Period=PERIOD_S,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 
 from botocore.exceptions import BotoCoreError, ClientError
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from fullbore.lag.measure import Client, LagError, measure
-from fullbore.plan.model import LagPlan
+from fullbore_lag.document import Document
+from fullbore_lag.measure import Client, LagError, measure
 
 EVERY_S = 60.0
 """Between two measurements: a minute in an RPO of an hour, and 1,440 requests a day and task."""
@@ -20,33 +20,39 @@ log = logging.getLogger(__name__)
 
 
 def utc_now() -> datetime:
-    return datetime.now(UTC)
+    return datetime.now(timezone.utc)
 
 
 class LagCollector(Collector):
     """The lag grows between two measurements, and while there is none: nothing that fails makes it look smaller."""
 
-    def __init__(self, plan: LagPlan, client: Client, now: Callable[[], datetime] = utc_now) -> None:
-        self.plan, self.client, self.now = plan, client, now
+    def __init__(
+        self, document: Document, client: Client, now: Callable[[], datetime] = utc_now, every_s: float = EVERY_S
+    ) -> None:
+        self.document, self.client, self.now, self.every_s = document, client, now, every_s
         self.newest: datetime | None = None
         self.measured = False
+        self.measured_at: datetime | None = None
         self._known: dict[str, datetime] = {}
 
     def update(self) -> None:
         """Measure once; what cannot be measured is said, and the newest copy that was seen stays."""
         try:
-            self.newest = measure(self.plan, self.client, self.now(), self._known)
-            self.measured = True
+            asked = self.now()
+            self.newest = measure(self.document, self.client, asked, self._known)
+            self.measured, self.measured_at = True, asked
         except (LagError, BotoCoreError, ClientError) as error:
             log.warning("%s", error)
             self.measured = False
 
     def keep_measuring(self, stop: threading.Event) -> None:
-        while not stop.wait(EVERY_S):
+        """At once, and then again and again until it is told to stop."""
+        while not stop.is_set():
             self.update()
+            stop.wait(self.every_s)
 
     def collect(self) -> Iterator[Metric]:
-        labels = {"environment": self.plan.environment, "method": self.plan.method}
+        labels = {"environment": self.document.environment, "method": self.document.method}
 
         def gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
             family = GaugeMetricFamily(f"fullbore_replication_{name}", text, labels=list(labels))
@@ -54,8 +60,12 @@ class LagCollector(Collector):
             return family
 
         yield gauge("measured", "1 where the last measurement succeeded", float(self.measured))
-        if self.plan.rpo_s is not None:
-            yield gauge("rpo_seconds", "data that may be lost, in seconds of time", self.plan.rpo_s)
+        yield gauge("interval_seconds", "seconds between two measurements", self.every_s)
+        if self.measured_at is not None:
+            when = self.measured_at.timestamp()
+            yield gauge("measured_timestamp_seconds", "when the last measurement that succeeded began", when)
+        if self.document.rpo_s is not None:
+            yield gauge("rpo_seconds", "data that may be lost, in seconds of time", self.document.rpo_s)
         if self.newest is not None:
             age = max((self.now() - self.newest).total_seconds(), 0.0)
             yield gauge("lag_seconds", "age of the newest whole copy", age)
