@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from fullbore.config.base import Name, Strict, Whole
 
-Guid = Annotated[str, Field(pattern=r"^0x[0-9a-f]{16}$")]
+NO_GUID = f"0x{0:016x}"
+
+
+def _of_a_port(guid: str) -> str:
+    if guid == NO_GUID:
+        raise PydanticCustomError("guid_zero", "it stands for no port; give what `ibstat -p` prints")
+    return guid
+
+
+Guid = Annotated[str, Field(pattern=r"^0x[0-9a-f]{16}$"), AfterValidator(_of_a_port)]
 """As `ibstat -p` prints it."""
 Membership = Literal["full", "limited"]
 Routing = Literal[

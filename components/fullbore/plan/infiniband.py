@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from fullbore.config.infiniband import Infiniband, Partition, SubnetManager
+from fullbore.config.infiniband import NO_GUID, Infiniband, Partition, SubnetManager
 from fullbore.config.models import HostGroup, Site
 from fullbore.plan.model import Setting
 
@@ -61,7 +61,7 @@ def _manager(site: Site, planned: Infiniband, manager: SubnetManager, name: str)
     guids = list(_guids(site, name))
     options = {
         # The first port of the host where no GUID is given (opensm(8), --guid).
-        "guid": guids[0] if guids else "0x0000000000000000",
+        "guid": guids[0] if guids else NO_GUID,
         "sm_priority": str(HIGHEST_PRIORITY - manager.hosts.index(name)),
         "routing_engine": manager.routing,
         "partition_config_file": PARTITIONS_FILE,
@@ -99,7 +99,11 @@ def _guids(site: Site, name: str) -> Iterator[str]:
 def largest_mtu(planned: Infiniband) -> int:
     """Bytes that an IPoIB interface may have in the planned mode."""
     connected = planned.ipoib is not None and planned.ipoib.mode == "connected"
-    return CONNECTED_MTU if connected else planned.link_mtu_bytes - IPOIB_HEADER
+    return CONNECTED_MTU if connected else datagram_mtu(planned)
+
+
+def datagram_mtu(planned: Infiniband) -> int:
+    return planned.link_mtu_bytes - IPOIB_HEADER
 
 
 def _setting(id: str, want: str) -> Setting:

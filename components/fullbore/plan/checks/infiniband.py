@@ -10,7 +10,7 @@ from fullbore.config.models import Site
 from fullbore.plan.change import put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject
 from fullbore.plan.fabric import fabric_plan
-from fullbore.plan.infiniband import largest_mtu
+from fullbore.plan.infiniband import datagram_mtu, largest_mtu
 from fullbore.plan.versions import resolve
 
 NVIDIA_ENGINES = ("ar_updn", "ar_ftree")
@@ -74,7 +74,7 @@ def _guids(subject: Subject) -> Iterable[Finding]:
 
 
 def _unused_guids(subject: Subject) -> Iterable[Finding]:
-    """Partitions alone are made of them."""
+    """Partitions alone are made of them, of the devices that the group says are the fabric's."""
     site = subject.env.site
     members = {name for _, _, partition in _partitions(subject) for name in partition.members}
     for title, group in site.groups.items() if site else ():
@@ -85,6 +85,12 @@ def _unused_guids(subject: Subject) -> Iterable[Finding]:
                 if site.fabric == "infiniband":
                     why = "no partition has this host; remove it, or make the host a member of one"
                 yield Finding(path, f"given, but {why}", (remove(path),))
+                continue
+            for hca in spec.port_guids if group.hcas else ():
+                if hca not in group.hcas:
+                    path = f"site.groups.{title}.hosts.{host}.port_guids.{hca}"
+                    why = f"site.groups.{title}.hcas has {', '.join(group.hcas)} alone"
+                    yield Finding(path, f"given, but {why}; remove it, or add the device there", (remove(path),))
 
 
 def _members(subject: Subject) -> Iterable[Finding]:
@@ -166,6 +172,21 @@ def _reach(one: _Kind, other: _Kind) -> bool:
     return any("full" in (one.member[name], other.member[name]) for name in one.member.keys() & other.member.keys())
 
 
+def _connected(subject: Subject) -> Iterable[Finding]:
+    """Every card that a lock can name is a ConnectX-4 or later, whose driver offloads IPoIB, in datagram mode only
+    (Red Hat Enterprise Linux 9, Configuring IPoIB); NVIDIA's ib_ipoib has a parameter that turns this off (MLNX_OFED
+    documentation, IP over InfiniBand)."""
+    nic = resolve(subject.env).get("nic")
+    for _, planned in _planned(subject):
+        if nic and planned.ipoib and planned.ipoib.mode == "connected":
+            path, most = "site.infiniband.ipoib.mode", datagram_mtu(planned)
+            lower = (put("site.infiniband.ipoib.mtu_bytes", most),) if planned.ipoib.mtu_bytes > most else ()
+            steps = (put(path, "datagram"), *lower)
+            message = f"got connected, but {nic} offloads IPoIB and knows datagram only"
+            how = "or load NVIDIA's ib_ipoib with ipoib_enhanced=0"
+            yield Finding(path, f"{message}; {' and '.join(map(str, steps))}, {how}", steps)
+
+
 def _mtu(subject: Subject) -> Iterable[Finding]:
     for _, planned in _planned(subject):
         most = largest_mtu(planned)
@@ -206,7 +227,7 @@ RULES = (
     Rule(
         id="port-guids-unused",
         severity="warning",
-        summary="GUIDs of ports are given of a host that is in no partition",
+        summary="GUIDs of ports are given of a host that is in no partition, or of a device of another network",
         find=_unused_guids,
     ),
     Rule(id="port-guid-twice", severity="error", summary="two ports have the same GUID", find=_guids),
@@ -222,6 +243,12 @@ RULES = (
         severity="error",
         summary="hosts that send each other what the plan says share no partition that lets them",
         find=_apart,
+    ),
+    Rule(
+        id="ipoib-connected",
+        severity="warning",
+        summary="the network cards do not know the connected mode of IP over InfiniBand",
+        find=_connected,
     ),
     Rule(
         id="ipoib-mtu",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from fullbore.catalog.container_runtime import SERIES
 from fullbore.catalog.versions.conflicts import CONFLICTS, Conflict
-from fullbore.catalog.versions.releases import CUDA, DOCA, EFA
+from fullbore.catalog.versions.releases import CHANGEABLE, CUDA, DOCA, EFA
 from fullbore.plan.change import Change
 from fullbore.plan.checks.base import Finding, Rule, Subject
 from fullbore.plan.versions import broken, compare, given_of, proposal, resolve
@@ -55,14 +56,29 @@ def _message(row: Conflict, version: str, changes: tuple[Change, ...]) -> str:
 
 
 _LISTED = {"cuda": CUDA, "efa": EFA, "ofed_version": DOCA}
+_CONTAINERD = "site.container_runtime.containerd"
+_SERIES: dict[str, tuple[int, tuple[str, ...]]] = {
+    "versions.gpu_driver": (1, CHANGEABLE["gpu_driver"]),
+    "versions.container_toolkit": (2, CHANGEABLE["container_toolkit"]),
+    _CONTAINERD: (2, SERIES),
+}
+"""Of these, releases within a series are many and alike: {path: (numbers that name a series, releases)}."""
 
 
 def _unlisted(subject: Subject) -> Iterable[Finding]:
-    given = given_of(subject.env)
+    env, given = subject.env, given_of(subject.env)
     for part, rows in _LISTED.items():
         if part in given and not any(compare(row.version, given[part]) == 0 for row in rows):
             known = ", ".join(row.version for row in rows)
             yield Finding(f"versions.{part}", f"got {given[part]}, of which nothing is known; known: {known}")
+    runtime = env.site.container_runtime if env.site else None
+    held = {f"versions.{part}": version for part, version in given.items()}
+    held |= {_CONTAINERD: runtime.containerd} if runtime else {}
+    for path, (numbers, releases) in _SERIES.items():
+        known = dict.fromkeys(_series(release, numbers) for release in releases)
+        if path in held and _series(held[path], numbers) not in known:
+            message = f"got {held[path]}, of whose series nothing is known; known: {', '.join(known)}"
+            yield Finding(path, message)
 
 
 def _kubernetes(subject: Subject) -> Iterable[Finding]:
@@ -83,7 +99,11 @@ def _eks_image(subject: Subject) -> Iterable[Finding]:
 
 
 def _minor(version: str) -> str:
-    return ".".join(version.split(".")[:2])
+    return _series(version, 2)
+
+
+def _series(version: str, numbers: int) -> str:
+    return ".".join(version.split(".")[:numbers])
 
 
 def _rule(rule: str) -> Rule:
