@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cmp_to_key
 
 from fullbore.catalog.container_runtime import SERIES
 from fullbore.catalog.versions.conflicts import CONFLICTS, Conflict
@@ -57,8 +58,9 @@ def _message(row: Conflict, version: str, changes: tuple[Change, ...]) -> str:
 
 _LISTED = {"cuda": CUDA, "efa": EFA, "ofed_version": DOCA}
 _CONTAINERD = "site.container_runtime.containerd"
+_DRIVERS = tuple(c.at_least for row in CONFLICTS for c in row.when if c.part == "gpu_driver" and c.at_least)
 _SERIES: dict[str, tuple[int, tuple[str, ...]]] = {
-    "versions.gpu_driver": (1, CHANGEABLE["gpu_driver"]),
+    "versions.gpu_driver": (1, (*CHANGEABLE["gpu_driver"], *_DRIVERS)),
     "versions.container_toolkit": (2, CHANGEABLE["container_toolkit"]),
     _CONTAINERD: (2, SERIES),
 }
@@ -75,7 +77,7 @@ def _unlisted(subject: Subject) -> Iterable[Finding]:
     held = {f"versions.{part}": version for part, version in given.items()}
     held |= {_CONTAINERD: runtime.containerd} if runtime else {}
     for path, (numbers, releases) in _SERIES.items():
-        known = dict.fromkeys(_series(release, numbers) for release in releases)
+        known = sorted({_series(release, numbers) for release in releases}, key=cmp_to_key(compare))
         if path in held and _series(held[path], numbers) not in known:
             message = f"got {held[path]}, of whose series nothing is known; known: {', '.join(known)}"
             yield Finding(path, message)
