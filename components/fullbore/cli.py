@@ -10,8 +10,9 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -142,6 +143,28 @@ def switch(
 
 
 @app.command()
+def discover(
+    env: Env,
+    addresses: Annotated[
+        str,
+        typer.Option("--range", help="BMCs that no host names, e.g. 192.0.2.0/28: print rows of hosts for them"),
+    ] = "",
+    group: Annotated[str, typer.Option(help="group whose account is used with --range; site.bmc if left out")] = "",
+    as_json: Json = False,
+) -> None:
+    """Read the machines through their BMCs, and tell how they differ from what is planned; or find unlisted ones."""
+    from fullbore import machines
+
+    environment, document = _load(env)
+    secret = _opened(environment, document)
+    if addresses:
+        good = machines.find(environment, addresses, group, secret, as_json=as_json)
+    else:
+        good = machines.discover(environment, secret, as_json=as_json)
+    raise typer.Exit(0 if good else EXIT_PROBLEMS)
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON schema of a stack file, which editors use."""
     from fullbore.report.reference import stack_file_schema
@@ -191,6 +214,17 @@ def _secrets(environment: Environment, document: Mapping[object, object]) -> tup
     from fullbore.config.passphrase import passphrase_problems
 
     return passphrase_problems(document, os.environ, environment.sandbox is not None, environment.name)
+
+
+def _opened(environment: Environment, document: Mapping[object, object]) -> Callable[[tuple[str, ...]], str | None]:
+    """Opens an encrypted field of the environment with the passphrase at hand."""
+    from fullbore.config.passphrase import opened
+
+    @cache  # hosts share a password, and its key takes a third of a second
+    def secret(field: tuple[str, ...]) -> str | None:
+        return opened(document, field, os.environ, environment.sandbox is not None)
+
+    return secret
 
 
 def _errors(problems: Sequence[Problem]) -> bool:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +21,7 @@ from fullbore.bmc.documents import Document, items, text
 from fullbore.bmc.model import Access, BmcError
 
 ROOT: Final = "/redfish/v1/"
-CONNECT_S: Final = 10
+CONNECT_S: Final = 5
 ANSWER_S: Final = 60
 """Longest time to connect, and to wait for an answer: BMCs gather some answers from slow buses."""
 ATTEMPTS: Final = 1
@@ -119,7 +120,7 @@ def _told(address: str, path: str) -> Generator[None]:
     try:
         yield
     except exceptions.ConnectionError as error:
-        raise BmcError(address, _unreached(error)) from error
+        raise _unreached(address, error) from error
     except exceptions.AccessError as error:
         raise BmcError(address, _refused(error)) from error
     except exceptions.HTTPError as failure:
@@ -130,19 +131,25 @@ def _told(address: str, path: str) -> Generator[None]:
         raise BmcError(address, f"{path}: got an answer that is not Redfish{_clipped(str(error))}") from error
 
 
-def _unreached(error: Exception) -> str:
+def _unreached(address: str, error: Exception) -> BmcError:
     """sushy tells in words alone; what it came from says more."""
     cause = error.__cause__ or error.__context__
     if isinstance(cause, requests.exceptions.SSLError):
-        return (
-            "its certificate is not trusted; give bmc.ca_file with the certificate of who signed it, "
-            "or bmc.insecure where the network is"
+        return BmcError(
+            address,
+            "its certificate is not trusted; give bmc.ca_file with the certificate of who signed it, or bmc.insecure "
+            "where nobody else can answer",
         )
     if isinstance(cause, requests.exceptions.Timeout):
-        return (
-            f"no answer within {CONNECT_S} s to connect or {ANSWER_S} s to answer; check its address, power and network"
-        )
-    return f"not reached{_clipped(str(cause or error))}; check its address, power and network"
+        waited = f"no answer ({CONNECT_S} s to connect, {ANSWER_S} s to answer); {_LOOK}"
+        return BmcError(address, waited, silent=isinstance(cause, requests.exceptions.ConnectTimeout))
+    return BmcError(address, f"not reached{_clipped(_reason(cause or error))}; {_LOOK}", silent=True)
+
+
+def _reason(error: BaseException) -> str:
+    """The system's own words, which the libraries wrap several times: `Connection refused`."""
+    words = re.findall(r"\[Errno -?\d+\] ([^'\")]+)", str(error))
+    return words[-1] if words else type(error).__name__
 
 
 def _refused(error: Any) -> str:

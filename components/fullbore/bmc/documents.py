@@ -19,9 +19,9 @@ def at(document: Document, *keys: str) -> Any:
 
 
 def text(document: Document, *keys: str) -> str:
-    """A text without blanks around it; empty where there is none."""
+    """One line that can be printed, without blanks around it; empty where there is none."""
     value = at(document, *keys)
-    return value.strip() if isinstance(value, str) else ""
+    return "".join(filter(str.isprintable, value)).strip() if isinstance(value, str) else ""
 
 
 def number(document: Document, *keys: str) -> float | None:

@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 
 
 class BmcError(Exception):
-    """A BMC does not do what it should; the message says which one, what, got, and what to do."""
+    """A BMC does not do what it should; the message says which one, what, got, and what to do.
 
-    def __init__(self, address: str, message: str) -> None:
-        self.address, self.message = address, message
+    `silent` is true where nothing answers at the address.
+    """
+
+    def __init__(self, address: str, message: str, *, silent: bool = False) -> None:
+        self.address, self.message, self.silent = address, message, silent
         super().__init__(f"BMC {address}: {message}")
 
 

@@ -123,12 +123,12 @@ def _bare(kind: Any) -> Any:
 def _got(error: ErrorDetails, place: _Place) -> str:
     """The value as it was written, short, and never that of a secret."""
     value = error["input"]
-    if place.secret:
-        return "got a value that is not shown"
     if isinstance(value, Mapping):
         return "got a mapping" if value else "got an empty mapping"
     if isinstance(value, list | tuple):
         return "got a list" if value else "got an empty list"
+    if place.secret:
+        return "got a value that is not shown"
     return "got nothing" if value is None else f"got {clip(repr(value))}"
 
 

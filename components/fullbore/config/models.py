@@ -42,6 +42,7 @@ from fullbore.config.base import (
     Zone,
     ZoneId,
 )
+from fullbore.config.bmc import Bmc, BmcAddress
 from fullbore.config.container_runtime import ContainerRuntime
 from fullbore.config.cost import Cost
 from fullbore.config.fabric import Load, Qos, Runtimes, Switch
@@ -72,6 +73,10 @@ class Host(Strict):
         default=None,
         pattern=r"^ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43}$",
         description="the host's public SSH key, 'ssh-ed25519 AAAA...' without a comment; another key is refused",
+    )
+    bmc: BmcAddress | None = Field(
+        default=None,
+        description="name or address of the machine's BMC, with :PORT where it is not 443; it is not asked if left out",
     )
     port_guids: dict[Hca, Guid] = Field(
         default={}, description="GUIDs of InfiniBand ports by RDMA device, as ibstat -p prints them; for partitions"
@@ -127,6 +132,7 @@ class HostGroup(Strict):
         le=1e6,
         description="power of one machine under load, watts; the catalog's figure if left out",
     )
+    bmc: Bmc | None = Field(default=None, description="the account on these machines' BMCs; site.bmc if left out")
     bought: Date | None = Field(
         default=None, description="day on which the machines were bought; cost.refresh_years follows from it"
     )
@@ -148,6 +154,9 @@ class Site(Strict):
     fabric: Fabric = Field(description="what carries traffic between GPUs of different hosts")
     link_gbps: Number = Field(default=400, ge=LEAST_RATE, le=MOST_RATE, description="rate of one fabric link, Gbit/s")
     ssh: Ssh = Field(default=Ssh(), description="how the machines are reached")
+    bmc: Bmc | None = Field(
+        default=None, description="the account on the machines' BMCs; they are not asked if left out"
+    )
     max_failures: Whole = Field(
         default=0,
         ge=0,

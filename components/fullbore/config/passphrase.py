@@ -10,13 +10,13 @@ from __future__ import annotations
 import binascii
 import hashlib
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from fullbore.config.paths import in_stack_file
+from fullbore.config.paths import KEY, in_stack_file
 from fullbore.config.stack_file import NONCE_BYTES, sealed_parts, sealed_values, setting
 from fullbore.problems import Problem
 
@@ -78,6 +78,23 @@ def _unopened(document: Mapping[object, object], key: bytes, stack: str | None) 
                 f"or is damaged; set it again with {setting(loc, stack)}"
             )
             yield Problem(path=in_stack_file(loc), severity="error", rule="secret-unopened", message=message)
+
+
+def opened(
+    document: Mapping[object, object], field: Sequence[str], environ: Mapping[str, str], sandbox: bool = False
+) -> str | None:
+    """The encrypted value of a field of the environment, in clear; None where what is at hand does not open it."""
+    sealed = dict(sealed_values(document)).get(("config", KEY, *field))
+    parts = sealed_parts(sealed) if sealed else None
+    try:
+        salt, passphrase = _parts(document.get(PATH)), _passphrase(environ)
+    except (OSError, ValueError):
+        return None
+    if parts is None or (passphrase is None and not sandbox):
+        return None
+    key = _key(salt, PUBLIC if passphrase is None else passphrase)
+    plain = _decrypted(key, *parts) if key else None
+    return None if plain is None else plain.decode()
 
 
 def opens(salt: str, passphrase: str) -> bool:

@@ -20,6 +20,8 @@ SECRETS = (
     ("replication", "password"),
     ("replication", "agents", "*", "activation_key"),
     ("cloud", "vpn", "direct_connect", "bgp_key"),
+    ("site", "bmc", "password"),
+    ("site", "groups", "*", "bmc", "password"),
 )
 """Fields of an environment that are written encrypted; `*` is any name."""
 MAY_BE_SECRET = (("monitoring", "webhook_url"),)

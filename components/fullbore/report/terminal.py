@@ -21,6 +21,7 @@ _TOLD: Mapping[str, Mapping[str, str]] = {
     "lossless": _YES_OR_NO,
     "congestion marked": _YES_OR_NO,
     "allowed": _YES_OR_NO,
+    "as planned": {**_YES_OR_NO, "no answer": "red"},
     "verdict": {"not met": "yellow", "looser": "yellow", "met": "green", "agrees": "green"},
 }
 """{column: {value: colour}} of values that are good or bad news."""

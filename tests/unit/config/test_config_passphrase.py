@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 import yaml
 
-from fullbore.config.passphrase import PUBLIC, opens, passphrase_problems
+from fullbore.config.passphrase import PUBLIC, opened, opens, passphrase_problems
 from fullbore.problems import Problem
 from fullbore_sandbox.engine import PASSPHRASE
 
@@ -113,3 +113,12 @@ def test_a_passphrase_that_is_no_text_is_wrong(tmp_path: Path) -> None:
         problem = passphrase_problem(DOCUMENT, environ)
         assert problem
         assert problem.rule == "passphrase-wrong"
+
+
+def test_a_field_is_opened_by_the_passphrase_at_hand_alone() -> None:
+    field = ("replication", "password")
+    assert opened(LOCAL, field, {}, sandbox=True) == "replicator-of-the-sandbox"
+    assert opened(LOCAL, field, {}) is None
+    assert opened(LOCAL, field, {"PULUMI_CONFIG_PASSPHRASE": "hunter3"}) is None
+    assert opened(LOCAL, ("site", "bmc", "password"), {}, sandbox=True) is None
+    assert opened({}, field, {"PULUMI_CONFIG_PASSPHRASE": "hunter2"}) is None

@@ -62,6 +62,7 @@ _IDENTITIES: dict[str, tuple[str, Callable[[str, Host], object]]] = {
     ".serial": ("serial number", lambda name, host: host.serial),
     ".address": ("address and port", lambda name, host: host.address and (int(host.address), host.port)),
     ".host_key": ("host key", lambda name, host: host.host_key),
+    ".bmc": ("BMC", lambda name, host: host.bmc),
 }
 """What no two hosts may share: the field's path below the host, its noun, and its value."""
 
@@ -157,6 +158,25 @@ def _known_zone(name: str) -> bool:
     return True
 
 
+def _bmc_account(subject: Subject) -> Iterable[Finding]:
+    site = subject.env.site
+    for path, name, host in _hosts(subject):
+        group = site.groups[path.rpartition(".")[2]] if site else None
+        if site and group and host.bmc and not (site.bmc or group.bmc):
+            message = f"got {host.bmc}, but there is no account on it; add site.bmc with user and password"
+            yield Finding(f"{_at(path, name)}.bmc", message, (remove(f"{_at(path, name)}.bmc"),))
+
+
+def _bmc_trust(subject: Subject) -> Iterable[Finding]:
+    site = subject.env.site
+    accounts = {"site.bmc": site.bmc if site else None}
+    accounts |= {f"{path}.bmc": group.bmc for path, group in _groups(subject)}
+    for path, account in accounts.items():
+        if account and account.insecure and account.ca_file:
+            message = "got true beside ca_file, which says whom to trust; remove one of the two"
+            yield Finding(f"{path}.insecure", message, (remove(f"{path}.insecure"),))
+
+
 def _sandbox_hosts(subject: Subject) -> Iterable[Finding]:
     if subject.endpoints is None:
         return
@@ -172,6 +192,18 @@ RULES = (
         summary="a time zone that does not exist, a day named twice, or no time for a reboot after draining",
         find=_maintenance,
     ),
+    Rule(
+        id="bmc-account-missing",
+        severity="error",
+        summary="a host names its BMC, and there is no account on it",
+        find=_bmc_account,
+    ),
+    Rule(
+        id="bmc-trust",
+        severity="error",
+        summary="BMCs' certificates are both checked and taken unseen",
+        find=_bmc_trust,
+    ),
     Rule(id="host-key-missing", severity="error", summary="a real host has no planned SSH host key", find=_host_key),
     Rule(id="host-address-missing", severity="error", summary="a real host has no address", find=_host_address),
     Rule(
@@ -183,7 +215,7 @@ RULES = (
     Rule(
         id="host-twice",
         severity="error",
-        summary="two hosts share a name, serial number, address or host key",
+        summary="two hosts share a name, serial number, address, host key or BMC",
         find=_twice,
     ),
     Rule(
