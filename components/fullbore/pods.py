@@ -16,6 +16,7 @@ from pulumi_kubernetes.core.v1 import (
     EnvVarSourceArgs,
     HTTPGetActionArgs,
     ObjectFieldSelectorArgs,
+    PersistentVolumeClaimVolumeSourceArgs,
     PodAffinityTermArgs,
     PodAntiAffinityArgs,
     PodSecurityContextArgs,
@@ -39,6 +40,9 @@ USER = 65532
 """The runtime image's user: not root, with no entry in /etc/passwd to be confused with."""
 DOCUMENT_KEY = "plan.json"
 DOCUMENT_FOLDER = "/etc/fullbore"
+WEIGHTS_CLAIM = "weights"
+WEIGHTS_FOLDER = "/weights"
+"""Where pods that mount the model have it."""
 LOAD_S = 3600
 """Seconds that a model may take to load before the pod is restarted: 700 GB from storage at 0.2 GB/s."""
 PROBE_S = 2
@@ -101,6 +105,7 @@ def _container(plan: ServingPlan, image: pulumi.Input[str]) -> ContainerArgs:
             EnvVarArgs(name="FULLBORE_PORT", value=str(plan.port)),
             EnvVarArgs(name="FULLBORE_POOL", value=plan.name),
             EnvVarArgs(name="POD_NAME", value_from=_field("metadata.name")),
+            *([EnvVarArgs(name="FULLBORE_MODEL_DIRECTORY", value=WEIGHTS_FOLDER)] if plan.weights else []),
         ],
         resources=ResourceRequirementsArgs(limits=resources, requests=resources),
         startup_probe=ProbeArgs(http_get=health, period_seconds=PROBE_S, failure_threshold=LOAD_S // PROBE_S),
@@ -110,11 +115,21 @@ def _container(plan: ServingPlan, image: pulumi.Input[str]) -> ContainerArgs:
             read_only_root_filesystem=True,
             capabilities=CapabilitiesArgs(drop=["ALL"]),
         ),
-        volume_mounts=[
-            VolumeMountArgs(name="plan", mount_path=DOCUMENT_FOLDER, read_only=True),
-            VolumeMountArgs(name="tmp", mount_path="/tmp"),
-        ],
+        volume_mounts=_mounts(plan),
     )
+
+
+def _mounts(plan: ServingPlan) -> list[VolumeMountArgs]:
+    mounts = [
+        VolumeMountArgs(name="plan", mount_path=DOCUMENT_FOLDER, read_only=True),
+        VolumeMountArgs(name="tmp", mount_path="/tmp"),
+    ]
+    if plan.weights:
+        # A folder that is not there yet keeps the container from starting: the kubelet may not make it.
+        mounts.append(
+            VolumeMountArgs(name="weights", mount_path=WEIGHTS_FOLDER, sub_path=plan.weights.folder, read_only=True)
+        )
+    return mounts
 
 
 def _ports(plan: ServingPlan) -> list[tuple[str, int]]:
@@ -144,7 +159,11 @@ def _spread(labels: Mapping[str, str]) -> AffinityArgs:
 
 
 def _volumes(plan: ServingPlan) -> list[VolumeArgs]:
-    return [
+    volumes = [
         VolumeArgs(name="plan", config_map=ConfigMapVolumeSourceArgs(name=plan.name)),
         VolumeArgs(name="tmp", empty_dir=EmptyDirVolumeSourceArgs()),
     ]
+    if plan.weights:
+        claim = PersistentVolumeClaimVolumeSourceArgs(claim_name=WEIGHTS_CLAIM, read_only=True)
+        volumes.append(VolumeArgs(name="weights", persistent_volume_claim=claim))
+    return volumes

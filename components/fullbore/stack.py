@@ -73,7 +73,7 @@ class HybridStack(Component):
         if self.image and plan.standby:
             # The last to go when all is destroyed is the network, which a load balancer in it would hold.
             opts = self.child(depends_on=[self.cloud] if self.cloud else None)
-            self.standby = Standby("standby", plan.standby, image=self.image.ref, opts=opts)
+            self.standby = Standby("standby", plan.standby, image=self.image.ref, storage=self.storage, opts=opts)
         if plan.gateway and self.serving:
             self.gateway = Gateway(
                 "gateway",

@@ -13,6 +13,8 @@ from fullbore._component import Component
 from fullbore.cluster import Cluster
 from fullbore.plan.model import StandbyPlan
 from fullbore.serving import Serving
+from fullbore.storage import Storage
+from fullbore.weights import create_weights
 
 INTERNAL = {
     "service.beta.kubernetes.io/aws-load-balancer-scheme": "internal",
@@ -28,32 +30,44 @@ class StandbyResources:
     """What `Standby` created."""
 
     cluster: Cluster
+    weights: tuple[pulumi.Resource, ...]
     serving: Serving
     load_balancer: Service
 
 
 class Standby(Component):
-    """A cluster's namespace, a pool of the plan's size and its load balancer.
+    """A cluster's namespace, a pool of the plan's size, what it reads its weights from, and its load balancer.
 
     `hostname` is the load balancer's name, or its address where the cloud gives no name; `port` is what it listens on.
     """
 
     def __init__(
-        self, name: str, plan: StandbyPlan, *, image: pulumi.Input[str], opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        plan: StandbyPlan,
+        *,
+        image: pulumi.Input[str],
+        storage: Storage | None = None,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(name, opts)
         self.plan = plan
         cluster = Cluster(self.part("cluster"), plan.cluster, opts=self.child())
+        read = plan.serving.weights
+        weights = create_weights(self, plan.volume, read, cluster, storage) if read and storage else []
         serving = Serving(
             self.part("serving"),
             plan.serving,
             cluster=cluster,
             image=image,
             scheduler="volcano" if plan.cluster.queue else "default-scheduler",
+            after=weights,
             opts=self.child(),
         )
         balancer = self._create_load_balancer(cluster, serving)
-        self.resources = StandbyResources(cluster=cluster, serving=serving, load_balancer=balancer)
+        self.resources = StandbyResources(
+            cluster=cluster, weights=tuple(weights), serving=serving, load_balancer=balancer
+        )
         self.hostname: pulumi.Output[str] = balancer.status.apply(_hostname)
         self.port = plan.serving.port
         self.register_outputs({"hostname": self.hostname})

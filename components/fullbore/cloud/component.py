@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
+import pulumi_aws as aws
 
 from fullbore._aws import Scope
 from fullbore._component import Component
@@ -15,6 +16,7 @@ from fullbore.cloud.flow_logs import FlowLogParts, create_flow_logs
 from fullbore.cloud.identity import IdentityParts, create_identity
 from fullbore.cloud.network import NetworkParts, create_network
 from fullbore.cloud.nodes import NodeParts, create_nodes
+from fullbore.cloud.volumes import create_driver
 from fullbore.cloud.vpn import VpnParts, create_vpn
 from fullbore.plan.model import CloudPlan
 
@@ -30,6 +32,7 @@ class CloudResources:
     cluster: ClusterParts
     identity: IdentityParts
     nodes: NodeParts
+    driver: aws.eks.Addon | None
 
 
 class Cloud(Component):
@@ -50,6 +53,7 @@ class Cloud(Component):
         identity = create_identity(scope, plan, cluster)
         vpn = create_vpn(scope, plan.vpn, network) if plan.vpn else None
         line = plan.vpn.direct if plan.vpn else None
+        nodes = create_nodes(scope, plan, network, cluster, identity)
         self.resources = CloudResources(
             network=network,
             vpn=vpn,
@@ -57,7 +61,8 @@ class Cloud(Component):
             flow_logs=create_flow_logs(scope, network, plan.flow_logs_days) if plan.flow_logs_days else None,
             cluster=cluster,
             identity=identity,
-            nodes=create_nodes(scope, plan, network, cluster, identity),
+            nodes=nodes,
+            driver=create_driver(scope, plan, cluster, nodes),
         )
         self.register_outputs(
             {

@@ -16,6 +16,7 @@ from fullbore.cloud.network import NetworkParts
 from fullbore.plan.model import CloudPlan, NodeGroupPlan
 
 CAPACITY_TYPES = {"on-demand": "ON_DEMAND", "spot": "SPOT", "capacity-block": "CAPACITY_BLOCK"}
+TAINT = "nvidia.com/gpu"
 AMI_TYPE = "AL2023_x86_64_NVIDIA"
 
 
@@ -98,7 +99,7 @@ def _create_group(
         update_config=aws.eks.NodeGroupUpdateConfigArgs(max_unavailable=1),
         launch_template=aws.eks.NodeGroupLaunchTemplateArgs(id=template.id, version=template.latest_version.apply(str)),
         labels={"fullbore.io/accelerator": group.accelerator, "fullbore.io/group": group.name},
-        taints=[aws.eks.NodeGroupTaintArgs(key="nvidia.com/gpu", value="present", effect="NO_SCHEDULE")],
+        taints=[aws.eks.NodeGroupTaintArgs(key=TAINT, value="present", effect="NO_SCHEDULE")],
         tags=scope.tags,
         # The number of nodes is asked for once; from then on it belongs to the autoscaler.
         opts=scope.child(depends_on=after, ignore_changes=["scalingConfig.desiredSize"]),

@@ -407,6 +407,8 @@ class CloudPlan:
     """True where pods get roles by EKS Pod Identity."""
     jobs: tuple[JobPlan, ...] = ()
     """Pods that have a role of their own."""
+    volumes: Literal["lustre", "shared"] | None = None
+    """The kind of file system that pods mount; None where they mount none."""
     own_buckets: tuple[str, ...] = ()
     """The only buckets that nodes reach; empty where the environment does not say where data may go."""
     private_services: tuple[str, ...]
@@ -587,6 +589,17 @@ class ClusterPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WeightsPlan:
+    """The file system that a pool's pods read the model from."""
+
+    kind: Literal["lustre", "shared"]
+    folder: str
+    """Of the file system; without slashes at its ends."""
+    size_gib: int
+    """GiB that its volume is said to have: Kubernetes asks for a size, and the driver does not look at it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServingPlan:
     """One pool of replicas; the standby's is another one of these."""
 
@@ -610,6 +623,8 @@ class ServingPlan:
     """Seconds a rollout may stand still before it counts as failed: as long as one pod may take to load its model."""
     taints: Mapping[str, str] = field(default_factory=dict[str, str])
     """VALUE:EFFECT by key, of the nodes that the pods are for."""
+    weights: WeightsPlan | None = None
+    """None where the model is in the image, or comes with its node."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -680,6 +695,8 @@ class StandbyPlan:
     serving: ServingPlan
     rpo_s: int
     rto_s: int
+    volume: str = "weights"
+    """Name of the volume that it reads weights from, in a cluster that others may share."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,6 +44,7 @@ from fullbore.plan.recovery import lag_hours, strictest_rpo_s
 from fullbore.plan.rolling import needed_machines, rolled
 from fullbore.plan.serving import standby_pool
 from fullbore.plan.sovereignty import may_leave, own_buckets
+from fullbore.plan.weights import weights_plan
 
 GATEWAY_PORT = 8080
 PROMETHEUS_PORT = 9090
@@ -101,7 +102,7 @@ def _maintenance(env: Environment, site: Site, endpoints: Endpoints | None) -> M
 
 def cloud_plan(env: Environment, cloud: Cloud, versions: VersionsPlan, endpoints: Endpoints | None) -> CloudPlan:
     """Zones that the VPC has no room for are left out here; a check names them."""
-    pod = standby_pod(env)
+    pod, weights = standby_pod(env), weights_plan(env)
     subnets = ((zone, zone_subnet(cloud.cidr, zone)) for zone in cloud.zones)
     return CloudPlan(
         environment=env.name,
@@ -123,6 +124,7 @@ def cloud_plan(env: Environment, cloud: Cloud, versions: VersionsPlan, endpoints
         own_key=cloud.own_key,
         pod_identity=cloud.pod_identity,
         jobs=pod_jobs(env, cloud),
+        volumes=weights.kind if weights else None,
         own_buckets=own_buckets(env),
     )
 
@@ -383,7 +385,11 @@ def standby_plan(env: Environment, versions: VersionsPlan, endpoints: Endpoints 
     if standby is None or serving is None:
         return None
     return StandbyPlan(
-        cluster=cloud_cluster_plan(env, endpoints), serving=serving, rpo_s=standby.rpo_s, rto_s=standby.rto_s
+        cluster=cloud_cluster_plan(env, endpoints),
+        serving=serving,
+        rpo_s=standby.rpo_s,
+        rto_s=standby.rto_s,
+        volume=f"{env.name}-weights",
     )
 
 

@@ -14,6 +14,7 @@ from fullbore.plan.fit.memory import MEMORY_FRACTION
 from fullbore.plan.identity import standby_account
 from fullbore.plan.model import GroupPlan, ServingPlan, SitePlan, VersionsPlan
 from fullbore.plan.pools import fits, layout_of
+from fullbore.plan.weights import weights_plan
 
 SERVING_PORT = 8000
 MONITOR_PORT = 8001
@@ -62,6 +63,7 @@ def standby_pool(env: Environment, versions: VersionsPlan) -> ServingPlan | None
         monitor_port=MONITOR_PORT if on_gpus else None,
         progress_s=_progress_s(env),
         document=_document(env, serving, layout, "standby") | on_gpus,
+        weights=weights_plan(env),
     )
 
 

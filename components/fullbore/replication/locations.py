@@ -10,11 +10,12 @@ import pulumi_aws as aws
 from fullbore._aws import Role, Scope
 from fullbore.cloud import Cloud
 from fullbore.plan.model import ReplicationPlan
+from fullbore.plan.weights import COPIED_TO
 from fullbore.storage import Storage
 from fullbore.storage.lustre import LustreParts
 from fullbore.storage.shared import SharedParts
 
-FOLDER = "/weights"
+FOLDER = f"/{COPIED_TO}"
 """Of what is written to."""
 
 Location = (

@@ -29,6 +29,8 @@ class Recorder(mocks.Mocks):
         extra: Map = {}
         if args.typ == "aws:ec2/launchTemplate:LaunchTemplate":
             extra = {"latestVersion": 1}
+        if args.typ == "aws:fsx/lustreFileSystem:LustreFileSystem":
+            extra = {"dnsName": f"{args.name}.fsx", "mountName": f"{args.name}-mount"}
         if args.typ == "aws:eks/cluster:Cluster":
             extra = {"vpcConfig": {**args.inputs["vpcConfig"], "clusterSecurityGroupId": "sg-cluster"}}
         return f"{args.name}-id", {"arn": f"arn:aws:mock:::{args.name}", **args.inputs, **extra}
