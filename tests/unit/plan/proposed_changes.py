@@ -14,9 +14,10 @@ def findings(env: Environment) -> list[tuple[str, Finding]]:
     return [(rule.id, finding) for rule in RULES for finding in rule.find(Subject(env, None))]
 
 
-def assert_changes_help(env: dict[str, Any], folder: Path | None = None) -> None:
+def assert_changes_help(env: dict[str, Any], folder: Path | None = None, *, alone: bool = False) -> None:
     """Where changes are made, their rule finds less than before, and less at the place of the finding.
 
+    With `alone`, nothing as bad as what is mended comes with it, unless errors of other rules may have hidden that.
     `folder` is where files that the environment names are found.
     """
     before = findings(parse(env, folder))
@@ -26,3 +27,17 @@ def assert_changes_help(env: dict[str, Any], folder: Path | None = None) -> None
             were, left = ([found.path for other, found in all_ if other == rule] for all_ in (before, after))
             assert left.count(finding.path) < were.count(finding.path), (rule, finding)
             assert len(left) < len(were), (rule, finding)
+            if alone and not _errors(before) - {rule}:
+                assert not _as_bad(after, rule) - {other for other, _ in before}, (rule, finding)
+
+
+_SEVERITIES = {rule.id: ("info", "warning", "error").index(rule.severity) for rule in RULES}
+
+
+def _errors(found: list[tuple[str, Finding]]) -> set[str]:
+    return {rule for rule, _ in found if _SEVERITIES[rule] == max(_SEVERITIES.values())}
+
+
+def _as_bad(found: list[tuple[str, Finding]], rule: str) -> set[str]:
+    """Rules that found something of the severity of `rule`, or worse."""
+    return {other for other, _ in found if _SEVERITIES[other] >= _SEVERITIES[rule]}

@@ -8,9 +8,9 @@ from difflib import get_close_matches
 from fullbore.catalog.instances import INSTANCES
 from fullbore.catalog.offerings import OFFERED, missing_in
 from fullbore.catalog.regions import PARTITIONS, REGIONS
-from fullbore.config.models import NodeGroup
+from fullbore.config.models import Cloud, NodeGroup
 from fullbore.plan.capacity import told_zones
-from fullbore.plan.change import put
+from fullbore.plan.change import Change, put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject
 
 PARTITION = "aws"
@@ -46,10 +46,8 @@ def _partition(subject: Subject) -> Iterable[Finding]:
 def _zones(subject: Subject) -> Iterable[Finding]:
     """Amazon EKS user guide, "Subnet requirements and considerations"."""
     cloud = subject.env.cloud
-    if cloud and len(cloud.zones) < 2:
-        message = (
-            f"got {', '.join(cloud.zones)} alone, but an EKS cluster takes subnets in two zones at least; add another"
-        )
+    if cloud and len(set(cloud.zones)) < 2:
+        message = f"got {cloud.zones[0]} alone, but an EKS cluster takes subnets in two zones at least; add another"
         yield Finding("cloud.zones", message)
 
 
@@ -78,8 +76,13 @@ def _not_offered(subject: Subject) -> Iterable[Finding]:
             others = sorted(OFFERED[group.instance_type], key=lambda region: (not _near(region, cloud.region), region))
             all_of_them = [region for region in others if not any(missing_in(kind, region) for kind in types)]
             message = f"got {group.instance_type}, which {cloud.region} is not known to offer; it is known in"
-            changes = (put("cloud.region", all_of_them[0]),) if all_of_them else ()
-            yield Finding(f"{path}.instance_type", f"{message} {', '.join(others)}", changes)
+            move = (put("cloud.region", all_of_them[0]), *_forgotten(cloud)) if all_of_them else ()
+            yield Finding(f"{path}.instance_type", f"{message} {', '.join(others)}", move)
+
+
+def _forgotten(cloud: Cloud) -> Iterator[Change]:
+    """What an account was told of the zones of one region is not true of another's."""
+    yield from (remove(f"cloud.{name}") for name in ("zone_ids", "offerings") if getattr(cloud, name))
 
 
 def _near(region: str, other: str) -> bool:

@@ -120,7 +120,9 @@ def _control(subject: Subject) -> Iterable[Finding]:
                 continue
             own = landing.priority
             ends = [("site.qos.pfc", hosts.pfc)] + ([("site.switch.pfc", switch.pfc)] if switch else [])
-            steps = tuple(put(path, sorted({*pfc, own})) for path, pfc in ends if own not in pfc)
+            paused = (put(path, sorted({*pfc, own})) for path, pfc in ends if own not in pfc)
+            # What is paused has to be marked, too: congestion-unmarked left this landing to this rule.
+            steps = (*paused, *(step for mark in _marks(landing, hosts, switch) for step in mark.changes))
             message = (
                 f"control messages of NCCL land on priority {own}, away from its data and not paused, so that one that "
                 f"drops is waited for; {' and '.join(map(str, steps))}, or keep that queue nearly empty"
@@ -238,20 +240,22 @@ def _idle(subject: Subject) -> Iterable[Finding]:
 def _unmarked(subject: Subject) -> Iterable[Finding]:
     for site, hosts, switch in _ends(subject):
         for landing in landings(site):
-            if _told(landing, hosts, switch):
-                continue
-            if not landing.ecn_capable:
-                better = landing.dscp << 2 | ECN_CAPABLE
-                message = (
-                    f"{landing.runtime} has traffic class {landing.traffic_class}, whose last two bits say that it"
-                )
-                fix = f"cannot be marked and slowed down; take {better}"
-                yield Finding(_field(landing), f"{message} {fix}", (put(_field(landing), better),))
-            for path, marked, priority in _markers(landing, hosts, switch):
-                if priority not in marked:
-                    message = f"{landing.runtime} lands on priority {priority}, but congestion is marked for"
-                    step = put(path, sorted({*marked, priority}))
-                    yield Finding(path, f"{message} {_numbers(marked)} only; add {priority}", (step,))
+            if not _told(landing, hosts, switch):
+                yield from _marks(landing, hosts, switch)
+
+
+def _marks(landing: LandingPlan, hosts: HostQueues, switch: SwitchQueues | None) -> Iterator[Finding]:
+    """Why the landing's congestion is not marked."""
+    if not landing.ecn_capable:
+        better = landing.dscp << 2 | ECN_CAPABLE
+        message = f"{landing.runtime} has traffic class {landing.traffic_class}, whose last two bits say that it"
+        fix = f"cannot be marked and slowed down; take {better}"
+        yield Finding(_field(landing), f"{message} {fix}", (put(_field(landing), better),))
+    for path, marked, priority in _markers(landing, hosts, switch):
+        if priority not in marked:
+            message = f"{landing.runtime} lands on priority {priority}, but congestion is marked for"
+            step = put(path, sorted({*marked, priority}))
+            yield Finding(path, f"{message} {_numbers(marked)} only; add {priority}", (step,))
 
 
 def _markers(

@@ -40,7 +40,8 @@ def _unknown_profile(subject: Subject) -> Iterable[Finding]:
             near = get_close_matches(group.profile, MACHINES, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
             message = f"{group.profile[:60]} is not in the catalog; {hint}known: {', '.join(sorted(MACHINES))}; "
-            changes = (put(f"{path}.profile", near[0]),) if near else ()
+            alike = bool(near) and _agrees(group.model_copy(update={"profile": near[0]}))
+            changes = (put(f"{path}.profile", near[0]),) if alike else ()
             yield Finding(f"{path}.profile", f"{message}describe another machine in {path}.machine instead", changes)
 
 
@@ -79,24 +80,32 @@ def _faults(group: HostGroup) -> Iterator[tuple[str, str]]:
 
 def _differs(subject: Subject) -> Iterable[Finding]:
     for path, group in _groups(subject.env):
-        machine = machine_of(group)
-        if not machine.known:
-            continue
-        source = f"profile {machine.origin}" if group.profile else "machine"
-        for field, got, has in _figures(group, machine):
-            if got != has:
-                message = f"got {got}, but {source} has {has}; write {has} or correct {source}"
-                yield Finding(f"{path}.{field}", message, (put(f"{path}.{field}", has),))
-        missing = [hca for hca in group.hcas if hca not in machine.hca_slots]
-        if missing:
-            known = ", ".join(machine.hca_slots) or "none"
-            message = f"{', '.join(missing)}: not in {source}, which has {known}; name those or correct {source}"
-            yield Finding(f"{path}.hcas", message, (put(f"{path}.hcas", list(machine.hca_slots)),))
-        row = MACHINES.get(group.profile or "")
-        if row and group.accelerator and group.accelerator not in row.accelerators:
-            allowed = " or ".join(row.accelerators)
-            message = f"got {group.accelerator}, but {source} comes with {allowed}"
-            yield Finding(f"{path}.accelerator", message, (put(f"{path}.accelerator", row.accelerators[0]),))
+        yield from _differences(path, group)
+
+
+def _agrees(group: HostGroup) -> bool:
+    return not any(True for _ in _differences("", group))
+
+
+def _differences(path: str, group: HostGroup) -> Iterator[Finding]:
+    machine = machine_of(group)
+    if not machine.known:
+        return
+    source = f"profile {machine.origin}" if group.profile else "machine"
+    for field, got, has in _figures(group, machine):
+        if got != has:
+            message = f"got {got}, but {source} has {has}; write {has} or correct {source}"
+            yield Finding(f"{path}.{field}", message, (put(f"{path}.{field}", has),))
+    missing = [hca for hca in group.hcas if hca not in machine.hca_slots]
+    if missing:
+        known = ", ".join(machine.hca_slots) or "none"
+        message = f"{', '.join(missing)}: not in {source}, which has {known}; name those or correct {source}"
+        yield Finding(f"{path}.hcas", message, (put(f"{path}.hcas", list(machine.hca_slots)),))
+    row = MACHINES.get(group.profile or "")
+    if row and group.accelerator and group.accelerator not in row.accelerators:
+        allowed = " or ".join(row.accelerators)
+        message = f"got {group.accelerator}, but {source} comes with {allowed}"
+        yield Finding(f"{path}.accelerator", message, (put(f"{path}.accelerator", row.accelerators[0]),))
 
 
 def _figures(group: HostGroup, machine: Machine) -> tuple[tuple[str, int, int], ...]:

@@ -134,7 +134,7 @@ def _cold(subject: Subject) -> Iterable[Finding]:
     env = subject.env
     if env.standby is None or env.cloud is None or env.sandbox:
         return
-    held, steps = held_replicas(env), _kept_nodes(env, env.cloud, env.standby.replicas)
+    held, steps = held_replicas(env), kept_nodes(env, env.cloud, env.standby.replicas)
     if held < env.standby.replicas and steps:
         message = (
             f"got {env.standby.replicas}, which the RTO takes for running, but the nodes that are always there "
@@ -153,10 +153,10 @@ def _spot(subject: Subject) -> Iterable[Finding]:
             f"got spot for {', '.join(names)}, but the standby has no other nodes, and those can be taken back with "
             "two minutes' notice; buy them on demand or reserved, or add a group that is"
         )
-        yield Finding(path, message, (put(path, "on-demand"),))
+        yield Finding(path, message, tuple(put(f"cloud.node_groups.{name}.capacity", "on-demand") for name in names))
 
 
-def _kept_nodes(env: Environment, cloud: Cloud, replicas: int) -> tuple[Change, ...]:
+def kept_nodes(env: Environment, cloud: Cloud, replicas: int) -> tuple[Change, ...]:
     """The min_nodes that hold so many replicas, the first groups filled first; none where all groups cannot."""
     missing, steps = replicas, list[Change]()
     for name, group in sorted(cloud.node_groups.items()):

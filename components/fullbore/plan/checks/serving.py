@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fullbore.plan.change import put, remove
+from fullbore.config.models import Environment
+from fullbore.plan.change import Change, put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject, counted
+from fullbore.plan.checks.recovery import kept_nodes
 from fullbore.plan.fit import Layout
 from fullbore.plan.pools import cloud_pools, layout_of, site_pools
+from fullbore.plan.recovery import held_replicas
 
 LAYOUT = ("tensor_parallel", "pipeline_parallel", "data_parallel", "expert_parallel")
 
@@ -54,11 +57,20 @@ def standby_room(subject: Subject) -> Iterable[Finding]:
         message = f"got {standby.replicas} of {counted(gpus, 'GPU')} each, but the cloud's largest node has {most}"
         yield Finding("standby.replicas", f"{message}; choose larger nodes, or split the model over fewer GPUs")
     elif standby.replicas > room:
+        steps = (put("standby.replicas", room), *_warm(subject.env, room)) if room else ()
+        fewer = " and ".join(map(str, steps)) or "choose other node groups"
         message = (
             f"got {standby.replicas} of {counted(gpus, 'GPU')} each, but the cloud's node groups have room for {room} "
-            "at max_nodes; raise max_nodes of a node group or lower replicas"
+            f"at max_nodes; raise max_nodes of a node group, or {fewer}"
         )
-        yield Finding("standby.replicas", message, (put("standby.replicas", room),) if room else ())
+        yield Finding("standby.replicas", message, steps)
+
+
+def _warm(env: Environment, replicas: int) -> tuple[Change, ...]:
+    """What keeps nodes for so many replicas at all times, as standby-not-warm asks for."""
+    if env.sandbox or env.cloud is None or held_replicas(env) >= replicas:
+        return ()
+    return kept_nodes(env, env.cloud, replicas)
 
 
 def _product(layout: Layout) -> str:

@@ -35,11 +35,11 @@ def _mig(subject: Subject) -> Iterable[Finding]:
     for name, group in site.groups.items() if site else ():
         path = f"site.groups.{name}.mig"
         fault = _fault(group) if group.mig else ""
-        if group.mig and not fault and site and site.gpu_driver is None:
+        if group.mig and not fault and subject.env.serving:
+            fault = "divides the GPUs, but serving pods take whole ones; leave it out, or serving"
+        elif group.mig and not fault and site and site.gpu_driver is None:
             message = "is given, but site.gpu_driver is not, and its role divides the GPUs; add it"
             yield Finding(path, message, (put("site.gpu_driver", {}),))
-        elif group.mig and not fault and subject.env.serving:
-            fault = "divides the GPUs, but serving pods take whole ones; leave it out, or serving"
         if fault:
             yield Finding(path, fault, (remove(path),))
 
