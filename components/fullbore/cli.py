@@ -1,4 +1,4 @@
-"""The command `fullbore`: asks the plan, touches nothing.
+"""The command `fullbore`: asks the plan and the machines' BMCs. `power` alone changes anything.
 
 Exit codes: 0 nothing of severity error, 2 something is (or the command line is wrong), 1 an unexpected failure.
 Results go to stdout, everything else to stderr. Imports are made where they are used, to keep `--help` quick.
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import cache
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -36,6 +36,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 Env = Annotated[
     str, typer.Argument(metavar="ENV|FILE", help="name of an environment (stacks/Pulumi.ENV.yaml), or a file")
 ]
+Action = Literal["on", "off", "cycle", "status"]
+Device = Literal["pxe", "disk"]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document")]
 
 
@@ -153,7 +155,7 @@ def discover(
     as_json: Json = False,
 ) -> None:
     """Read the machines through their BMCs, and tell how they differ from what is planned; or find unlisted ones."""
-    from fullbore import machines
+    from fullbore.machines import discover as machines
 
     environment, document = _load(env)
     secret = _opened(environment, document)
@@ -162,6 +164,29 @@ def discover(
     else:
         good = machines.discover(environment, secret, as_json=as_json)
     raise typer.Exit(0 if good else EXIT_PROBLEMS)
+
+
+@app.command()
+def power(
+    env: Env,
+    host: Annotated[str, typer.Argument(help="name of a host that has a bmc")],
+    action: Annotated[Action, typer.Argument(help="what to do; cycle is off and on again")],
+    boot: Annotated[
+        Device | None, typer.Option(help="what it boots from at its next start, and only then (with on and cycle)")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="cut the power, in place of a shutdown by its system")] = False,
+    drain: Annotated[bool, typer.Option("--drain", help="drain it before, inside the maintenance window")] = False,
+    serving: Annotated[bool, typer.Option("--even-if-serving", help="switch it off although it may serve")] = False,
+    limit_s: Annotated[int, typer.Option(min=1, help="longest wait for each state of power, seconds")] = 600,
+    as_json: Json = False,
+) -> None:
+    """Switch a machine through its BMC, and wait until it is done. A machine that serves stays on."""
+    from fullbore.machines.power import Order
+    from fullbore.machines.power import power as switched
+
+    environment, document = _load(env)
+    order = Order(action=action, boot=boot, force=force, drain=drain, even_if_serving=serving, limit_s=limit_s)
+    switched(environment, _plan(environment), host, order, _opened(environment, document), as_json=as_json)
 
 
 @app.command()

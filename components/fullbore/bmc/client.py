@@ -43,7 +43,7 @@ class Bmc:
 
     def get(self, path: str) -> Document | None:
         """The document at a path; None where the BMC has none there. Raises BmcError."""
-        with _told(self.address, path):
+        with told(self.address, path):
             try:
                 return _document(self._connector.get(path))
             except exceptions.ResourceNotFoundError:
@@ -73,7 +73,7 @@ def connect(access: Access) -> Generator[Bmc]:
         server_side_retries=ATTEMPTS,
         server_side_retries_delay=RETRY_AFTER_S,
     )
-    with _told(access.address, ROOT):
+    with told(access.address, ROOT):
         root = _root(access.address, connector)
         bmc = Bmc(access, connector, root)
     try:
@@ -116,7 +116,7 @@ def _document(response: Any) -> Document | None:
 
 
 @contextmanager
-def _told(address: str, path: str) -> Generator[None]:
+def told(address: str, path: str) -> Generator[None]:
     try:
         yield
     except exceptions.ConnectionError as error:

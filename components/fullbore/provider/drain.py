@@ -147,6 +147,12 @@ class Kubectl:
     def drained(self) -> set[str]:
         return {str(node["metadata"]["name"]) for node in self._labelled() if node["spec"].get("unschedulable")}
 
+    def pods(self, host: str) -> list[str]:
+        """Pods that a drain would evict, as NAMESPACE/NAME; none where the host is no node. Raises Failed."""
+        running = f"--field-selector=spec.nodeName={host},status.phase!=Succeeded,status.phase!=Failed"
+        given = json.loads(self._kubectl("get", "pods", "--all-namespaces", running, "--output=json"))["items"]
+        return [f"{pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in given if _leaves(pod)]
+
     def _uncordon(self, host: str) -> str:
         """Empty, or what went wrong."""
         try:
@@ -169,6 +175,12 @@ class Kubectl:
             lines = [line for line in done.stderr.splitlines() if line.strip()]
             raise Failed(lines[-1] if lines else f"kubectl {argv[0]}: exit {done.returncode}")
         return done.stdout
+
+
+def _leaves(pod: Any) -> bool:
+    """Pods of a DaemonSet stay, and so do those that the kubelet runs by itself, which its node owns."""
+    owners = pod["metadata"].get("ownerReferences", [])
+    return not any(owner["kind"] in ("DaemonSet", "Node") for owner in owners)
 
 
 def nodes_of(kubeconfig: str) -> Nodes:

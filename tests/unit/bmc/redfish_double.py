@@ -207,6 +207,8 @@ class Service:
     sessions: set[str] = field(default_factory=set[str])
     failures: dict[str, int] = field(default_factory=dict[str, int])
     """{METHOD PATH: HTTP status that is answered instead}"""
+    hangs: bool = False
+    """Whether the machine's system ignores that it is asked to shut down."""
 
 
 @contextmanager
@@ -287,7 +289,8 @@ def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
                 service.sessions.add(f"{sessions}/1")
                 return 201, {}, {"X-Auth-Token": "token", "Location": f"{sessions}/1"}
             system = service.documents[self.path.partition("/Actions/")[0]]
-            system["PowerState"] = "Off" if body["ResetType"] in ("ForceOff", "GracefulShutdown") else "On"
+            if not (service.hangs and body["ResetType"] == "GracefulShutdown"):
+                system["PowerState"] = "Off" if body["ResetType"] in ("ForceOff", "GracefulShutdown") else "On"
             return 204, {}, {}
 
         def _patch(self, body: dict[str, Any]) -> tuple[int, dict[str, Any], dict[str, str]]:

@@ -1,4 +1,4 @@
-"""The commands that ask machines' BMCs: what they print, and whether all is well."""
+"""Reading machines through their BMCs: those of the environment, and others."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from fullbore.bmc.ask import Secret, access_to, addresses, ask
 from fullbore.bmc.compare import planned_hosts
 from fullbore.bmc.model import BmcError
 from fullbore.config import Environment
-from fullbore.config.models import Site
 from fullbore.config.paths import clip
-from fullbore.problems import ConfigError, Problem
+from fullbore.machines.given import problem, site_of
 from fullbore.report.discover import Discovered, document, rows, section, unlisted
 from fullbore.report.terminal import show_sections
 
 
 def discover(environment: Environment, secret: Secret, *, as_json: bool) -> bool:
     """Read every host that names its BMC. False where one differs or does not answer. Raises ConfigError."""
-    site = _site(environment)
+    site = site_of(environment)
     planned = planned_hosts(site)
     asked = {host.path: host for host in planned if host.host.bmc}
     if not asked:
-        raise _problem("site.groups", "bmc-unknown", "no host names its BMC; add bmc to hosts, or look with --range")
+        raise problem("site.groups", "bmc-unknown", "no host names its BMC; add bmc to hosts, or look with --range")
     accesses = {
         path: access_to(site, host.group_name, str(host.host.bmc), secret, os.environ) for path, host in asked.items()
     }
@@ -44,9 +43,9 @@ def find(environment: Environment, written: str, group: str, secret: Secret, *, 
 
     An address at which nothing answers is no fault: a range has holes. Raises ConfigError.
     """
-    site = _site(environment)
+    site = site_of(environment)
     if group and group not in site.groups:
-        raise _problem("--group", "bmc-unknown", f"got {clip(group)}, allowed {', '.join(sorted(site.groups))}")
+        raise problem("--group", "bmc-unknown", f"got {clip(group)}, allowed {', '.join(sorted(site.groups))}")
     planned = planned_hosts(site)
     listed = {host.host.bmc for host in planned}
     wanted = [address for address in addresses(written) if address not in listed]
@@ -67,12 +66,6 @@ def find(environment: Environment, written: str, group: str, secret: Secret, *, 
     return bool(read) and silent == len(refused)
 
 
-def _site(environment: Environment) -> Site:
-    if environment.site is None:
-        raise _problem("site", "bmc-unknown", "missing; machines are discovered and switched at a site")
-    return environment.site
-
-
 def _progress(total: int) -> Callable[[str], None]:
     """Counts on a terminal what is done, in one line."""
     done = 0
@@ -84,7 +77,3 @@ def _progress(total: int) -> Callable[[str], None]:
             print(f"\r{done} of {total} BMCs", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
     return tell
-
-
-def _problem(path: str, rule: str, message: str) -> ConfigError:
-    return ConfigError([Problem(path=path, severity="error", rule=rule, message=message)])
