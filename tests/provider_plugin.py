@@ -103,9 +103,12 @@ class Plugin:
         )
         return decode(self.stub.Update(request).properties)
 
-    def read(self, inputs: Map, olds: Map) -> tuple[str, Map, Map]:
+    def configure(self, config: Map) -> None:
+        self.stub.Configure(provider_pb2.ConfigureRequest(args=encode(config)))
+
+    def read(self, inputs: Map, olds: Map, id: str = "i") -> tuple[str, Map, Map]:
         """(id, inputs, outputs)"""
-        request = provider_pb2.ReadRequest(**self._about(), id="i", inputs=encode(inputs), properties=encode(olds))
+        request = provider_pb2.ReadRequest(**self._about(), id=id, inputs=encode(inputs), properties=encode(olds))
         answer = self.stub.Read(request)
         return answer.id, decode(answer.inputs), decode(answer.properties)
 

@@ -65,6 +65,10 @@ reboot:
   description: Ids that hold what is wanted only after a reboot.
   type: list
   returned: always
+owner:
+  description: C(host), C(serial) and C(site) that the host's plan file names; null where it has none.
+  type: dict
+  returned: always
 reported_at:
   description: When it was read, UTC, ISO 8601.
   type: str
@@ -81,6 +85,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.fullbore_agent.journal import interrupted  # pyright: ignore[reportMissingImports]
+from ansible.module_utils.fullbore_agent.node import PLAN_FILE  # pyright: ignore[reportMissingImports]
 from ansible.module_utils.fullbore_agent.settings import (  # pyright: ignore[reportMissingImports]
     BadSettings,
     awaiting_reboot,
@@ -118,12 +123,21 @@ def main() -> None:
     broken = interrupted(module.params["roles"]) if module.params["journal"] else []
     drift = in_order(module.params["roles"], drifted(settings, values), broken)
     waiting = awaiting_reboot(settings, values)
-    found = {"drift": drift, "interrupted": broken, "reboot": waiting}
+    found = {"drift": drift, "interrupted": broken, "reboot": waiting, "owner": owner(Path(PLAN_FILE))}
     result = {**report, **found, "signature": sign(module, report), "changed": False}
     left = {role: ids for role, ids in without(drift, waiting).items() if ids}
     if module.params["require"] and left:
         module.fail_json(msg=explain(left, values, wants), **result)
     module.exit_json(**result)
+
+
+def owner(path: Path) -> dict[str, object] | None:
+    """Whose the host is, by the plan that it was last converged to."""
+    try:
+        document = json.loads(path.read_text())
+        return {key: document[key] for key in ("host", "serial", "site")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # none, or a damaged one, which its setting shows
 
 
 def without(drift: dict[str, list[str]], waiting: list[str]) -> dict[str, list[str]]:

@@ -119,6 +119,30 @@ def inventory(env: Env) -> None:
 
 
 @app.command()
+def imports(
+    env: Env,
+    group: Annotated[list[str] | None, typer.Option(help="host group to import; all of them if left out")] = None,
+    existing_site: Annotated[
+        bool, typer.Option("--existing-site", help="the stack has a site already, with other groups")
+    ] = False,
+) -> None:
+    """Print the file by which `pulumi import --file` takes over machines that are set up already."""
+    from fullbore.declared import import_file
+
+    environment, _ = _load(env)
+    plan = _plan(environment)
+    if _errors(plan.problems):
+        _refuse(plan.problems)
+    if plan.site is None:
+        _stop("site: the environment has no machines to import")
+    known = [each.name for each in plan.site.groups]
+    for name in group or ():
+        if name not in known:
+            _stop(f"--group: got {name}, but the groups of {plan.environment} are {', '.join(known)}")
+    _print_json(import_file(plan.environment, plan.site, group or (), existing_site))
+
+
+@app.command()
 def switch(
     env: Env,
     system: Annotated[

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pulumi
 
 from fullbore._component import Component
-from fullbore.inventory import host_settings, role_variables
-from fullbore.plan.hosts import content_of
-from fullbore.plan.model import AcceptancePlan, CablePlan, GroupPlan, HostPlan, MaintenancePlan, SitePlan
+from fullbore.declared import content_digest, group_inputs
+from fullbore.plan.model import AcceptancePlan, CablePlan, GroupPlan, HostPlan, SitePlan
 from fullbore.plan.rolling import in_order
-from fullbore.provider.resources import Cable, Evidence, Host, HostGroup, Maintenance, Reached
+from fullbore.provider.resources import Cable, Evidence, HostGroup, Reached
 
 REPOSITORY = Path(__file__).parents[2]
-CONTENT = (
-    "ansible/site.yml", "ansible/tasks", "ansible/vars", "ansible/roles", "ansible/library", "ansible/module_utils",
-    "ansible/action_plugins", "ansible/lookup_plugins", "images/agent/build.py", "images/agent/fullbore_agent",
-)  # fmt: skip
-"""What a run executes on a host, or copies to it."""
 
 
 class Site(Component):
@@ -50,15 +43,8 @@ class Site(Component):
         before = [self.groups[each.name] for each in self.plan.groups if each.rolling.stage == place.stage - 1]
         return HostGroup(
             self.part(group.name),
-            group=group.name,
-            rack=group.rack,
-            roles=list(group.roles),
-            hosts={host.name: _host(group, host) for host in group.hosts},
-            ssh={"user": self.plan.ssh_user, "privateKeyFile": self.plan.ssh_private_key_file},
-            content=content,
+            **group_inputs(self.plan, group, content),
             max_failures=group.max_failures,
-            rolling={"pool": group.kind, "atOnce": place.at_once, "spare": place.spare, "rollBack": place.roll_back},
-            maintenance=_maintenance(self.plan.maintenance),
             opts=self.child(depends_on=list[pulumi.Resource](before)),
         )
 
@@ -104,38 +90,12 @@ class Site(Component):
         return told.apply(lambda each: summary(self.plan, each["failed"], each["pending"]))
 
 
-def _maintenance(given: MaintenancePlan | None) -> Maintenance | None:
-    if given is None:
-        return None
-    return {
-        "days": list(given.days),
-        "start": given.start,
-        "hours": given.hours,
-        "timeZone": given.time_zone,
-        "drainLimitS": given.drain_limit_s,
-        "returnLimitS": given.return_limit_s,
-        "kubeconfig": given.kubeconfig,
-    }
-
-
 def _reached(host: HostPlan) -> Reached:
     return {"address": host.address, "port": host.port, "hostKey": host.host_key, "serial": host.serial}
 
 
 def _cable(host: HostPlan, cable: CablePlan) -> Cable:
     return {"host": host.name, "port": cable.port, "peer": cable.peer, "peerPort": cable.peer_port}
-
-
-def _host(group: GroupPlan, host: HostPlan) -> Host:
-    content = content_of(group, host)
-    return {
-        "address": host.address,
-        "port": host.port,
-        "hostKey": host.host_key,
-        "serial": host.serial,
-        "settings": {setting.id: setting.want for setting in host_settings(content)},
-        "vars": role_variables(group, content),
-    }
 
 
 Reasons = Mapping[str, Mapping[str, str] | None]
@@ -155,21 +115,3 @@ def summary(plan: SitePlan, failed: Reasons, pending: Reasons) -> dict[str, dict
         for group in plan.groups
         for host in group.hosts
     }
-
-
-def content_digest(root: Path) -> str:
-    """sha256 over names and contents of all that a run executes. Another one makes every role run again."""
-    digest = hashlib.sha256()
-    for path in sorted(_content(root)):
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(root).as_posix()}\0{len(content)}\0".encode() + content)
-    return f"sha256:{digest.hexdigest()}"
-
-
-def _content(root: Path) -> Iterator[Path]:
-    for name in CONTENT:
-        top = root / name
-        for path in (top, *top.rglob("*")):
-            parts = path.relative_to(root).parts
-            if path.is_file() and "__pycache__" not in parts and not any(part.startswith(".") for part in parts):
-                yield path

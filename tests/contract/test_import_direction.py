@@ -24,6 +24,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "fullbore.guard": {"fullbore.config", "fullbore.plan", "fullbore.provider", "fullbore.report", *CLIENTS},
     "fullbore.bmc": {"fullbore.provider", "fullbore.report", "fullbore.stack", *(CLIENTS - {"requests", "sushy"})},
     "fullbore.inventory": {"fullbore.config", "fullbore.provider", "fullbore.report", *CLIENTS},
+    "fullbore.declared": {"fullbore.config", "fullbore.provider", "fullbore.report", *CLIENTS},
     "fullbore.report": {"fullbore.provider", "fullbore.stack", *CLIENTS},
     "fullbore.cli": {"fullbore.provider", "fullbore.stack", *CLIENTS},
     "fullbore": {"fullbore_sandbox", "fullbore_runtime", "fullbore_agent", "fullbore_lag"},

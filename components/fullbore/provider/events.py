@@ -18,8 +18,8 @@ from typing import Final, cast
 from fullbore.provider.values import Map
 
 FACTS_MODULE: Final = "fullbore_facts"
-FACTS: Final = ("host", "reported_at", "settings", "signature")
-"""What is kept of that module's result: what the host signed, and its signature."""
+FACTS: Final = ("host", "reported_at", "settings", "signature", "owner")
+"""What is kept of that module's result: what the host signed, its signature, and whose it is by its plan file."""
 EVIDENCE_MODULE: Final = "fullbore_evidence"
 CHECKS: Final = ("outputs", "missing")
 """What is kept of that module's result: what each check printed, and why others did not run."""

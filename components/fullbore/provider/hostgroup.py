@@ -48,6 +48,7 @@ from fullbore.provider.hoststate import (
 from fullbore.provider.reboot import Upkeep, needs
 from fullbore.provider.rolling import LEFT_OUT, UNREACHABLE, Member, Pools, Rolled, roll
 from fullbore.provider.runner import Job, Runner
+from fullbore.provider.takeover import declared_inputs, refuse, report
 from fullbore.provider.values import differences, has_unknown, join_path, plain
 from fullbore.provider.window import Window, waits, window_of
 from fullbore.waves import Left
@@ -76,9 +77,10 @@ class HostGroups:
         runner: Runner,
         now: Callable[[], datetime] = _now,
         nodes: Callable[[str], Nodes] = nodes_of,
+        config: Callable[[], Map] = dict,
     ) -> None:
-        """`now` is the clock; `nodes` gives the nodes of the cluster that a kubeconfig names."""
-        self._runner, self._now, self._nodes = runner, now, nodes
+        """`now` is the clock; `nodes` gives the nodes of the cluster that a kubeconfig names; `config` the stack's."""
+        self._runner, self._now, self._nodes, self._config = runner, now, nodes, config
         self._logged: set[tuple[str, str]] = set()
         self._live: dict[str, dict[str, Outcome]] = {}
         self._lock = threading.Lock()
@@ -134,15 +136,19 @@ class HostGroups:
         return self._converge(r, r.id, r.news, r.olds, self._left(r))
 
     def read(self, r: Request) -> Read:
-        if not r.inputs.get("hosts"):
-            raise ProviderError(
-                f"{r.name}: a host group is not imported: `up` takes over machines as they are; drop the import option"
-            )
+        imported = not r.inputs.get("hosts")
+        if imported:
+            r = replace(r, inputs=declared_inputs(self._config(), r.id), olds={})
         outcomes = self._run(r, "facts", r.inputs)
+        if imported:
+            refuse(r.name, r.inputs, outcomes)
+            for line in report(r.inputs, outcomes):
+                self._once(r, "info", line)
         lost = {host: outcome.failed for host, outcome in outcomes.items() if outcome.facts is None}
         if lost:
             reasons = "; ".join(f"{host}: {reason}" for host, reason in sorted(lost.items()))
-            r.log("warning", f"kept the last known facts of {len(lost)} of {len(outcomes)} hosts: {reasons}")
+            kept = "nothing is known" if imported else "kept the last known facts"
+            r.log("warning", f"{kept} of {len(lost)} of {len(outcomes)} hosts: {reasons}")
         facts = merged_facts(r.olds, r.inputs, outcomes)
         try:
             out = self._nodes(plain(r.inputs.get("maintenance") or {}).get("kubeconfig", "")).drained()
@@ -154,8 +160,10 @@ class HostGroups:
             if host not in failed or _says_nothing(failed[host]):
                 failed[host] = why
         self._pools.note(_member(r.urn, r.inputs), len(failed))
-        # As inputs, what the machines hold: the next diff is then from that to what the program wants.
-        inputs = {**r.inputs, "hosts": with_settings(r.inputs["hosts"], facts, keep=True)}
+        # As inputs, what the machines hold: the next diff is then from that to what the program wants. Those of an
+        # import are checked, and a rollback goes by them: what a machine held by chance is nothing to go back to.
+        hosts = r.inputs["hosts"] if imported else with_settings(r.inputs["hosts"], facts, keep=True)
+        inputs = {**r.inputs, "hosts": hosts}
         return Read(r.id, inputs, outputs_of(r.inputs, facts, failed, r.olds.get("pending", {})))
 
     def delete(self, r: Request) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+from fullbore import VERSION
 from fullbore.provider.base import Check, Created, Diff, Map, Provider, ProviderError, Read, Request
 from fullbore.provider.evidence import Evidences
 from fullbore.provider.hostgroup import HostGroups
 from fullbore.provider.image import Images
 from fullbore.provider.runner import AnsibleRunner, Runner
-from fullbore.provider.schema import SCHEMA, VERSION
+from fullbore.provider.schema import SCHEMA
 
 HOST_GROUP: Final = "fullbore:metal:HostGroup"
 EVIDENCE: Final = "fullbore:metal:Evidence"
@@ -35,14 +36,18 @@ class Fullbore(Provider):
     def __init__(self, runner: Runner | None = None, images: Images | None = None) -> None:
         super().__init__()
         runner = runner or AnsibleRunner()
+        self._config: Map = {}
         self._types: dict[str, Operations] = {
-            HOST_GROUP: HostGroups(runner),
+            HOST_GROUP: HostGroups(runner, config=lambda: self._config),
             EVIDENCE: Evidences(runner),
             IMAGE: images or Images(),
         }
 
     def schema(self) -> Map:
         return SCHEMA
+
+    def configure(self, config: Map) -> None:
+        self._config = config
 
     def check(self, r: Request) -> Check:
         return self._of(r).check(r)

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 import pulumi
 
-from fullbore.provider.schema import VERSION
+from fullbore import VERSION
 
 __all__ = ["Cable", "Evidence", "Host", "HostGroup", "Image", "Maintenance", "Reached", "Rolling", "Ssh"]
 

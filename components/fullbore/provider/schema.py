@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-VERSION: Final = "0.1.0"
+from fullbore import VERSION
 
 _TEXT: Final = {"type": "string"}
 _FLAG: Final = {"type": "boolean"}

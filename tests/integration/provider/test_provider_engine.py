@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from fullbore.config import parse
+from fullbore.declared import import_file
+from fullbore.plan import make_plan
 from fullbore_sandbox.engine import Engine, open_engine
 from fullbore_sandbox.state import State
 
@@ -250,6 +253,43 @@ def test_a_site_is_measured_before_what_depends_on_it_is_made(project: Project) 
     accepting(project, kernel="6.11")
     shown = project.pulumi("preview")
     assert "versions.kernel: the evidence is of 6.8, but the lock has 6.11; run the acceptance again" in shown
+
+
+DECLARED = """import pulumi
+from fullbore.config import parse
+from fullbore.plan import make_plan
+from fullbore.stack import HybridStack
+
+plan = make_plan(parse(pulumi.Config("fullbore").require_object("env")))
+pulumi.export("hosts", HybridStack(plan.environment, plan).outputs["hosts"])
+"""
+
+
+def test_machines_that_are_set_up_already_are_imported(project: Project) -> None:
+    accepting(project)
+    given = json.loads((project.folder / "project" / "environment.json").read_text())
+    site = {key: value for key, value in given["site"].items() if key not in ("acceptance", "max_failures")}
+    given = {"name": "dev", "site": site}
+    (project.folder / "project" / "__main__.py").write_text(DECLARED)
+    settings = project.folder / "project" / "Pulumi.dev.yaml"
+    settings.write_text(settings.read_text() + json.dumps({"config": {"fullbore:env": given}})[1:-1] + "\n")
+    plan = make_plan(parse(given))
+    assert plan.site is not None
+    file = project.folder / "import.json"
+    file.write_text(json.dumps(import_file(plan.environment, plan.site, (), existing_site=False)))
+    take = ("import", "--file", str(file), "--yes", "--skip-preview", "--generate-code=false", "--protect=false")
+
+    project.play("drift")
+    shown = project.pulumi(*take)
+    assert f"gpu-01: {ECN}: 2 -> 1" in shown
+    assert "2 of 2 hosts read, none changed: " in shown
+    assert "3 imported" in shown
+    assert "warning" not in shown, "its inputs are such as the provider takes"
+
+    shown = project.pulumi("preview")
+    assert f"gpu-01: {ECN}: 2 -> 1" in shown
+    assert "~ 1 to update" in shown
+    assert not re.search(r"to (create|replace|delete)", shown), shown
 
 
 PINNED = """import pulumi

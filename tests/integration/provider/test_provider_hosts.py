@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from fullbore.config.models import Environment
-from fullbore.provider.base import Request
+from fullbore.provider.base import ProviderError, Request
 from fullbore.provider.evidence import Evidences
 from fullbore.provider.facts import trusted
 from fullbore.provider.hostgroup import HostGroups
@@ -155,6 +156,43 @@ def test_a_real_host_is_accepted_by_what_its_tools_print(machine: tuple[State, M
     changes = evidences.diff(desk.ask(old_inputs=checked.inputs, olds=accepted, news=drifted)).changes
     assert changes == {"lock.kernel": "update", "evidence": "update"}
     assert list(run.iterdir()) == []
+
+
+def test_a_real_host_is_taken_over_as_it_is(machine: tuple[State, Map], tmp_path: Path) -> None:
+    state, endpoint = machine
+    container = f"{state.network}-host-nvme-01"
+    reached = {"address": endpoint["address"], "port": endpoint["port"], "host_key": endpoint["host_key"]}
+    only = {"kind": "storage", "rack": "r01", "hosts": {"nvme-01": {"serial": "1", **reached}}}
+    ssh = {"private_key_file": str(hosts.user_key(state))}
+    site = {**ENVIRONMENT["site"], "ssh": ssh, "groups": {"storage": only}}
+    groups = HostGroups(
+        AnsibleRunner(str(tmp_path)), config=lambda: {"env": json.dumps({"name": "test", "site": site})}
+    )
+    desk = Desk()
+
+    def put(site: str) -> None:
+        owner = json.dumps({"host": "nvme-01", "serial": "1", "site": site})
+        script = "mkdir -p /etc/fullbore && cat > /etc/fullbore/plan.json"
+        podman(state, "exec", "-i", container, "sh", "-c", script, stdin=owner)
+
+    put("hall")
+    with pytest.raises(ProviderError, match=r"its plan file says nvme-01 \(serial 1\) of site hall, not nvme-01"):
+        groups.read(desk.ask(id="r01/storage"))
+    put("lab")
+    podman(state, "exec", container, "sysctl", "-w", "net.ipv4.tcp_ecn=2")
+    found = groups.read(desk.ask(id="r01/storage"))
+    assert f"nvme-01: {ECN}: 2 -> 1" in desk.said
+    assert desk.said[-1].startswith("1 of 1 hosts read, none changed: ")
+    assert podman(state, "exec", container, "sysctl", "-n", "net.ipv4.tcp_ecn").strip() == "2"
+
+    # The update that follows runs for what differs: here one role, for one setting of it.
+    host = found.inputs["hosts"]["nvme-01"]
+    listed = [{"id": ECN, "role": "baseline", "want": "1", "reboot": False}]
+    variables = {"fullbore_settings": listed, "fullbore_roles": ["baseline"], "fullbore_agent_port": 9101}
+    host = {**host, "settings": {ECN: "1"}, "vars": variables}
+    wanted = {**found.inputs, "roles": ["baseline"], "hosts": {"nvme-01": host}}
+    outputs = groups.update(desk.ask(id="r01/storage", old_inputs=found.inputs, olds=found.outputs, news=wanted))
+    assert (outputs["failed"], outputs["hosts"]["nvme-01"]["settings"]) == ({}, {ECN: "1"})
 
 
 def test_ten_adapters_that_come_at_once_are_no_crash_loop(machine: tuple[State, Map]) -> None:

@@ -146,6 +146,29 @@ def test_inventory_of_no_site_is_empty() -> None:
     assert json.loads(fullbore("inventory", "dev").stdout) == {"_meta": {"hostvars": {}}}
 
 
+def test_imports_is_the_file_that_pulumi_takes_over_machines_by() -> None:
+    found = json.loads(fullbore("imports", "prod").stdout)["resources"]
+    assert [(each["name"], each.get("parent"), each.get("component", False)) for each in found[:2]] == [
+        ("stack", None, True),
+        ("site", "stack", True),
+    ]
+    ids = {each["name"]: each["id"] for each in found[2:]}
+    assert ids["site-gpu-r01"] == "r01/gpu-r01"
+    some = json.loads(fullbore("imports", "prod", "--group", "gpu-r01", "--existing-site").stdout)
+    assert [each["id"] for each in some["resources"]] == ["r01/gpu-r01"]
+    assert some["nameTable"]["site"].startswith("urn:pulumi:prod::fullbore::fullbore:index:HybridStack$")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(("dev",), "has no machines to import"), (("prod", "--group", "gpu"), "--group: got gpu, but the groups of prod")],
+)
+def test_imports_of_what_is_not_there_is_refused(arguments: tuple[str, ...], said: str) -> None:
+    done = fullbore("imports", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
 def test_inventory_of_a_plan_with_errors_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "stack.yaml"
     group = "{kind: storage, rack: r1, hosts: {h1: {serial: A}}}"

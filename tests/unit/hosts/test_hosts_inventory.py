@@ -10,10 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fullbore.declared import CONTENT, content_digest
 from fullbore.inventory import host_settings, render, ssh_args
 from fullbore.plan.hosts import HostContent
 from fullbore.plan.model import GroupPlan, HostPlan, Setting, SitePlan
-from fullbore.site import CONTENT, REPOSITORY, content_digest, summary
+from fullbore.site import REPOSITORY, summary
 
 KEY = "ssh-ed25519 AAAAC3Nza"
 

@@ -360,11 +360,6 @@ def test_delete_releases_them_where_it_was_asked_to(start: Start) -> None:
     assert details.startswith("1 of 2 hosts were not released: gpu-02: unreachable: ")
 
 
-def test_machines_are_not_imported(start: Start) -> None:
-    plugin, _ = start()
-    assert "drop the import option" in refused(lambda: plugin.read({}, {})).details()
-
-
 def test_defaults_are_filled_in(start: Start) -> None:
     plugin, _ = start()
     news = {
