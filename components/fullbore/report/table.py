@@ -7,7 +7,7 @@ parts, and a word only where it is wider than the terminal. Pure; who prints cho
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -66,14 +66,18 @@ class _Column:
         return self.with_header(MOST_HEADER_LINES) if self.right else max(words, min(least, self.width))
 
 
+Way = Callable[[list[_Column], int], "list[Line] | None"]
+"""How a table may be laid out; None where it does not fit so."""
+
+
 def lines(section: Section, width: int) -> list[Line]:
     """The section's rows as lines of at most `width` characters, longer only where a single word is."""
     columns = _columns(section)
     if not columns:
         return []
     few = len(section.rows) <= MOST_TURNED
-    ways = (_side_by_side, _turned if few else _without_constants, _in_ladders)
-    tables = (way(columns, width) for way in ways)
+    ways = (_unbroken, _side_by_side, _turned) if few else _WAYS_OF_MANY
+    tables = (way(columns, width) for way in (*ways, _in_ladders))
     return next((table for table in tables if table), None) or list(_one_below_another(columns, width))
 
 
@@ -130,28 +134,45 @@ def _cells(values: Sequence[Value]) -> Iterator[str]:
             yield f"{value:,.{decimals}f}"
 
 
-def _side_by_side(columns: list[_Column], width: int, least: int = LEAST_TEXT) -> list[Line] | None:
-    """One line for each row, with headers as low as possible; then with texts broken; None where nothing fits."""
+def _unbroken(columns: list[_Column], width: int) -> list[Line] | None:
+    """One line for each row, with headers as low as possible; None where that does not fit."""
     for most in range(1, MOST_HEADER_LINES + 1):
         widths = [column.with_header(most) for column in columns]
         if _total(widths) <= width:
             return list(_drawn(columns, widths))
+    return None
+
+
+def _side_by_side(columns: list[_Column], width: int, least: int = LEAST_TEXT) -> list[Line] | None:
+    """Columns side by side, with texts broken; None where nothing fits."""
     narrow = _narrowed(columns, width, least)
     return list(_drawn(columns, narrow)) if narrow else None
 
 
-def _in_ladders(columns: list[_Column], width: int) -> list[Line] | None:
-    """As narrow as texts may be; first with all columns."""
-    return _side_by_side(columns, width, LADDER) or _without_constants(columns, width, LADDER)
-
-
-def _without_constants(columns: list[_Column], width: int, least: int = LEAST_TEXT) -> list[Line] | None:
-    """What is the same in every row told once, and the other columns below it; None where those do not fit either."""
+def _without_constants(columns: list[_Column], width: int, way: Way = _side_by_side) -> list[Line] | None:
+    """What is the same in every row told once, and the other columns below it; None where nothing is, or where those do
+    not fit either."""
     constant = [column for column in columns if len(set(column.cells)) == 1]
     others = [column for column in columns if column not in constant]
-    table = _side_by_side(others, width, least) if others else None
+    table = way(others, width) if others and constant else None
     told = ", ".join(f"{column.name} {column.cells[0]}" for column in constant)
     return [*((Span(line, "head"),) for line in wrapped(f"every row: {told}", width)), *table] if table else None
+
+
+def _unbroken_without_constants(columns: list[_Column], width: int) -> list[Line] | None:
+    return _without_constants(columns, width, _unbroken)
+
+
+def _ladders(columns: list[_Column], width: int) -> list[Line] | None:
+    return _side_by_side(columns, width, LADDER)
+
+
+def _in_ladders(columns: list[_Column], width: int) -> list[Line] | None:
+    """Texts as narrow as they may be; first with all columns."""
+    return _ladders(columns, width) or _without_constants(columns, width, _ladders)
+
+
+_WAYS_OF_MANY: tuple[Way, ...] = (_unbroken, _unbroken_without_constants, _without_constants, _side_by_side)
 
 
 def _narrowed(columns: list[_Column], width: int, least: int) -> list[int] | None:

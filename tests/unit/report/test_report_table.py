@@ -81,6 +81,14 @@ def test_what_is_the_same_in_many_rows_is_told_once_where_there_is_no_room_for_i
     assert shown(rows, 23)[:3] == ["every row: machine 8 x", "h200", "layout  tokens"]
 
 
+def test_what_is_the_same_in_many_rows_is_told_once_before_texts_are_broken() -> None:
+    rows: list[Row] = [{"group": "gpu-r01 and 1 more", "what": f"{n} of many words"} for n in range(1, 6)]
+    assert shown(rows, 38)[:2] == ["group               what", "gpu-r01 and 1 more  1 of many words"]
+    assert shown(rows, 34)[:3] == ["every row: group gpu-r01 and 1", "more", "what"]
+    alone: list[Row] = [{"what": f"{n} of many words"} for n in range(1, 6)]
+    assert "every row" not in "".join(shown(alone, 10))
+
+
 def test_many_wide_rows_stand_below_one_another() -> None:
     rows: list[Row] = [{"first": f"{n}" * 9, "second": f"{n}" * 9, "third": f"{n}" * 9} for n in range(1, 6)]
     assert shown(rows, 20)[:4] == ["first   111111111", "second  111111111", "third   111111111", ""]
