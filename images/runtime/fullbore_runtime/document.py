@@ -71,6 +71,8 @@ class Document:
     """Oldest GPU driver that the plan allows, e.g. 580.65.06."""
     fabric: Fabric = field(default_factory=Fabric)
     port: int | None = None
+    grpc_port: int | None = None
+    """Where the gRPC front end listens; there is none if left out."""
     monitor_port: int | None = None
     """Where the memory monitor serves /metrics; it only logs if left out."""
     weights_sha256: str | None = None
@@ -139,6 +141,7 @@ def parse(value: Mapping[str, object]) -> Document:
         driver=version_field(value, "driver"),
         fabric=fabric(value.get("fabric")),
         port=count_field(value, "port"),
+        grpc_port=count_field(value, "grpc_port"),
         monitor_port=count_field(value, "monitor_port"),
         weights_sha256=text_field(value, "weights_sha256"),
     )

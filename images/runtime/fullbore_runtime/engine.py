@@ -91,6 +91,11 @@ class Sequence:
         self.scanner = StopScanner(self.job.stop)
         self.source = np.random.default_rng(self.job.seed)
 
+    def cancel(self) -> None:
+        """End the sequence, and whoever reads it; from any thread."""
+        self.cancelled.set()
+        self.pieces.put(Unavailable("the request was cancelled"))
+
     def read(self, gone: Callable[[], bool] = lambda: False) -> Iterator[Piece]:
         """Pieces until the last one; ends the sequence where `gone` says that nobody reads any more.
 

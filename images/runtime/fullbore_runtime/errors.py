@@ -4,9 +4,9 @@ RuntimeRefusal            the process must not start; the message says why and w
     DocumentError         /etc/fullbore/plan.json cannot be used
     WeightsError          a shard or the manifest does not hold what it should
     TableError            a table of measured kernels cannot be used (kernels/table.py)
-RequestError              a client's request is wrong (HTTP 400, or 404 for an unknown model)
-Overloaded                no room for another request now (HTTP 429)
-Unavailable               not serving: starting, draining or broken (HTTP 503)
+RequestError              a client's request is wrong (HTTP 400 or 404; gRPC INVALID_ARGUMENT or NOT_FOUND)
+Overloaded                no room for another request now (HTTP 429; gRPC RESOURCE_EXHAUSTED)
+Unavailable               not serving: starting, draining or broken (HTTP 503; gRPC UNAVAILABLE)
 """
 
 from __future__ import annotations

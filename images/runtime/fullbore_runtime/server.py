@@ -13,19 +13,25 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fullbore_runtime import api, compression
+from fullbore_runtime import api, compression, health
 from fullbore_runtime.body import read_body
 from fullbore_runtime.document import CONTEXT_POLICIES
 from fullbore_runtime.engine import Sequence
 from fullbore_runtime.errors import Overloaded, RequestError, RuntimeRefusal, Unavailable
 from fullbore_runtime.service import Service
 
+if TYPE_CHECKING:
+    from fullbore_runtime.rpc.server import Front
+
 REFUSED = 2
 END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 THREAD_STACK_BYTES = 512 << 10
+CUT_S = 2
 
 
 class Server(ThreadingHTTPServer):
@@ -96,9 +102,9 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.send_json(status, body, headers)
 
-    def health(self) -> None:
-        if not self.service.ready:
-            raise Unavailable(f"not ready: {self.service.state}")
+    def probe(self, name: str) -> None:
+        if not health.good(name, self.service.phase):
+            raise Unavailable(f"not {name}: {self.service.phase}")
         self.send(200, "text/plain", b"")
 
     def metrics(self) -> None:
@@ -119,14 +125,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def generate(self, parse: Callable[[Mapping[str, object], api.Limits], api.Call], *, chat: bool) -> None:
         call = parse(api.parse_body(read_body(self.rfile, self.headers)), self.service.limits)
-        sequence = self.service.engine.submit(call.job)
         prefix = "chatcmpl" if chat else "cmpl"
         answer = api.Answer(f"{prefix}-{uuid.uuid4().hex}", self.service.limits.served_model, int(time.time()), chat)
-        try:
+        with self.service.generation(call.job) as sequence:
             (self.send_stream if call.stream else self.send_whole)(sequence, answer, call)
-        finally:
-            # After the last piece this changes nothing; before it, nobody reads the rest.
-            sequence.cancelled.set()
 
     def send_whole(self, sequence: Sequence, answer: api.Answer, call: api.Call) -> None:
         pieces = list(sequence.read(self.client_gone))
@@ -204,7 +206,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_request(self, code: object = "-", size: object = "-") -> None:
         """One line of JSON for each request; the probes' and the scrapes' are left out."""
-        if self.path in ("/health", "/metrics"):
+        if self.path.startswith("/health") or self.path == "/metrics":
             return
         line = {"method": self.command, "path": self.path, "status": int(str(getattr(code, "value", code)))}
         print(json.dumps({**line, "request_id": self.headers.get("x-request-id", "")}), flush=True)
@@ -214,7 +216,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 GET: Mapping[str, Callable[[Handler], None]] = {
-    "/health": Handler.health,
+    "/health": partial(Handler.probe, name="ready"),
+    **{f"/health/{name}": partial(Handler.probe, name=name) for name in health.GOOD},
     "/metrics": Handler.metrics,
     "/v1/models": Handler.models,
 }
@@ -253,12 +256,25 @@ def end_signals() -> socket.socket:
     return signals
 
 
-def serve(server: Server, model_directory: Path, *, lame_duck_s: float, drain_s: float) -> int:
+def rpc_front(service: Service, address: str) -> Front:
+    """The gRPC server before the same service; gRPC is imported where there is one. Raises RuntimeRefusal."""
+    from fullbore_runtime.rpc.local import Local
+    from fullbore_runtime.rpc.server import Front
+
+    return Front(Local(service), address, most=service.max_running + service.max_waiting)
+
+
+def serve(
+    server: Server, model_directory: Path, *, lame_duck_s: float, drain_s: float, rpc_address: str | None = None
+) -> int:
     """Run until SIGTERM, then drain; the exit status."""
     service, signals = server.service, end_signals()
     accept = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="accept", daemon=True)
     accept.start()
     try:
+        front = rpc_front(service, rpc_address) if rpc_address else None
+        if front:
+            front.start()
         service.open(model_directory)
     except RuntimeRefusal as refusal:
         print(f"refusing to start: {refusal}", file=sys.stderr)
@@ -274,7 +290,12 @@ def serve(server: Server, model_directory: Path, *, lame_duck_s: float, drain_s:
         signals.recv(1)
     server.shutdown()
     server.server_close()
-    drained = service.finish(drain_s - lame_duck_s)
+    left_s = drain_s - lame_duck_s
+    ended = front.stop(left_s) if front else None
+    drained = service.finish(left_s)
+    if ended:
+        # The last answers leave after the last request was counted; calls that are over time are being cut.
+        ended.wait(CUT_S)
     print(json.dumps({"message": "drained" if drained else "requests were cut", "left": service.in_flight}), flush=True)
     return 0 if drained else 1
 
@@ -292,6 +313,7 @@ def main() -> int:
     parser.add_argument("--max-waiting", type=int, required=True)
     parser.add_argument("--host", default="0.0.0.0")
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--grpc-port", type=int)
     parser.add_argument("--lame-duck", type=float, default=0)
     parser.add_argument("--drain", type=float, default=25)
     parser.add_argument("--pool", default="")
@@ -302,7 +324,8 @@ def main() -> int:
     limits = api.Limits(args.served_model_name, args.max_model_len, args.default_max_tokens, truncate)
     service = Service(limits, max_running=args.max_num_seqs, max_waiting=args.max_waiting, pool=args.pool, pod=args.pod)
     server = Server((args.host, args.port), service)
-    return serve(server, args.model_dir, lame_duck_s=args.lame_duck, drain_s=args.drain)
+    rpc_address = f"{args.host}:{args.grpc_port}" if args.grpc_port else None
+    return serve(server, args.model_dir, lame_duck_s=args.lame_duck, drain_s=args.drain, rpc_address=rpc_address)
 
 
 if __name__ == "__main__":

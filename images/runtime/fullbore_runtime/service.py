@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fullbore_runtime import weights
+from fullbore_runtime import health, weights
 from fullbore_runtime.api import Limits
-from fullbore_runtime.engine import Engine
+from fullbore_runtime.engine import Engine, Job, Sequence
 from fullbore_runtime.errors import Unavailable
 from fullbore_runtime.manifest import read_manifest
 from fullbore_runtime.metrics import Metrics
@@ -17,7 +17,7 @@ from fullbore_runtime.model import Model
 
 
 class Service:
-    """What the HTTP handlers talk to. `/health` is good only between `open` and `start_drain`."""
+    """What the HTTP and gRPC handlers talk to. `/health` is good only between `open` and `start_drain`."""
 
     def __init__(self, limits: Limits, *, max_running: int, max_waiting: int, pool: str = "", pod: str = "") -> None:
         self.limits = limits
@@ -26,11 +26,12 @@ class Service:
         self.pool = pool
         self.pod = pod
         self.metrics = Metrics(limits.served_model)
-        self.state = "starting"
+        self.state: health.Phase = "starting"
         self.root_model = ""
         self.started_engine: Engine | None = None
         self.in_flight = 0
         self.changed = threading.Condition()
+        """Told of each change of the state, and of each request that ends."""
 
     def open(self, model_directory: Path) -> None:
         """Check and load the weights, generate once, and be ready. Raises WeightsError."""
@@ -41,12 +42,18 @@ class Service:
         engine.warm_up()
         self.root_model = manifest.name
         self.started_engine = engine
-        self.state = "ready"
+        self.enter("ready")
+
+    def enter(self, state: health.Phase) -> None:
+        with self.changed:
+            self.state = state
+            self.changed.notify_all()
 
     @property
-    def ready(self) -> bool:
+    def phase(self) -> health.Phase:
+        """What the probes go by."""
         engine = self.started_engine
-        return self.state == "ready" and engine is not None and engine.broken is None
+        return "broken" if engine is not None and engine.broken else self.state
 
     @property
     def engine(self) -> Engine:
@@ -54,6 +61,16 @@ class Service:
         if self.started_engine is None:
             raise Unavailable("the server is starting: weights are being checked and warmed up")
         return self.started_engine
+
+    @contextmanager
+    def generation(self, job: Job) -> Iterator[Sequence]:
+        """A job in the engine, which ends at the latest with the block. Raises Overloaded or Unavailable."""
+        sequence = self.engine.submit(job)
+        try:
+            yield sequence
+        finally:
+            # After the last piece this changes nothing; before it, nobody reads the rest.
+            sequence.cancelled.set()
 
     @contextmanager
     def request(self) -> Iterator[None]:
@@ -69,7 +86,7 @@ class Service:
 
     def start_drain(self) -> None:
         """From now on /health fails and connections are closed after their answer; requests are still taken."""
-        self.state = "draining"
+        self.enter("draining")
 
     def finish(self, timeout_s: float) -> bool:
         """Take no more requests and wait for those in flight; False where some are left by then."""

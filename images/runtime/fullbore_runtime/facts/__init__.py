@@ -43,12 +43,14 @@ def gather(
     cpus, cpus_source = limits.cpus(root, len(limits.parse_list(cpu_set)))
     memory, memory_source = limits.memory_bytes(root, limits.machine_memory_bytes(machine))
     driver, found, no_driver = _described(machine) if sysroot else _gpus(machine, nvml)
+    grpc_port = environment.get("FULLBORE_GRPC_PORT")
     directory = Path(environment.get("FULLBORE_MODEL_DIRECTORY") or root / MODEL_DIRECTORY)
     return Facts(
         profile=profile,
         # The CPU profile's own server reads its shards when it loads them.
         weights=weights(directory, check=check and profile != "cpu", threads=hash_threads(cpus)),
-        port=_port(environment.get("FULLBORE_PORT", "8000")),
+        port=_port("FULLBORE_PORT", environment.get("FULLBORE_PORT", "8000")),
+        grpc_port=_port("FULLBORE_GRPC_PORT", grpc_port) if grpc_port else None,
         pool=environment.get("FULLBORE_POOL", ""),
         pod=environment.get("POD_NAME") or environment.get("HOSTNAME", ""),
         cpus=cpus,
@@ -87,10 +89,10 @@ def _inherited(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: environment[name] for name in names}
 
 
-def _port(text: str) -> int:
+def _port(name: str, text: str) -> int:
     if text.isdecimal() and 1 <= int(text) <= 65535:
         return int(text)
-    raise RuntimeRefusal(f"FULLBORE_PORT: must be a port from 1 to 65535, got {text!r}")
+    raise RuntimeRefusal(f"{name}: must be a port from 1 to 65535, got {text!r}")
 
 
 def _gpus(machine: Path, nvml: Any) -> tuple[Driver | None, tuple[Gpu, ...], str | None]:
@@ -112,6 +114,7 @@ def _sources(sysroot: str, cpus: str, memory: str, driver: Driver | None) -> dic
         "profile": "FULLBORE_PROFILE",
         "weights": "FULLBORE_MODEL_DIRECTORY: its manifest.json, and the shards themselves",
         "port": "FULLBORE_PORT",
+        "grpc_port": "FULLBORE_GRPC_PORT",
         "pool": "FULLBORE_POOL",
         "pod": "POD_NAME, else HOSTNAME",
         "cpus": cpus,

@@ -88,7 +88,7 @@ class Software:
     """What is installed in the image, found without importing it."""
 
     packages: Mapping[str, str] = field(default_factory=dict[str, str])
-    """{distribution: version} of vllm, sglang and torch, where they are there."""
+    """{distribution: version} of vllm, sglang, torch, grpcio and protobuf, where they are there."""
     cuda: tuple[int, int] | None = None
     """CUDA that torch was built for."""
     numactl: bool = False
@@ -161,6 +161,7 @@ class Facts:
     profile: str
     weights: Weights
     port: int = 8000
+    grpc_port: int | None = None
     pool: str = ""
     pod: str = ""
     cpus: float

@@ -12,7 +12,7 @@ from pathlib import Path
 from fullbore_runtime.facts.limits import read_text
 from fullbore_runtime.facts.model import Software
 
-PACKAGES = ("vllm", "sglang", "torch")
+PACKAGES = ("vllm", "sglang", "torch", "grpcio", "protobuf")
 
 
 GROUP = "vllm.general_plugins"

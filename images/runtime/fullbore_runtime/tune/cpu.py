@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fullbore_runtime.document import Document
 from fullbore_runtime.facts.model import Facts
+from fullbore_runtime.tune import front
 from fullbore_runtime.tune.settings import Setting, arg, env
 
 DEFAULT_CONCURRENCY = 8
@@ -36,6 +37,7 @@ def refusals(facts: Facts, plan: Document | None) -> Iterator[str]:
             f"weights_sha256: the plan says {plan.weights_sha256}, but this image holds {weights.manifest_sha256} "
             f"({weights.name}); deploy the planned image"
         )
+    yield from front.refusals(facts, plan)
     if kv_budget_bytes(facts) < sequence_bytes(facts, plan):
         need = (RESERVED_BYTES + sequence_bytes(facts, plan)) >> 20
         yield (
@@ -86,6 +88,8 @@ def _process(facts: Facts, plan: Document | None) -> Iterator[Setting]:
     yield env("MALLOC_ARENA_MAX", 2, "an arena for each thread would hold memory that nobody uses")
     planned = plan.port if plan else None
     yield arg("port", planned or facts.port, "the plan's port" if planned else "FULLBORE_PORT, else 8000")
+    if asked_grpc := front.grpc_port(facts, plan):
+        yield arg("grpc-port", *asked_grpc)
     yield arg("lame-duck", LAME_DUCK_S, "the gateway sees /health fail before requests are refused")
     yield arg("drain", DRAIN_S, "what runs may finish before Kubernetes kills at 30 s")
     if facts.pool:

@@ -1,0 +1,35 @@
+"""The gRPC front end: where it listens, and what it needs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fullbore_runtime.document import Document
+from fullbore_runtime.facts.model import Facts
+
+NEEDED = ("grpcio", "protobuf")
+
+
+def grpc_port(facts: Facts, plan: Document | None) -> tuple[int, str] | None:
+    """The port and why; None where nobody asks for one."""
+    planned = plan.grpc_port if plan else None
+    if planned:
+        return planned, "the plan's port for gRPC"
+    return (facts.grpc_port, "FULLBORE_GRPC_PORT") if facts.grpc_port else None
+
+
+def refusals(facts: Facts, plan: Document | None) -> Iterator[str]:
+    asked = grpc_port(facts, plan)
+    if asked is None:
+        return
+    port, why = asked
+    missing = [name for name in NEEDED if name not in facts.software.packages]
+    if missing:
+        yield (
+            f"grpc_port: {port} is asked for ({why}), but this image lacks {' and '.join(missing)}; "
+            "build it on a base that has them, or leave the port out"
+        )
+    taken = {"port": (plan.port if plan else None) or facts.port, "monitor_port": plan.monitor_port if plan else None}
+    for name, other in taken.items():
+        if other == port:
+            yield f"grpc_port: {port} is {name}, too; choose another"
