@@ -20,7 +20,9 @@ from fullbore_sandbox.state import SandboxError, State, locked, routed_networks,
 
 CAP_SYS_RESOURCE = 24
 BUSY_S = 30.0
-"""Seconds that a removal is tried again while a mount is busy; nothing tells when it is free."""
+"""Seconds that a removal is tried again; nothing tells when it would work."""
+TRANSIENT = ("busy", "did not die within timeout", "has associated containers")
+"""What podman says of a removal that works a moment later."""
 HELPERS_S = 20.0
 """Seconds that podman's own processes get to end after their containers are gone."""
 NAME_SERVER = "aardvark-dns"
@@ -184,7 +186,7 @@ def remove_all(state: State) -> list[str]:
         _patiently(lambda: podman(state, "rm", "--force", *patience, "--volumes", *names))
     networks = podman(state, "network", "ls", "--filter", f"label={label(state)}", "--format", "{{.Name}}").split()
     for name in networks:
-        podman(state, "network", "rm", name)
+        _patiently(lambda name=name: podman(state, "network", "rm", name))
     images = _remove_images(state)
     _wait_for_helpers(state)
     return names + networks + images
@@ -194,12 +196,12 @@ def _wait_for_helpers(state: State) -> None:
     """Wait, at most HELPERS_S, for what podman started beside the sandbox's containers: their monitors and the commands
     that clean up after them run on for a moment. The name server serves every network of the machine: it stays where
     other containers run."""
-    registries = settings(state).get("CONTAINERS_REGISTRIES_CONF")
-    if registries is None:
+    given = [f"{name}={value}" for name, value in settings(state).items()]
+    if not given:
         return
     stays = NAME_SERVER if podman(state, "ps", "--quiet").split() else ""
     deadline = monotonic() + HELPERS_S
-    for pid, _ in with_variable(f"CONTAINERS_REGISTRIES_CONF={registries}"):
+    for pid, _ in with_variable(*given):
         with suppress(OSError):
             if Path(f"/proc/{pid}/comm").read_text().strip() in HELPERS - {stays}:
                 wait_gone(pid, max(0.0, deadline - monotonic()))
@@ -219,13 +221,14 @@ def _remove_images(state: State) -> list[str]:
 
 
 def _patiently(remove: Callable[[], str]) -> None:
-    """Try again while a mount is busy: a container that another sandbox is starting holds every mount for a moment."""
+    """Try again for a while: a container that another sandbox is starting holds every mount for a moment, and on a
+    loaded machine a container's process takes longer to die than podman waits."""
     deadline = monotonic() + BUSY_S
     while True:
         try:
             remove()
         except SandboxError as error:
-            if "busy" not in str(error) or monotonic() > deadline:
+            if monotonic() > deadline or not any(word in str(error) for word in TRANSIENT):
                 raise
             sleep(0.5)
         else:

@@ -186,14 +186,15 @@ def stop_all(state: State) -> list[str]:
     return names
 
 
-def with_variable(variable: str) -> Iterator[tuple[int, list[bytes]]]:
-    """Live processes, but this one, that were started with `NAME=value`, each with all its variables."""
+def with_variable(*variables: str) -> Iterator[tuple[int, list[bytes]]]:
+    """Live processes, but this one, that were started with one of these `NAME=value`, each with all its variables."""
+    sought = {variable.encode() for variable in variables}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and start_time(int(entry.name)) is not None and int(entry.name) != os.getpid():
             with suppress(OSError):
-                variables = (entry / "environ").read_bytes().split(b"\0")
-                if variable.encode() in variables:
-                    yield int(entry.name), variables
+                found = (entry / "environ").read_bytes().split(b"\0")
+                if not sought.isdisjoint(found):
+                    yield int(entry.name), found
 
 
 def _signal_group(pid: int, number: int) -> None:

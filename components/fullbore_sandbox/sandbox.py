@@ -6,8 +6,6 @@ import gzip
 import json
 import os
 import shutil
-import subprocess
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from fullbore.config.models import Environment
+from fullbore.provider.mounts import unmount_below
 from fullbore_sandbox import cloud, cluster, engine, hosts, podman, process, registry, rootfs, settle, toolchain
 from fullbore_sandbox.state import SandboxError, State, write_atomically
 from fullbore_sandbox.steps import Say, Step, run
@@ -69,7 +68,7 @@ def down(state: State, stack: str, console: Console) -> None:
         cluster.stop(state)
     process.stop_all(state)
     removed = podman.remove_all(state)
-    _unmount(state.root / ".fullbore")
+    unmount_below(state.root / ".fullbore")
     shutil.rmtree(state.root / ".fullbore")
     console.print(f"stopped {len(running)} processes, removed {len(removed)} containers, networks and images")
 
@@ -193,15 +192,3 @@ def _part_steps(
             after=["network", "host image"],
         ),
     ]
-
-
-def _unmount(folder: Path) -> None:
-    for target in reversed(list(_mounted_below(folder))):
-        subprocess.run(["umount", "--lazy", target], check=True)
-
-
-def _mounted_below(folder: Path) -> Iterable[str]:
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        target = line.split()[1].encode().decode("unicode_escape")
-        if target.startswith(f"{folder}{os.sep}"):
-            yield target

@@ -31,8 +31,8 @@ from fullbore_sandbox.state import SandboxError, State
 
 PATIENCE_S = 20.0
 """Seconds that a dead run's plugins get to finish what they are doing."""
-TERM_S = 10.0
-"""Seconds between SIGTERM and SIGKILL."""
+TERM_S = 40.0
+"""Seconds between SIGTERM and SIGKILL: this repository's provider takes up to 30 to stop what it started."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from typing import Final
 
 from fullbore.provider.base import ProviderError
 from fullbore.provider.environment import CONTAINER_ENGINE, kept
+from fullbore.provider.mounts import unmount_below
 from fullbore.provider.tree import stage
 
 EPOCH: Final = "0"
@@ -202,3 +203,5 @@ def _empty_store(program: str, folder: Path) -> None:
     for words in (["rm", "--all"], ["rmi", "--all", "--force"]):
         command = [program, *_storage(folder), *words]
         subprocess.run(command, env=kept(CONTAINER_ENGINE), capture_output=True, check=False)
+    # A builder that was stopped while it tried out whether an overlay can be mounted has forgotten its trial.
+    unmount_below(folder)

@@ -35,11 +35,11 @@ FORCE: Final = "{{ fullbore_force_host | default(false) }}"
 
 def main() -> None:
     folder, root = Path(sys.argv[1]), Path(os.environ["FULLBORE_ROOT"])
-    job: dict[str, Any] = json.loads(sys.stdin.readline())
     cancelled = threading.Event()
     _adopt_orphans()
-    threading.Thread(target=_watch, args=(sys.stdin, cancelled), daemon=True).start()
     try:
+        job: dict[str, Any] = json.loads(sys.stdin.readline())
+        threading.Thread(target=_watch, args=(sys.stdin, cancelled), daemon=True).start()
         _run(job, folder, root, cancelled)
     finally:
         _leave_hosts(folder)

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from provider_plugin import Plugin, free_port, image_context, image_inputs, image_plugin, refused
 
+from fullbore.provider.base import ProviderError
+from fullbore.provider.builder import Build, Builder
 from fullbore.provider.registry import Registry
 from fullbore.provider.tree import stage
 from fullbore.provider.values import UNKNOWN, Secret
@@ -147,3 +149,38 @@ def test_secret_arguments_reach_the_build_and_no_output(
     outputs = plugin.create(checked)[1]
     assert outputs["buildArgs"] == {"TOKEN": Secret("hush-hush")}
     assert not [line.message for line in plugin.log.lines if "hush-hush" in line.message]
+
+
+TRIAL = """#!/bin/sh
+case " $* " in *" bud "*) ;; *) exit 0 ;; esac
+trial=$2/overlay/compat1/merged
+mkdir -p "$trial" && mount -t tmpfs trial "$trial" && echo trying
+trap 'exit 143' TERM
+while :; do sleep 0.05; done
+"""
+"""A buildah that tries out a mount, as the real one does first of all, and takes until it is stopped."""
+
+
+def test_a_builder_that_is_stopped_in_its_trial_mount_leaves_nothing(
+    context: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = tmp_path / "bin" / "buildah"
+    fake.parent.mkdir()
+    fake.write_text(TRIAL)
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(fake.parent), prepend=os.pathsep)
+    folder = tmp_path / "with a space"
+    folder.mkdir()
+    builder = Builder(str(folder))
+    said: list[str] = []
+
+    def stop(line: str) -> None:
+        said.append(line)
+        builder.stop()
+
+    build = Build(context=context, containerfile="Containerfile", arguments={}, target="x/y:z", insecure=True)
+    with pytest.raises(ProviderError, match="cancelled"):
+        builder.build(build, stop)
+    assert said[0] == "trying"
+    assert list(folder.iterdir()) == []
+    assert "trial" not in [line.split()[0] for line in Path("/proc/self/mounts").read_text().splitlines()]

@@ -4,7 +4,7 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -82,8 +82,17 @@ def test_process_of_a_dead_run_is_ended(
     assert start_time(process.pid) is None
 
 
-def test_process_that_ends_by_itself_is_waited_for(state: State) -> None:
-    child = subprocess.Popen(["sh", "-c", "sleep 0.5; exit 7"], env={**os.environ, **home(state)})
+def test_process_that_ends_by_itself_is_waited_for(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    argv = ["sh", "-c", "read line; exit 7"]
+    child = subprocess.Popen(argv, stdin=subprocess.PIPE, env={**os.environ, **home(state)})
+    wait = settle._wait
+
+    def end_it_and_wait(pids: Iterable[int], seconds: float) -> None:
+        assert child.stdin
+        child.stdin.close()
+        wait(pids, seconds)
+
+    monkeypatch.setattr(settle, "_wait", end_it_and_wait)
     assert settle.end_orphans(state) >= 1
     assert wait_gone(child.pid, 1)
 
