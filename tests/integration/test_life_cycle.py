@@ -247,7 +247,7 @@ def test_a_stopped_agent_raises_an_alert_that_reaches_alertmanager(checkout: Che
         alerts = checkout.http(url).body
         return [a["labels"]["host"] for a in alerts if a["labels"]["alertname"] == "FullboreHostAgentDown"]
 
-    assert firing() == []
+    wait_for("no alert", lambda: firing() == [])  # a host that was starved for seconds has one for a moment
     checkout.ssh("gpu-02", "systemctl stop fullbore-agent.service")
     try:
         wait_for("the alert", lambda: firing() == ["gpu-02"])
@@ -415,7 +415,7 @@ def test_a_killed_up_is_completed_by_the_next(checkout: Checkout, moment: str, c
 
 def test_a_killed_destroy_is_made_up_for(checkout: Checkout) -> None:
     argv = ["scripts/pulumi", "destroy", "--yes", "--skip-preview", "--non-interactive", "--stack", "local"]
-    killed(checkout, argv, lambda said: said.count(" deleted") >= 12)
+    killed(checkout, argv, lambda said: said.count(" deleted") >= 6)
 
 
 def test_a_killed_refresh_loses_nothing(checkout: Checkout) -> None:
@@ -458,9 +458,10 @@ def test_down_leaves_nothing(checkout: Checkout) -> None:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
-                text = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+                command = (entry / "cmdline").read_bytes()
+                text = command + (entry / "environ").read_bytes()
             except OSError:
                 continue
             if str(checkout.state).encode() in text and not (others and b"aardvark-dns" in text):
-                left.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+                left.append(command.replace(b"\0", b" ").decode())
     assert left == []

@@ -35,7 +35,7 @@ def test_a_chat_completion_goes_to_the_site(stage: Stage) -> None:
     assert (response.status_code, response.headers["x-fullbore-pool"]) == GOOD
     assert response.json()["choices"][0]["message"]["role"] == "assistant"
     wanted = response.headers["x-request-id"]
-    until(lambda: wanted in stage.envoy.access_log.read_text(), "the access log", 15)
+    until(lambda: wanted in stage.envoy.access_log.read_text(), "the access log")
     (line,) = [line for line in access_lines(stage.envoy) if line["request_id"] == wanted]
     got = {name: line[name] for name in ("method", "path", "status", "pool", "attempts")}
     assert got == {"method": "POST", "path": "/v1/chat/completions", "status": 200, "pool": "serving", "attempts": 1}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import secrets
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -378,15 +380,18 @@ def test_a_deployment_that_does_not_come_is_kept_with_its_reasons(
     cluster: Plane, client: Client, namespace: str
 ) -> None:
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": {"pods": "0"}}}
-    client.apply(f"/api/v1/namespaces/{namespace}/resourcequotas/q", quota, "t")
-    with Engine(str(cluster.kubeconfig), timeout_s=2) as engine:
+    path = f"/api/v1/namespaces/{namespace}/resourcequotas/q"
+    client.apply(path, quota, "t")
+    while not (client.get(path) or {}).get("status", {}).get("hard"):  # the quota is enforced from then on
+        time.sleep(0.05)
+    with Engine(str(cluster.kubeconfig), timeout_s=6) as engine:
         inputs = deployment(engine, namespace)
         with pytest.raises(Refused) as refused:
             engine.create(DEPLOYMENT, inputs)
     partial = refused.value.partial
     assert partial is not None
     assert partial.id == f"{namespace}/d"
-    assert "not so after 2 s: 0 of 2 replicas" in partial.reasons[0]
+    assert "not so after 6 s: 0 of 2 replicas" in partial.reasons[0]
     assert any("exceeded quota" in reason for reason in partial.reasons)
 
 
@@ -441,13 +446,18 @@ def test_a_delete_that_is_held_up_says_by_what(cluster: Plane, client: Client, n
         engine.delete(CONFIG_MAP, id_, outputs, {})
 
 
-def test_cancel_ends_a_wait(cluster: Plane, namespace: str) -> None:
-    with Engine(str(cluster.kubeconfig), timeout_s=60) as engine:
-        timer = threading.Timer(0.5, lambda: engine.stub.Cancel(empty_pb2.Empty()))
-        timer.start()
-        with pytest.raises(Refused, match="cancelled: 0 of 2 replicas"):
+def test_cancel_ends_a_wait(cluster: Plane, client: Client, namespace: str) -> None:
+    with Engine(str(cluster.kubeconfig), timeout_s=60) as engine, ThreadPoolExecutor(1) as pool:
+
+        def cancel_when_it_is_there() -> None:
+            while client.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/d") is None:
+                time.sleep(0.02)
+            engine.stub.Cancel(empty_pb2.Empty())
+
+        cancel = pool.submit(cancel_when_it_is_there)
+        with pytest.raises(Refused, match=r"cancelled: (0 of 2 replicas|waiting for the deployment controller)"):
             engine.create(DEPLOYMENT, deployment(engine, namespace))
-        timer.join()
+        cancel.result()
 
 
 def test_no_server_is_one_line(cluster: Plane, tmp_path: Any, namespace: str) -> None:

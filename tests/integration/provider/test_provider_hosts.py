@@ -199,6 +199,7 @@ def test_ten_adapters_that_come_at_once_are_no_crash_loop(machine: tuple[State, 
     """Each runs the udev rule's command; systemd starts a unit five times in 10 s unless it is told otherwise.
 
     There is no udev in a container, so nothing is waited for: each start cuts off the one before, and the last ends.
+    The agent here takes until it is let go, so that no start can end before the next begins.
     """
     state, _ = machine
     container = f"{state.network}-host-nvme-01"
@@ -207,13 +208,19 @@ def test_ten_adapters_that_come_at_once_are_no_crash_loop(machine: tuple[State, 
         script = f"mkdir -p {Path(path).parent} && cat > {path}"
         podman(state, "exec", "-i", container, "sh", "-c", script, stdin=text)
 
-    agent = "import sys, time\ntime.sleep(1)\nprint(*sys.argv[1:], file=open('/run/applied', 'a'))\n"
+    agent = """
+import os, sys, time
+while not os.path.exists('/run/go'):
+    time.sleep(0.05)
+print(*sys.argv[1:], file=open('/run/applied', 'a'))
+"""
     put("/usr/local/lib/fullbore/agent.pyz", agent)
     put("/etc/fullbore/plan.json", "{}")
     put("/etc/systemd/system/fullbore-fabric.service", (ROCE_FILES / "fullbore-fabric.service").read_text())
     (command,) = re.findall(r'RUN\+="([^"]+)"', (ROCE_FILES / "90-fullbore-fabric.rules").read_text())
-    adds = f"for adapter in $(seq 10); do {command}; sleep 0.3; done"
-    script = f"systemctl daemon-reload; systemctl start fullbore-fabric; : > /run/applied; {adds}"
+    adds = f"for adapter in $(seq 10); do {command}; sleep 0.3; done;"
+    first = "touch /run/go; systemctl start fullbore-fabric; rm /run/go; : > /run/applied"
+    script = f"systemctl daemon-reload; {first}; {adds} touch /run/go"
     podman(state, "exec", container, "sh", "-c", script)
     # The job of the last one is waited for: a unit that is active, or becomes so, is started once.
     podman(state, "exec", container, "systemctl", "start", "fullbore-fabric")
