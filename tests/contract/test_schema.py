@@ -24,7 +24,7 @@ COUNTS = {
         "concurrency",
     ),
     *("sockets", "cores_per_socket", "threads_per_core", "hugepages_2mib", "qps_per_connection"),
-    *("nodes", "gpu_nodes", "standby_nodes", "files", "rpo_s", "rto_s"),
+    *("nodes", "gpu_nodes", "standby_nodes", "node_groups", "nodes_per_group", "files", "rpo_s", "rto_s"),
 }
 """Numbers that count things which their description names; the last two say their unit in their name."""
 CODES = {

@@ -8,13 +8,17 @@ _API = "EC2 DescribeInstanceTypes, recorded in getmoto/moto 5.2.5 moto/ec2/resou
 _GB200 = "https://aws.amazon.com/ec2/instance-types/p6/; no Spot: EC2 instance types, accelerated computing"
 
 
+_EKS_QUOTAS = "https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html"
+
+
 @dataclass(frozen=True, kw_only=True)
 class QuotaRow:
-    """One quota of EC2, counted in vCPUs. `name` is the field of `cloud.quotas`."""
+    """One quota of EC2 or EKS. `name` is the field of `cloud.quotas`."""
 
     name: str
     code: str
     title: str
+    unit: str = "vCPUs"
     source: str = "https://docs.aws.amazon.com/general/latest/gr/ec2-service.html, service quotas"
 
 
@@ -26,6 +30,20 @@ QUOTAS = {
         QuotaRow(name="p4_spot", code="L-7212CCBC", title="All P4, P3 and P2 Spot Instance Requests"),
         QuotaRow(name="p5_spot", code="L-C4BD4855", title="All P5 Spot Instance Requests"),
         QuotaRow(name="g_spot", code="L-3819A6DF", title="All G and VT Spot Instance Requests"),
+        QuotaRow(
+            name="node_groups",
+            code="L-6D54EA21",
+            title="Managed node groups per cluster",
+            unit="node groups",
+            source=_EKS_QUOTAS,
+        ),
+        QuotaRow(
+            name="nodes_per_group",
+            code="L-BD136A63",
+            title="Nodes per managed node group",
+            unit="nodes",
+            source=_EKS_QUOTAS,
+        ),
     )
 }
 

@@ -257,13 +257,19 @@ LogDays = Literal[
 
 
 class Quotas(Strict):
-    """The account's EC2 quotas in the region, in vCPUs; one that is left out is not checked."""
+    """The account's quotas in the region, of EC2 in vCPUs; one that is left out and has no default is not checked."""
 
     p_on_demand: Whole | None = Field(default=None, ge=0, description="Running On-Demand P instances, vCPUs")
     g_on_demand: Whole | None = Field(default=None, ge=0, description="Running On-Demand G and VT instances, vCPUs")
     p4_spot: Whole | None = Field(default=None, ge=0, description="All P4, P3 and P2 Spot Instance Requests, vCPUs")
     p5_spot: Whole | None = Field(default=None, ge=0, description="All P5 Spot Instance Requests, vCPUs")
     g_spot: Whole | None = Field(default=None, ge=0, description="All G and VT Spot Instance Requests, vCPUs")
+    node_groups: Whole = Field(
+        default=30, ge=0, description="Managed node groups per cluster of EKS; AWS's own default if left out"
+    )
+    nodes_per_group: Whole = Field(
+        default=450, ge=0, description="Nodes per managed node group of EKS; AWS's own default if left out"
+    )
 
 
 class DirectConnect(Strict):
@@ -362,7 +368,7 @@ class Cloud(Strict):
         description="whether Kubernetes secrets are encrypted with a KMS key of the environment's own; it cannot be "
         "taken back without a new cluster",
     )
-    quotas: Quotas = Field(default=Quotas(), description="EC2 quotas of the account in the region, vCPUs")
+    quotas: Quotas = Field(default=Quotas(), description="quotas of the account in the region")
     node_groups: dict[Name, NodeGroup] = Field(default={}, description="GPU node groups by name")
 
 

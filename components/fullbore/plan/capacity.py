@@ -25,6 +25,7 @@ from fullbore.plan.network import (
     private_services,
     zone_subnet,
 )
+from fullbore.plan.pools import first_of
 
 CONTROL_PLANE_ADDRESSES = 6
 """Addresses that EKS wants free in each subnet of its control plane."""
@@ -198,7 +199,7 @@ def holds(need: ZoneNeed, comfortable: bool = False) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class QuotaUse:
-    """vCPUs that count against one quota: at creation, and when every group is at its largest. `given` is the
+    """What counts against one quota, in its unit: at creation, and when every group is at its largest. `given` is the
     account's quota, None where the environment does not say."""
 
     name: str
@@ -206,6 +207,14 @@ class QuotaUse:
     asked: int
     most: int
     groups: tuple[str, ...]
+
+    @property
+    def by(self) -> str:
+        """The groups in words: each by name, or where they are many the first one."""
+        return ", ".join(self.groups) if len(self.groups) <= MOST_NAMED else first_of(self.groups)
+
+
+MOST_NAMED = 4
 
 
 def quota_uses(cloud: Cloud) -> tuple[QuotaUse, ...]:
@@ -215,7 +224,21 @@ def quota_uses(cloud: Cloud) -> tuple[QuotaUse, ...]:
         quota = quota_of(group)
         if quota:
             uses.setdefault(quota, []).append(name)
-    return tuple(_quota_use(cloud, name, tuple(uses[name])) for name in QUOTAS if name in uses)
+    vcpus = tuple(_quota_use(cloud, name, tuple(uses[name])) for name in QUOTAS if name in uses)
+    return (*vcpus, *_eks_uses(cloud)) if cloud.node_groups else vcpus
+
+
+def _eks_uses(cloud: Cloud) -> tuple[QuotaUse, QuotaUse]:
+    """Node groups of the cluster, and nodes of the largest one."""
+    groups = sorted(cloud.node_groups.items())
+    asked = max(asked_nodes(group) for _, group in groups)
+    most = max(group.max_nodes for _, group in groups)
+    largest = tuple(name for name, group in groups if group.max_nodes == most or 0 < asked == asked_nodes(group))
+    names, quotas, count = tuple(name for name, _ in groups), cloud.quotas, len(groups)
+    return (
+        QuotaUse(name="node_groups", given=quotas.node_groups, asked=count, most=count, groups=names),
+        QuotaUse(name="nodes_per_group", given=quotas.nodes_per_group, asked=asked, most=most, groups=largest),
+    )
 
 
 def quota_of(group: NodeGroup) -> str | None:

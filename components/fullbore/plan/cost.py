@@ -31,7 +31,7 @@ from fullbore.catalog.prices import (
 from fullbore.config.cost import Cost
 from fullbore.config.models import Cloud, Environment, HostGroup, NodeGroup
 from fullbore.config.recovery import DataSet
-from fullbore.plan.fit import illegal, speed
+from fullbore.plan.fit import Layout, illegal, speed
 from fullbore.plan.model import CostPlan, MetalCost, ReplicaCost
 from fullbore.plan.pools import layout_of, model_of
 from fullbore.plan.recovery import changed_gib, copied_data, gap_s, pods_per_node, size_gib, standby_nodes
@@ -170,20 +170,20 @@ _IN_S3 = ("datasync", "s3-rtc", "backup")
 
 def _replicas(env: Environment, cost: Cost, metal: tuple[MetalCost, ...]) -> Iterator[ReplicaCost]:
     """Both sides of keeping it on premises or bursting: one replica an hour in each place that holds one."""
-    dearest = 0.0
+    dearest, layout = 0.0, layout_of(env)
     for item in metal:
         group = env.site.groups[item.path.rpartition(".")[2]] if env.site else None
-        pods = _pods_per_host(env, group) if group else 0
+        pods = _pods_per_host(layout, group) if group else 0
         if group and pods:
             usd = (item.amortised + item.power) / item.hosts / pods
             dearest = max(dearest, usd)
-            yield _replica(cost, item.path, "owned", usd, _rate(env, group.accelerator))
+            yield _replica(cost, item.path, "owned", usd, _rate(env, layout, group.accelerator))
     for name, group in sorted(env.cloud.node_groups.items()) if env.cloud else ():
-        pods, row = pods_per_node(env, group.instance_type), INSTANCES.get(group.instance_type)
+        pods, row = pods_per_node(layout, group.instance_type), INSTANCES.get(group.instance_type)
         for purchase in PURCHASES if pods else ():
             price = usd_per_hour(env, group.instance_type, purchase)
             if price is not None:
-                rate = _rate(env, row.accelerator if row else None)
+                rate = _rate(env, layout, row.accelerator if row else None)
                 yield _replica(cost, f"cloud.node_groups.{name}", purchase, price / pods, rate, dearest)
 
 
@@ -206,16 +206,15 @@ def _replica(
     )
 
 
-def _rate(env: Environment, accelerator: str | None) -> float | None:
+def _rate(env: Environment, layout: Layout | None, accelerator: str | None) -> float | None:
     """Estimated tokens a second of one replica on such GPUs; None where the model or its layout is not known."""
-    model, layout, row = model_of(env.serving), layout_of(env), ACCELERATORS.get(accelerator or "")
+    model, row = model_of(env.serving), ACCELERATORS.get(accelerator or "")
     if model is None or layout is None or row is None or illegal(model, layout):
         return None
     return speed(model, row, layout).tokens_per_s
 
 
-def _pods_per_host(env: Environment, group: HostGroup) -> int:
-    layout = layout_of(env)
+def _pods_per_host(layout: Layout | None, group: HostGroup) -> int:
     return group.gpus_per_host // layout.gpus if layout and group.kind == "gpu" else 0
 
 

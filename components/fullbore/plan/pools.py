@@ -77,12 +77,17 @@ def cloud_pools(env: Environment) -> tuple[Pool, ...]:
 
 
 def _merged(pools: Iterable[Pool]) -> tuple[Pool, ...]:
-    found = dict[tuple[str, int], Pool]()
+    kinds = dict[tuple[str, int], list[Pool]]()
     for pool in pools:
-        key = (pool.accelerator.name, pool.gpus_per_machine)
-        old = found.get(key)
-        found[key] = replace(old, paths=old.paths + pool.paths, machines=old.machines + pool.machines) if old else pool
-    return tuple(found.values())
+        kinds.setdefault((pool.accelerator.name, pool.gpus_per_machine), []).append(pool)
+    return tuple(
+        replace(
+            equal[0],
+            paths=tuple(path for pool in equal for path in pool.paths),
+            machines=sum(pool.machines for pool in equal),
+        )
+        for equal in kinds.values()
+    )
 
 
 def serving_pools(env: Environment) -> tuple[Pool, ...]:

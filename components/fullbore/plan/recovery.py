@@ -240,20 +240,20 @@ def _start(env: Environment, standby: Standby, given: Recovery) -> tuple[Term, .
 
 def held_replicas(env: Environment) -> int:
     """Replicas that the nodes which the cloud keeps at all times hold."""
-    groups = env.cloud.node_groups.values() if env.cloud else ()
-    return sum(group.min_nodes * pods_per_node(env, group.instance_type) for group in groups)
+    groups, layout = env.cloud.node_groups.values() if env.cloud else (), layout_of(env)
+    return sum(group.min_nodes * pods_per_node(layout, group.instance_type) for group in groups)
 
 
-def pods_per_node(env: Environment, instance_type: str) -> int:
+def pods_per_node(layout: Layout | None, instance_type: str) -> int:
     """Replicas that one node of a type holds; a replica lies within one node."""
-    row, layout = INSTANCES.get(instance_type), layout_of(env)
+    row = INSTANCES.get(instance_type)
     return row.gpus // layout.gpus if row and layout else 0
 
 
 def standby_groups(env: Environment) -> tuple[str, ...]:
     """Node groups whose nodes hold a replica of the standby, by name; none where there is no standby to hold."""
-    groups = env.cloud.node_groups if env.cloud and env.standby else {}
-    return tuple(name for name, group in sorted(groups.items()) if pods_per_node(env, group.instance_type))
+    groups, layout = env.cloud.node_groups if env.cloud and env.standby else {}, layout_of(env)
+    return tuple(name for name, group in sorted(groups.items()) if pods_per_node(layout, group.instance_type))
 
 
 def spot_holds_standby(env: Environment) -> tuple[str, ...]:
@@ -265,10 +265,10 @@ def spot_holds_standby(env: Environment) -> tuple[str, ...]:
 
 def standby_nodes(env: Environment) -> dict[str, int]:
     """{node group: nodes that the standby's warm replicas fill}: groups by name, each filled before the next."""
-    left, nodes = env.standby.replicas if env.standby else 0, dict[str, int]()
+    left, nodes, layout = env.standby.replicas if env.standby else 0, dict[str, int](), layout_of(env)
     for name in standby_groups(env):
         group = env.cloud.node_groups[name] if env.cloud else None
-        pods = pods_per_node(env, group.instance_type) if group else 0
+        pods = pods_per_node(layout, group.instance_type) if group else 0
         if group and left:
             nodes[name] = min(group.max_nodes, ceil(left / pods))
             left = max(0, left - nodes[name] * pods)

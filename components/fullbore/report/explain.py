@@ -163,15 +163,16 @@ def _addresses(env: Environment, plan: Plan) -> Section:
 def _quotas(env: Environment, plan: Plan) -> Section:
     rows = tuple(
         {
-            "quota": f"{QUOTAS[use.name].title} ({QUOTAS[use.name].code})",
-            "node groups": ", ".join(use.groups),
-            "asked for (vCPUs)": use.asked,
-            "at max_nodes (vCPUs)": use.most,
-            "quota (vCPUs)": "not given" if use.given is None else use.given,
+            "name": f"{QUOTAS[use.name].title} ({QUOTAS[use.name].code})",
+            "node groups": use.by,
+            "in units of": QUOTAS[use.name].unit,
+            "asked for": use.asked,
+            "at max_nodes": use.most,
+            "quota": "not given" if use.given is None else use.given,
         }
         for use in (quota_uses(env.cloud) if env.cloud else ())
     )
-    return Section(title="cloud quotas", rows=rows, note="capacity blocks count against none of them")
+    return Section(title="cloud quotas", rows=rows, note="capacity blocks count against no quota of vCPUs")
 
 
 def _versions(env: Environment, plan: Plan) -> Section:

@@ -1,6 +1,9 @@
 """The layout that every part of the plan goes by, and what the pods are told of it."""
 
+from collections.abc import Callable
+from cProfile import Profile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -195,3 +198,25 @@ def test_equal_groups_are_compared_once() -> None:
     assert [rule.text for rule in rules_of_thumb(env) if rule.text.startswith("CPUs")] == [
         "CPUs of a host, site.groups.gpu-r01 and 1 more"
     ]
+
+
+def calls(groups: int) -> int:
+    """Functions that are called to plan an environment with so many node groups."""
+    env = environment("prod")
+    assert env.cloud
+    group = env.cloud.node_groups["standby"]
+    cloud = env.cloud.model_copy(update={"node_groups": {f"standby-{n:03}": group for n in range(groups)}})
+    alone = env.model_copy(update={"cloud": cloud, "site": None})
+    return sum(entry.callcount for entry in profiled(lambda: make_plan(alone)))
+
+
+def profiled(call: Callable[[], object]) -> list[Any]:
+    profile = Profile()
+    profile.runcall(call)
+    return profile.getstats()
+
+
+def test_each_further_node_group_is_the_same_work() -> None:
+    calls(1)  # what is remembered is made once
+    few, some, many = calls(16), calls(24), calls(32)
+    assert many - some < 1.1 * (some - few)

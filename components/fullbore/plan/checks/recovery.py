@@ -18,6 +18,7 @@ from fullbore.config.models import Cloud, Environment, Replication
 from fullbore.plan.change import Change, put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject, counted
 from fullbore.plan.model import CopyPlan, RecoveryPlan, Term
+from fullbore.plan.pools import layout_of
 from fullbore.plan.recovery import (
     STEADY,
     change_gbps,
@@ -158,9 +159,9 @@ def _spot(subject: Subject) -> Iterable[Finding]:
 
 def kept_nodes(env: Environment, cloud: Cloud, replicas: int) -> tuple[Change, ...]:
     """The min_nodes that hold so many replicas, the first groups filled first; none where all groups cannot."""
-    missing, steps = replicas, list[Change]()
+    missing, steps, layout = replicas, list[Change](), layout_of(env)
     for name, group in sorted(cloud.node_groups.items()):
-        pods = pods_per_node(env, group.instance_type)
+        pods = pods_per_node(layout, group.instance_type)
         nodes = min(group.max_nodes, ceil(missing / pods)) if pods else 0
         missing -= nodes * pods
         if nodes > group.min_nodes:

@@ -92,13 +92,14 @@ def _quota_max(subject: Subject) -> Iterable[Finding]:
             yield _quota(use, use.most, "are asked for at max_nodes", use.given)
 
 
-def _quota(use: QuotaUse, vcpus: int, asked: str, given: int) -> Finding:
+def _quota(use: QuotaUse, count: int, asked: str, given: int) -> Finding:
     row = QUOTAS[use.name]
+    fewer = "node groups" if row.unit == "node groups" else "nodes"
     message = (
-        f"got {given} vCPUs of {row.title!r} ({row.code}), but {vcpus} {asked} by {', '.join(use.groups)}; request "
-        f"{vcpus} from AWS, or take fewer nodes"
+        f"got {given} {row.unit} of {row.title!r} ({row.code}), but {count} {asked} by {use.by}; request "
+        f"{count} from AWS, or take fewer {fewer}"
     )
-    return Finding(f"cloud.quotas.{use.name}", message, (Change(path=("cloud", "quotas", use.name), value=vcpus),))
+    return Finding(f"cloud.quotas.{use.name}", message, (Change(path=("cloud", "quotas", use.name), value=count),))
 
 
 RULES = (
