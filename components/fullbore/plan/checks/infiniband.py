@@ -197,6 +197,17 @@ def _mtu(subject: Subject) -> Iterable[Finding]:
             yield Finding(path, f"got {planned.ipoib.mtu_bytes}, but {limits}; {step}", (step,))
 
 
+def _unused_mtu(subject: Subject) -> Iterable[Finding]:
+    """It is the MTU of the multicast groups that our OpenSM makes, and the bound of datagrams."""
+    path = "site.infiniband.link_mtu_bytes"
+    for _, planned in _planned(subject):
+        datagrams = planned.ipoib is not None and planned.ipoib.mode == "datagram"
+        if "link_mtu_bytes" in planned.model_fields_set and not (datagrams or planned.subnet_manager):
+            mode = "IPoIB is in connected mode" if planned.ipoib else "no IPoIB is planned"
+            why = f"{mode}, and no subnet manager of ours makes multicast groups"
+            yield Finding(path, f"given, but {why}; remove it", (remove(path),))
+
+
 def _engine(subject: Subject) -> Iterable[Finding]:
     for _, manager in _managers(subject):
         if manager.routing in NVIDIA_ENGINES and resolve(subject.env)["ofed"] == "inbox":
@@ -229,6 +240,12 @@ RULES = (
         severity="warning",
         summary="GUIDs of ports are given of a host that is in no partition, or of a device of another network",
         find=_unused_guids,
+    ),
+    Rule(
+        id="link-mtu-unused",
+        severity="warning",
+        summary="an MTU of the links is given that nothing is made with",
+        find=_unused_mtu,
     ),
     Rule(id="port-guid-twice", severity="error", summary="two ports have the same GUID", find=_guids),
     Rule(
