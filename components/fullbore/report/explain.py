@@ -11,6 +11,7 @@ from fullbore.plan.cost import PURCHASES, not_priced, purchase_of, usd_per_hour
 from fullbore.plan.model import Plan, ReplicaCost, SubnetPlan, Term
 from fullbore.plan.pools import first_of
 from fullbore.plan.recovery import copied_data, size_gib
+from fullbore.report.explain_cluster import access_section, doors_section, pods_section
 from fullbore.report.explain_copies import replication_section, storage_section, ways_section
 from fullbore.report.explain_infiniband import infiniband_section, partitions_section
 from fullbore.report.explain_machines import (
@@ -339,6 +340,8 @@ _SECTIONS: tuple[Callable[[Environment, Plan], Section], ...] = (
     layouts_section,
     tiers_section,
     thumb_section,
+    pods_section,
+    doors_section,
     numa_section,
     fabric_section,
     environment_section,
@@ -354,6 +357,7 @@ _SECTIONS: tuple[Callable[[Environment, Plan], Section], ...] = (
     _capacity,
     _addresses,
     _quotas,
+    access_section,
     ways_section,
     storage_section,
     replication_section,

@@ -69,11 +69,14 @@ def rolling_notes(site: SitePlan) -> Iterator[str]:
             yield f"a change of all {kind} machines goes over {told}; at most {spare} of {machines} are out of service"
     back = any(group.rolling.roll_back for group in site.groups)
     left = "put back to what it held before" if back else "left as it is, out of service"
-    yield f"a machine on which a change fails: {left}"
+    most = max((group.max_failures for group in site.groups), default=0)
+    yield f"a machine on which a change fails: {left}; up to {most} of a group may fail in an update that succeeds"
     window = site.maintenance
     if window:
         when = f"{', '.join(window.days)} at {window.start} {window.time_zone} for {window.hours} h"
-        yield f"reboots: {when}, after {'a drain of the node' if window.kubeconfig else 'nothing: no cluster is given'}"
+        drain = f"a drain of the node of at most {window.drain_limit_s:,} s"
+        after = drain if window.kubeconfig else "nothing: no cluster is given"
+        yield f"reboots: {when}, after {after}; a machine has {window.return_limit_s:,} s to come back"
     else:
         yield "reboots: never; site.maintenance opens no window"
 

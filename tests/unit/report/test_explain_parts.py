@@ -78,12 +78,16 @@ def test_each_family_is_told_where_it_is_declared_and_not_where_it_is_not(prod: 
         "machines: registries",
         "machines: nodes of the cluster",
         "machines: NVMe drives",
+        "serving: pods",
+        "gateway and metrics",
+        "cloud network and access",
         "ways between site and cloud",
         "cloud storage",
         "replication of the weights",
     }
     assert families <= set(sections(prod))
-    assert families & set(sections(stack("dev"))) == {"cloud storage", "replication of the weights"}
+    cloud = {"cloud network and access", "cloud storage", "replication of the weights"}
+    assert families & set(sections(stack("dev"))) == cloud
     bare = {name: prod[name] for name in ("name", "site", "versions")}
     for name in ("infiniband", "gpu_driver", "container_runtime", "kubernetes"):
         del bare["site"][name]
@@ -224,6 +228,37 @@ def test_where_s3_copies_from() -> None:
     assert told["from"] == ("fullbore-weights-home", "in eu-west-1; weights/")
     assert told["a new object is there within (s)"][0] == 900
     assert told["alarm when behind by (s)"] == (900, "tells arn:aws:sns:eu-west-1:111122223333:fullbore-dev")
+
+
+def test_who_reaches_the_cloud(prod: Document) -> None:
+    told = facts(prod, "cloud network and access")
+    assert told["the cluster's API is reached from"][0] == "203.0.113.0/24"
+    assert told["private endpoints"][0] == "8 services and S3"
+    assert told["flow logs are kept (days)"][0] == 90
+    assert told["key of Kubernetes secrets"][0] == "own key"
+    assert told["roles of pods"] == ("EKS Pod Identity", "kube-system/aws-node, fullbore/standby")
+    prod["cloud"]["api_from"] = []
+    assert facts(prod, "cloud network and access")["the cluster's API is reached from"][0] == "no address"
+
+
+def test_what_pods_are_given(prod: Document) -> None:
+    told = facts(prod, "serving: pods")
+    assert told["image"] == ("registry.prod.example/fullbore/runtime", "digest b01dfaceb01d")
+    assert told["engine"][0] == "vllm"
+    assert told["manifest of the weights"][0] == "deadbea7dead"
+    assert told["memory of a pod (GiB)"][0] == 1024
+    assert told["weights of the standby"] == ("FSx for Lustre", "mounted, folder weights/")
+    prod["serving"]["context_policy"] = "truncate"
+    assert facts(prod, "serving: pods")["long prompts"][0] == "truncate"
+
+
+def test_where_clients_speak_to_and_alerts_go(prod: Document) -> None:
+    told = facts(prod, "gateway and metrics")
+    assert told["clients speak to"][0] == "http://serving.prod.example:8080"
+    assert told["alerts go to"][0] == "alerts.prod.example"
+    assert told["lag of replication is measured by"] == ("a pod beside Prometheus", "alert above 7,200 s")
+    del prod["monitoring"]["lag"]
+    assert facts(prod, "gateway and metrics")["lag of replication is measured by"] == ("nobody", "")
 
 
 def test_no_secret_is_told(prod: Document) -> None:
