@@ -126,9 +126,11 @@ def told(address: str, path: str) -> Generator[None]:
     except exceptions.HTTPError as failure:
         error: Any = failure
         said = _clipped(_said(error))
-        raise BmcError(address, f"{path}: got HTTP {error.status_code}{said}; look at the BMC's own log") from error
+        message = f"{path}: got HTTP {error.status_code}{said}; look at the BMC's own log"
+        raise BmcError(address, message, partial=True) from error
     except (exceptions.SushyError, requests.RequestException, ValueError) as error:
-        raise BmcError(address, f"{path}: got an answer that is not Redfish{_clipped(str(error))}") from error
+        message = f"{path}: got an answer that is not Redfish{_clipped(str(error))}"
+        raise BmcError(address, message, partial=True) from error
 
 
 def _unreached(address: str, error: Exception) -> BmcError:

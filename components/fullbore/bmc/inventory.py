@@ -27,10 +27,13 @@ _Part = TypeVar("_Part", Gpu, Adapter, Drive, PowerSupply)
 def read(address: str, root: Document, get: Get) -> Inventory:
     """The machine of the BMC at `address`. `root` is the service's first document.
 
-    Raises BmcError where it manages no machine, or several; what `get` raises passes through.
+    Raises BmcError where it manages no machine, or several. A resource that fails is noted, and the rest is read.
     """
-    tree = Tree(get, expand=at(root, "ProtocolFeaturesSupported", "ExpandQuery", "NoLinks") is True)
+    unread: list[BmcError] = []
+    tree = Tree(_noting(get, unread), expand=at(root, "ProtocolFeaturesSupported", "ExpandQuery", "NoLinks") is True)
     systems = list(tree.members(root, "Systems"))
+    if unread and not systems:
+        raise unread[0]
     system = host_system(address, systems)
     chassis = list(tree.members(root, "Chassis"))
     serials = tuple(dict.fromkeys(filter(None, (text(each, "SerialNumber") for each in chassis))))
@@ -46,12 +49,26 @@ def read(address: str, root: Document, get: Get) -> Inventory:
         bios=text(system, "BiosVersion"),
         bmc=text(manager, "FirmwareVersion"),
         cpus=tuple(_cpus(tree, system)),
-        gpus=_once(_gpus(tree, systems) or _pcie_gpus(tree, systems, chassis)),
-        adapters=_once(_adapters(tree, chassis)) or tuple(_interfaces(tree, system)),
-        drives=_once(_drives(tree, systems)),
-        power_supplies=_once(_power_supplies(tree, chassis)),
+        gpus=_once(_gpus(tree, each) for each in systems) or _pcie_gpus(tree, systems, chassis),
+        adapters=_once(_adapters(tree, each) for each in chassis) or tuple(_interfaces(tree, system)),
+        drives=_once(_drives(tree, each) for each in systems),
+        power_supplies=_once(_power_supplies(tree, each) for each in chassis),
         firmware=tuple(_firmware(tree, tree.follow(root, "UpdateService") or {})),
+        unread=tuple(error.message for error in unread),
     )
+
+
+def _noting(get: Get, unread: list[BmcError]) -> Get:
+    def noted(path: str) -> Document | None:
+        try:
+            return get(path)
+        except BmcError as error:
+            if not error.partial:
+                raise
+            unread.append(error)
+            return None
+
+    return noted
 
 
 def host_system(address: str, systems: Iterable[Document]) -> Document:
@@ -74,9 +91,17 @@ def boot(system: Document) -> Boot:
     )
 
 
-def _once(parts: Iterable[_Part]) -> tuple[_Part, ...]:
-    """A part may be listed in several places: those with a serial number count once."""
-    return tuple({part.serial or f"#{index}": part for index, part in enumerate(parts)}.values())
+def _once(places: Iterable[Iterable[_Part]]) -> tuple[_Part, ...]:
+    """A part that several systems or chassis list counts once, known by its serial number.
+
+    Within one place all count: makers leave the same filler in place of serial numbers.
+    """
+    found, known = list[_Part](), set[str]()
+    for place in places:
+        new = [part for part in place if part.serial not in known]
+        found += new
+        known |= {part.serial for part in new if part.serial}
+    return tuple(found)
 
 
 def _name(document: Document) -> str:
@@ -95,13 +120,10 @@ def _cpus(tree: Tree, system: Document) -> Iterator[Cpu]:
             )
 
 
-def _gpus(tree: Tree, systems: Iterable[Document]) -> list[Gpu]:
-    return [
-        _gpu(each, _memory_gib(each))
-        for system in systems
-        for each in tree.present(system, "Processors")
-        if text(each, "ProcessorType") in ("GPU", "Accelerator")
-    ]
+def _gpus(tree: Tree, system: Document) -> Iterator[Gpu]:
+    for each in tree.present(system, "Processors"):
+        if text(each, "ProcessorType") in ("GPU", "Accelerator"):
+            yield _gpu(each, _memory_gib(each))
 
 
 def _gpu(each: Document, memory_gib: float | None) -> Gpu:
@@ -125,11 +147,11 @@ def _memory_gib(processor: Document) -> float | None:
     return None if mib is None else mib / MIB_PER_GIB
 
 
-def _pcie_gpus(tree: Tree, systems: Iterable[Document], chassis: Iterable[Document]) -> list[Gpu]:
+def _pcie_gpus(tree: Tree, systems: Iterable[Document], chassis: Iterable[Document]) -> tuple[Gpu, ...]:
     """Where no GPU is among the processors: the PCIe devices that are one."""
     devices = [device for system in systems for device in tree.linked(system, "PCIeDevices")]
     devices = devices or [device for each in chassis for device in tree.members(each, "PCIeDevices")]
-    return [_gpu(device, None) for device in devices if here(device) and _is_gpu(tree, device)]
+    return tuple(_gpu(device, None) for device in devices if here(device) and _is_gpu(tree, device))
 
 
 def _is_gpu(tree: Tree, device: Document) -> bool:
@@ -141,8 +163,8 @@ def _is_gpu(tree: Tree, device: Document) -> bool:
     )
 
 
-def _adapters(tree: Tree, chassis: Iterable[Document]) -> Iterator[Adapter]:
-    for each in (adapter for one in chassis for adapter in tree.present(one, "NetworkAdapters")):
+def _adapters(tree: Tree, chassis: Document) -> Iterator[Adapter]:
+    for each in tree.present(chassis, "NetworkAdapters"):
         functions = list(tree.members(each, "NetworkDeviceFunctions"))
         ports = list(tree.members(each, "Ports")) or list(tree.members(each, "NetworkPorts"))
         controllers = items(each, "Controllers")
@@ -200,36 +222,38 @@ def _interfaces(tree: Tree, system: Document) -> Iterator[Adapter]:
         yield Adapter(name=_name(each), macs=(mac,) if mac else (), health=health(each))
 
 
-def _drives(tree: Tree, systems: Iterable[Document]) -> Iterator[Drive]:
-    for storage in (each for system in systems for each in tree.members(system, "Storage")):
-        for each in filter(here, tree.linked(storage, "Drives")):
-            size = number(each, "CapacityBytes")
-            yield Drive(
-                name=_name(each),
-                protocol=text(each, "Protocol"),
-                model=text(each, "Model"),
-                serial=text(each, "SerialNumber"),
-                capacity_gb=None if size is None else size / BYTES_PER_GB,
-                firmware=text(each, "FirmwareVersion") or text(each, "Revision"),
-                health=health(each),
-            )
+def _drives(tree: Tree, system: Document) -> Iterator[Drive]:
+    """A drive behind two controllers is linked by both."""
+    links = {
+        text(link, "@odata.id"): link for each in tree.members(system, "Storage") for link in items(each, "Drives")
+    }
+    for each in filter(here, tree.linked({"Drives": list(links.values())}, "Drives")):
+        size = number(each, "CapacityBytes")
+        yield Drive(
+            name=_name(each),
+            protocol=text(each, "Protocol"),
+            model=text(each, "Model"),
+            serial=text(each, "SerialNumber"),
+            capacity_gb=None if size is None else size / BYTES_PER_GB,
+            firmware=text(each, "FirmwareVersion") or text(each, "Revision"),
+            health=health(each),
+        )
 
 
-def _power_supplies(tree: Tree, chassis: Iterable[Document]) -> Iterator[PowerSupply]:
+def _power_supplies(tree: Tree, chassis: Document) -> Iterator[PowerSupply]:
     """PowerSubsystem, or the older Power, which many BMCs serve beside it."""
-    for one in chassis:
-        subsystem = tree.follow(one, "PowerSubsystem")
-        supplies = list(tree.members(subsystem, "PowerSupplies")) if subsystem else []
-        power = None if supplies else tree.follow(one, "Power")
-        for each in filter(here, supplies or (items(power, "PowerSupplies") if power else [])):
-            yield PowerSupply(
-                name=_name(each),
-                model=text(each, "Model"),
-                serial=text(each, "SerialNumber"),
-                capacity_watts=number(each, "PowerCapacityWatts"),
-                firmware=text(each, "FirmwareVersion"),
-                health=health(each),
-            )
+    subsystem = tree.follow(chassis, "PowerSubsystem")
+    supplies = list(tree.members(subsystem, "PowerSupplies")) if subsystem else []
+    power = None if supplies else tree.follow(chassis, "Power")
+    for each in filter(here, supplies or (items(power, "PowerSupplies") if power else [])):
+        yield PowerSupply(
+            name=_name(each),
+            model=text(each, "Model"),
+            serial=text(each, "SerialNumber"),
+            capacity_watts=number(each, "PowerCapacityWatts"),
+            firmware=text(each, "FirmwareVersion"),
+            health=health(each),
+        )
 
 
 def _firmware(tree: Tree, service: Document) -> Iterator[Firmware]:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 class BmcError(Exception):
     """A BMC does not do what it should; the message says which one, what, got, and what to do.
 
-    `silent` is true where nothing answers at the address.
+    `silent` is true where nothing answers at the address, `partial` where one resource failed and others may not.
     """
 
-    def __init__(self, address: str, message: str, *, silent: bool = False) -> None:
-        self.address, self.message, self.silent = address, message, silent
+    def __init__(self, address: str, message: str, *, silent: bool = False, partial: bool = False) -> None:
+        self.address, self.message, self.silent, self.partial = address, message, silent, partial
         super().__init__(f"BMC {address}: {message}")
 
 
@@ -137,6 +137,8 @@ class Inventory:
     drives: tuple[Drive, ...]
     power_supplies: tuple[PowerSupply, ...]
     firmware: tuple[Firmware, ...]
+    unread: tuple[str, ...] = ()
+    """Resources that the BMC failed to give, and why: what is in them is missing above."""
 
     @property
     def hcas(self) -> tuple[Adapter, ...]:

@@ -79,6 +79,7 @@ def told(host: Discovered) -> Iterator[str]:
     for each in host.differences:
         yield str(each) if each.path.startswith(host.planned.path) else f"{each} in {name}"
     yield from (f"{name}: {part}" for part in host.answer.unwell)
+    yield from (f"{name}: not read: {why}" for why in host.answer.unread)
 
 
 def document(environment: str, hosts: Sequence[Discovered], without: Sequence[str]) -> dict[str, object]:

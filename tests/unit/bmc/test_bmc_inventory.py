@@ -4,6 +4,7 @@ import pytest
 from redfish_double import ABSENT, V1, Documents, collection, getter, gpu_host, link
 
 from fullbore.bmc import BmcError, Inventory, read
+from fullbore.bmc.documents import Document
 
 BOOTS = {"BootSourceOverrideTarget@Redfish.AllowableValues": ["Pxe"]}
 SYSTEM, CHASSIS = f"{V1}/Systems/Host", f"{V1}/Chassis/Main"
@@ -136,3 +137,28 @@ def test_an_enclosure_is_no_machine(members: dict[str, dict[str, object]], told:
 def test_an_empty_bay_is_no_part(documents: Documents) -> None:
     documents[f"{CHASSIS}/NetworkAdapters/Slot2"]["Status"] = ABSENT
     assert [hca.name for hca in of(documents).hcas] == ["Slot1"]
+
+
+def test_a_resource_that_fails_is_named_and_the_rest_is_read(documents: Documents) -> None:
+    def get(path: str) -> Document | None:
+        if "PowerSubsystem" in path:
+            raise BmcError("bmc-1", f"{path}: got HTTP 500", partial=True)
+        return documents.get(path)
+
+    found = read("bmc-1", documents[f"{V1}/"], get)
+    assert found.unread == (f"{CHASSIS}/PowerSubsystem: got HTTP 500",)
+    assert (len(found.gpus), [psu.name for psu in found.power_supplies]) == (8, ["0", "1"])
+
+
+def test_a_bmc_that_goes_away_is_no_inventory(documents: Documents) -> None:
+    def get(path: str) -> Document | None:
+        raise BmcError("bmc-1", "not reached", partial="Systems" not in path)
+
+    with pytest.raises(BmcError, match="not reached"):
+        read("bmc-1", documents[f"{V1}/"], get)
+
+
+def test_makers_fill_serial_numbers_with_the_same_word(documents: Documents) -> None:
+    for number in range(1, 5):
+        documents[f"{SYSTEM}/Drives/Nvme{number}"]["SerialNumber"] = "To be filled"
+    assert len(of(documents).nvme) == 4
