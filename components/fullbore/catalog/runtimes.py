@@ -129,7 +129,11 @@ LINE_SHARE = 0.92
 """Share of the line rate that collectives reach, by the article that this project answers ("bandwidth utilisation of
 92 %", NCCL 2.12 between nodes); to be replaced by what acceptance tests of a site measure."""
 
-RDMA_MTU = 4096
-"""The largest RDMA MTU (InfiniBand specification, volume 1: 256 to 4096)."""
-ROCE_HEADERS = 20 + 8 + 12 + 16 + 4
-"""Bytes that an IP packet of RoCE v2 has besides its payload at most: IPv4, UDP, BTH, RETH, ICRC (annex A17)."""
+RDMA_MTUS = (256, 512, 1024, 2048, 4096)
+"""Payloads of an RDMA packet, bytes (InfiniBand specification, volume 1: MTU)."""
+RDMA_MTU = RDMA_MTUS[-1]
+ROCE_HEADERS = 40 + 8 + 12 + 4 + 28 + 4
+"""Bytes of an Ethernet MTU that Linux keeps for headers before it takes the largest RDMA MTU that fits in the rest: GRH
+(IPv6's length), UDP, BTH, XRC, AtomicETH, ICRC (torvalds/linux include/rdma/ib_addr.h, iboe_get_mtu, and ib_pack.h)."""
+ETHERNET_MTU = 1500
+"""IP MTU of an Ethernet interface left alone, bytes (torvalds/linux include/uapi/linux/if_ether.h, ETH_DATA_LEN)."""

@@ -39,7 +39,10 @@ MACHINES: list[tuple[str, Fix]] = [
     ("host-memory-short.hugepages", {f"{GROUP}.hugepages_2mib": 32767}),
 ]
 FABRICS: list[tuple[str, Fix]] = [
-    ("roce-only-setting", {"site.fabric": "roce", f"{GROUP}.interfaces": ["ens1np0", "ens2np0"]}),
+    (
+        "roce-only-setting",
+        {"site.fabric": "roce", "site.mtu_bytes": 4192, f"{GROUP}.interfaces": ["ens1np0", "ens2np0"]},
+    ),
     ("roce-only-setting", {"site.qos": {}, "site.switch": None, "site.gid_index": None}),
     ("switch-profile-unknown", {"site.switch.profile": "cumulus-lossless"}),
     ("traffic-not-lossless", {"site.runtimes.nccl.traffic_class": 106}),
@@ -67,7 +70,7 @@ FABRICS: list[tuple[str, Fix]] = [
         "traffic-class-overridden",
         {"site.runtimes.mooncake.traffic_class": 106, "site.runtimes.nvshmem.traffic_class": 106},
     ),
-    ("mtu-too-small", {"site.mtu_bytes": 4156, "site.switch.mtu_bytes": 4156}),
+    ("mtu-too-small", {"site.mtu_bytes": 4192, "site.switch.mtu_bytes": 4192}),
     ("nccl-not-system", {"site.nccl_conf": {}}),
     ("fabric-devices", {f"{GROUP}.hcas": ["mlx5_0", "mlx5_1"], f"{GROUP}.interfaces": ["ens1np0", "ens2np0"]}),
     ("load-unused", {"site.load": {}}),
@@ -106,7 +109,7 @@ def test_the_fix_removes_the_problem_and_makes_no_other(case: str, fix: Fix) -> 
         ("traffic-not-lossless", "take 106"),
         ("traffic-not-lossless.forced", "take 106"),
         ("cnp-priority", "e.g. 6"),
-        ("mtu-too-small", "take 4156 or more"),
+        ("mtu-too-small", "take 4192 or more"),
         ("fabric-too-slow", "take 101 or more"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fullbore.catalog.runtimes import RDMA_MTU, ROCE_HEADERS
+from fullbore.catalog.runtimes import ETHERNET_MTU, RDMA_MTU, RDMA_MTUS, ROCE_HEADERS
 from fullbore.plan.change import put
 from fullbore.plan.checks.base import Finding, Rule, Subject
 from fullbore.plan.checks.fabric.roce import deciding_field, drops, mapped, numbers, own_field, queues_of, to_the_end
@@ -88,8 +88,25 @@ def _mtu(subject: Subject) -> Iterable[Finding]:
             yield Finding("site.switch.mtu_bytes", f"{message}; raise it to {site.mtu_bytes} or more", (step,))
         if site.mtu_bytes < least:
             message = f"got {site.mtu_bytes}, but an RDMA MTU of {RDMA_MTU} needs {least} with its headers"
-            fix = f"so that RDMA falls back to 2048 or less; take {least} or more"
+            fix = f"so that Linux takes one of {_rdma_mtu(site.mtu_bytes)}; take {least} or more"
             yield Finding("site.mtu_bytes", f"{message}, {fix}", (put("site.mtu_bytes", least),))
+
+
+def _unset(subject: Subject) -> Iterable[Finding]:
+    for site, _, _ in queues_of(subject):
+        used = any(group.hcas for group in site.groups.values())
+        if site.mtu_bytes is None and used and not subject.env.sandbox:
+            least = RDMA_MTU + ROCE_HEADERS
+            message = (
+                f"not given, so that interfaces keep what they have: on Ethernet's {ETHERNET_MTU} Linux takes an RDMA "
+                f"MTU of {_rdma_mtu(ETHERNET_MTU)}, and {RDMA_MTU} needs {least}; say {least} or more"
+            )
+            yield Finding("site.mtu_bytes", message, (put("site.mtu_bytes", least),))
+
+
+def _rdma_mtu(mtu: int) -> int:
+    """The RDMA MTU that Linux takes on an interface of this IP MTU, bytes."""
+    return max((size for size in RDMA_MTUS if size <= mtu - ROCE_HEADERS), default=0)
 
 
 RULES = (
@@ -116,5 +133,11 @@ RULES = (
         severity="error",
         summary="the switch's or the hosts' MTU is too small for RoCE",
         find=to_the_end(_mtu),
+    ),
+    Rule(
+        id="mtu-unset",
+        severity="info",
+        summary="nothing sets the MTU of a RoCE fabric's interfaces, and Ethernet's own leaves RDMA small packets",
+        find=_unset,
     ),
 )
