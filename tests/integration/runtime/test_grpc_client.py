@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,11 @@ class Pod:
     def health(self) -> Mapping[str, Call]:
         return protocol.calls(self.channel, protocol.HEALTH)
 
+    def wait_until_serving(self) -> None:
+        statuses = self.health["Watch"](HealthRequest(), wait_for_ready=True, timeout=SECONDS)
+        assert any(answer.status == SERVING for answer in statuses)
+        statuses.cancel()
+
     def metric(self, name: str) -> float:
         lines = httpx.get(f"{self.http}/metrics", trust_env=False).text.splitlines()
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
@@ -92,9 +97,7 @@ def served(model_directory: Path, folder: Path, concurrency: int, *words: str) -
     ):
         try:
             pod = Pod(child, grpc_port, f"http://127.0.0.1:{port}", channel)
-            statuses = pod.health["Watch"](HealthRequest(), wait_for_ready=True, timeout=SECONDS)
-            assert any(answer.status == SERVING for answer in statuses), (folder / "log").read_text()
-            statuses.cancel()
+            pod.wait_until_serving()
             yield pod
         finally:
             child.terminate()
@@ -103,9 +106,35 @@ def served(model_directory: Path, folder: Path, concurrency: int, *words: str) -
             assert child.wait(60) == 0, (folder / "log").read_text()
 
 
+@contextmanager
+def before(engine: Pod) -> Iterator[Pod]:
+    """The front end in a process of its own before the engine's HTTP, as beside a GPU engine."""
+    port, _ = free_ports()
+    argv = [sys.executable, "-m", "fullbore_runtime.rpc.beside", f"--port={port}", f"--model={MODEL}", "--most=80"]
+    argv += [f"--engine-port={engine.http.rpartition(':')[2]}", "--pool=serving", "--pod=pod-1"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "images" / "runtime")}
+    with (
+        subprocess.Popen(argv, env=env) as child,
+        grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.enable_http_proxy", 0)]) as channel,
+    ):
+        try:
+            pod = Pod(child, port, engine.http, channel)
+            pod.wait_until_serving()
+            yield pod
+        finally:
+            child.terminate()
+            assert child.wait(60) == 0
+
+
 @pytest.fixture(scope="module")
-def pod(model_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
-    with served(model_directory, tmp_path_factory.mktemp("pod"), concurrency=16) as found:
+def engine(model_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
+    with served(model_directory, tmp_path_factory.mktemp("pod"), 16) as found:
+        yield found
+
+
+@pytest.fixture(scope="module", params=["in the server", "beside it"])
+def pod(engine: Pod, request: pytest.FixtureRequest) -> Iterator[Pod]:
+    with nullcontext(engine) if request.param == "in the server" else before(engine) as found:
         yield found
 
 
@@ -386,7 +415,7 @@ def test_50_clients_at_once_all_get_the_answer_that_one_alone_gets(pod: Pod) -> 
 
 
 def test_a_small_pod_refuses_what_is_too_much_as_http_does(model_directory: Path, tmp_path: Path) -> None:
-    with served(model_directory, tmp_path, concurrency=1) as pod:
+    with served(model_directory, tmp_path, 1) as pod:
         infer: Any = pod.inference["ModelInfer"]
         calls = [infer.future(ask("endless", max_tokens=480), timeout=SECONDS) for _ in range(40)]
         codes = {call.code() for call in calls}
@@ -425,3 +454,15 @@ def test_health_goes_first_when_the_pod_drains_and_what_runs_is_finished(model_d
         assert [answer.status for answer in live] == [SERVING], "who drains is alive"
         thread.join(SECONDS)
         assert pod.child.wait(SECONDS) == 0
+
+
+def test_a_front_end_beside_an_engine_follows_its_health(model_directory: Path, tmp_path: Path) -> None:
+    with served(model_directory, tmp_path, 1, "--lame-duck=60", "--drain=120") as engine, before(engine) as pod:
+        watched = pod.health["Watch"](HealthRequest(), timeout=SECONDS)
+        assert next(watched).status == SERVING
+        engine.child.terminate()
+        assert next(watched).status == NOT_SERVING
+        engine.child.terminate()
+        assert engine.child.wait(SECONDS) == 0
+        error = failed(lambda: pod.inference["ModelInfer"](ask(), timeout=SECONDS))
+        assert error.code() is grpc.StatusCode.UNAVAILABLE

@@ -12,14 +12,17 @@ import httpx
 import pytest
 from grpc_tools import protoc
 from small_server import SERVED, client_of, serving
+from tune_cases import facts_of, plan_of
 
 from fullbore_runtime import health
 from fullbore_runtime.document import Document
-from fullbore_runtime.errors import RuntimeRefusal
+from fullbore_runtime.errors import Overloaded, RequestError, RuntimeRefusal, Unavailable
 from fullbore_runtime.facts import Facts, gather
 from fullbore_runtime.rpc import protocol
 from fullbore_runtime.rpc.local import Local
 from fullbore_runtime.rpc.server import Front
+from fullbore_runtime.rpc.tensors import Part
+from fullbore_runtime.rpc.upstream import parts, refusal
 from fullbore_runtime.tune import tune
 
 SECONDS = 60
@@ -104,3 +107,46 @@ def test_a_grpc_port_is_refused_without_grpc_or_where_it_is_taken(machine: Machi
     refusals = " ".join(tune(bare, plan).refusals)
     assert "this image lacks grpcio;" in refusals
     assert "8000 is port, too" in refusals
+
+
+def test_a_front_end_runs_beside_a_gpu_engine_where_it_is_asked_for() -> None:
+    facts, plan = facts_of("h100.tp-8"), replace(plan_of("h100.tp-8"), grpc_port=9000)
+    assert "this image lacks grpcio and protobuf" in " ".join(tune(facts, plan).refusals)
+    packages = {**facts.software.packages, "grpcio": "1.80", "protobuf": "6"}
+    facts = replace(facts, software=replace(facts.software, packages=packages))
+    tuned = tune(facts, plan)
+    (front,) = [beside for beside in tuned.of("beside") if beside.name == "fullbore_runtime.rpc.beside"]
+    assert not tuned.refusals
+    assert {"--port=9000", "--engine-port=8000", f"--model={plan.model}"} <= set(front.values)
+    follower = tune(replace(facts, inherited={"LWS_WORKER_INDEX": "1"}), plan)
+    assert front.name not in {beside.name for beside in follower.of("beside")}
+
+
+def test_an_engines_events_become_parts_and_a_cut_answer_is_none() -> None:
+    chat = [
+        b'data: {"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n',
+        b"\n",
+        b": a comment\n",
+        b'data: {"choices":[{"delta":{"content":"one"},"finish_reason":null}],"usage":null}\n',
+        b'data: {"choices":[{"delta":{},"finish_reason":"length"}]}\n',
+        b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4}}\n',
+        b"data: [DONE]\n",
+    ]
+    assert list(parts(iter(chat))) == [Part("one"), Part("", "length", 3, 1)]
+    for lines, why in ((chat[:5], "middle"), ([b'data: {"error":{"message":"out of memory"}}\n'], "out of memory")):
+        with pytest.raises(Unavailable, match=why):
+            list(parts(iter(lines)))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "said"),
+    [
+        (400, b'{"error":{"message":"too hot","code":400}}', RequestError, "too hot"),
+        (404, b'{"object":"error","message":"no model"}', RequestError, "no model"),
+        (429, b'{"error":{"message":"full"}}', Overloaded, "full"),
+        (503, b"gone", Unavailable, "gone"),
+    ],
+)
+def test_an_engines_refusals_keep_their_kind_and_reason(status: int, body: bytes, kind: type, said: str) -> None:
+    error = refusal(status, body)
+    assert (type(error), str(error)) == (kind, said)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from fullbore_runtime.document import Document
 from fullbore_runtime.facts import hash_threads
 from fullbore_runtime.facts.model import Facts
-from fullbore_runtime.tune import cpu, sglang, vllm
+from fullbore_runtime.tune import cpu, front, sglang, vllm
 from fullbore_runtime.tune.binding import places
 from fullbore_runtime.tune.engines import VERSIONS, memory_monitor
 from fullbore_runtime.tune.environment import environment
@@ -53,9 +53,10 @@ def _on_gpus(facts: Facts, plan: Document) -> Launch:
             *environment(facts, plan, used),
             *ENGINES[engine](facts, plan, used),
             memory_monitor(plan),
+            *front.beside(facts, plan),
             *_check(facts, engine),
         ),
-        refusals=(*refusals(facts, plan, used, engine), *_described(facts)),
+        refusals=(*refusals(facts, plan, used, engine), *front.refusals(facts, plan), *_described(facts)),
         warnings=tuple(_warnings(facts, plan, used, engine)),
     )
 
