@@ -89,15 +89,43 @@ def _loss(env: Environment, given: Recovery, name: str, data: DataSet, gap: floa
         between,
         _given("listing", "recovery.prepare_s", given.prepare_s),
         _moved("transfer", _needs_size(data, name), _run_gib(env, name, data, gap), link_mib_s(env)),
-        _moved("verification", "recovery.verify_mib_s", _run_gib(env, name, data, gap), given.verify_mib_s),
+        *_verification(env, given, name, data, gap),
     )
+
+
+def _verification(env: Environment, given: Recovery, name: str, data: DataSet, gap: float) -> tuple[Term, ...]:
+    """Reading again, and comparing, what a run copied, or everything; no term where nothing is compared."""
+    if not reads_again(env):
+        return ()
+    everything = env.replication is not None and env.replication.verify == "all"
+    gib = _task_gib(env, name, data) if everything else _run_gib(env, name, data, gap)
+    unsized = everything and gib is None
+    path = f"recovery.data.{name}.size_gib" if unsized else "recovery.verify_mib_s"
+    return (_moved("verification", path, gib, given.verify_mib_s),)
+
+
+def reads_again(env: Environment) -> bool:
+    """Whether DataSync compares anything after it has copied it."""
+    return env.replication is None or env.replication.verify != "none"
+
+
+def _task_gib(env: Environment, name: str, data: DataSet) -> float | None:
+    """All that the DataSync task keeps the same on both sides, GiB; None without the size of this class."""
+    own = size_gib(env, name, data)
+    return None if own is None else own + sum(size_gib(env, other, one) or 0.0 for other, one in _others(env, name))
 
 
 def _run_gib(env: Environment, name: str, data: DataSet, gap_s: float) -> float | None:
     """What one run of the DataSync task copies, GiB: this class and those that go with it; None without its size."""
-    others = ((other, one) for other, one in copied_data(env).items() if one.method == "datasync" and other != name)
     own = changed_gib(env, name, data, gap_s)
+    others = _others(env, name)
     return None if own is None else own + sum(changed_gib(env, other, one, gap_s) or 0.0 for other, one in others)
+
+
+def _others(env: Environment, name: str) -> tuple[tuple[str, DataSet], ...]:
+    """The classes that go with this one in the DataSync task."""
+    copied = copied_data(env).items()
+    return tuple((other, one) for other, one in copied if one.method == "datasync" and other != name)
 
 
 def _needs_size(data: DataSet, name: str) -> str:

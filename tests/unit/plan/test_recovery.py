@@ -41,6 +41,28 @@ def test_the_age_of_a_scheduled_copy() -> None:
     assert copy.expected_s == pytest.approx(1800 + run)
 
 
+def test_a_run_reads_again_what_verify_says() -> None:
+    """At 500 MiB/s: what changed in the hour, all that the task keeps of both classes, or nothing."""
+    some = {"size_gib": 500, "change_gib_per_hour": 100}
+    given = {"verify_mib_s": 500, "data": {"checkpoints": some, "logs": {"size_gib": 40, "change_gib_per_hour": 10}}}
+
+    def verification(verify: str) -> list[float]:
+        copy = plan_of(given, replication={"verify": verify}).copies[0]
+        return [term.worst_s for term in copy.terms if term.name == "verification"]
+
+    assert verification("transferred") == pytest.approx([110 * 1024 / 500])
+    assert verification("all") == pytest.approx([540 * 1024 / 500])
+    assert verification("none") == []
+
+
+def test_reading_everything_again_needs_the_size_and_reading_nothing_no_rate() -> None:
+    data = {"checkpoints": {"change_gib_per_hour": 100}}
+    all_ = plan_of({"verify_mib_s": 500, "data": data}, replication={"verify": "all"}).copies[0]
+    assert [term.missing for term in all_.terms if term.missing] == ["recovery.data.checkpoints.size_gib"]
+    none = make_plan(environment({"verify_mib_s": 500}, replication={"verify": "none"})).problems
+    assert [problem.path for problem in none if problem.rule == "recovery-figure-unused"] == ["recovery.verify_mib_s"]
+
+
 def test_a_new_release_of_the_weights_is_copied_whole() -> None:
     # 8.03e9 parameters of 2 bytes
     transfer = plan_of({"data": {"weights": {}}}).copies[0].terms[2]

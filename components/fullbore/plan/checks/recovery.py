@@ -25,6 +25,7 @@ from fullbore.plan.recovery import (
     copied_data,
     held_replicas,
     pods_per_node,
+    reads_again,
     recovery_plan,
     spot_holds_standby,
     steady_gbps,
@@ -236,7 +237,10 @@ def _unused_figure(subject: Subject) -> Iterable[Finding]:
     needs = {
         "link_gbps": (moving, "no copy is said to move anything over it"),
         "prepare_s": ("datasync" in methods, "nothing is copied by datasync"),
-        "verify_mib_s": ("datasync" in methods, "nothing is copied by datasync"),
+        "verify_mib_s": (
+            "datasync" in methods and reads_again(env),
+            "replication.verify is none" if "datasync" in methods else "nothing is copied by datasync",
+        ),
         "distance_km": ("block-sync" in methods, "nothing is copied by block-sync"),
         "switch_s": (given.gateway == "site", "the gateway stands elsewhere and moves clients itself"),
         "dns_ttl_s": (given.gateway == "site", "the gateway stands elsewhere and moves clients itself"),
