@@ -27,6 +27,9 @@ CONTINUOUS_LAUNCH_S = (300, 1200)
 """AWS Elastic Disaster Recovery: 5 to 20 minutes until recovered machines run (AWS documentation)."""
 FIBRE_S_PER_KM = 4.9e-6
 """Light in single-mode fibre, one way: refractive index 1.467 (ITU-T G.652) over the speed of light."""
+SYNCHRONOUS_MOST_MS = 5.0
+"""What a write may wait for the other side: the round trip that Microsoft recommends for synchronous replication, on
+average (Introducing Windows Server 2016, chapter 3, Storage Replica, recommendations)."""
 
 HEALTH_INTERVAL_S = 1.0
 HEALTH_TIMEOUT_S = 2.0

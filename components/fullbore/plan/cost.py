@@ -34,7 +34,15 @@ from fullbore.config.recovery import DataSet
 from fullbore.plan.fit import Layout, illegal, speed
 from fullbore.plan.model import CostPlan, MetalCost, ReplicaCost
 from fullbore.plan.pools import layout_of, model_of
-from fullbore.plan.recovery import changed_gib, copied_data, gap_s, pods_per_node, size_gib, standby_nodes
+from fullbore.plan.recovery import (
+    changed_gib,
+    copied_data,
+    datasync_runs,
+    gap_s,
+    pods_per_node,
+    size_gib,
+    standby_nodes,
+)
 
 DAY_S = 86_400
 PURCHASES = ("on-demand", "reserved", "spot", "capacity-block")
@@ -142,15 +150,21 @@ def _standby(env: Environment) -> float:
 
 
 def _copies(env: Environment) -> dict[str, float]:
-    """What the declared copies cost: moving what changes, and keeping one whole copy in S3."""
+    """What the copies cost: moving what changes, and keeping one whole copy in S3. DataSync goes on with the weights
+    where no class is said to go that way."""
     parts: dict[str, float] = {}
-    for name, data in sorted(copied_data(env).items()):
-        moved = _moved_gib(env, name, data) * GB_PER_GIB * _USD_PER_GB.get(data.method, 0.0)
-        kept = (size_gib(env, name, data) or 0.0) * GB_PER_GIB * S3_STANDARD.usd / HOURS_PER_MONTH
-        usd = moved + (kept if data.method in _IN_S3 else 0.0)
-        if usd:
-            parts[f"recovery.data.{name}"] = usd
-    return parts
+    copied = copied_data(env)
+    if datasync_runs(env) and all(data.method != "datasync" for data in copied.values()):
+        weights = copied.get("weights", DataSet()).model_copy(update={"method": "datasync"})
+        parts["replication"] = _copy(env, "weights", weights)
+    parts |= {f"recovery.data.{name}": _copy(env, name, data) for name, data in sorted(copied.items())}
+    return {path: usd for path, usd in parts.items() if usd}
+
+
+def _copy(env: Environment, name: str, data: DataSet) -> float:
+    moved = _moved_gib(env, name, data) * GB_PER_GIB * _USD_PER_GB.get(data.method, 0.0)
+    kept = (size_gib(env, name, data) or 0.0) * GB_PER_GIB * S3_STANDARD.usd / HOURS_PER_MONTH
+    return moved + (kept if data.method in _IN_S3 else 0.0)
 
 
 def _moved_gib(env: Environment, name: str, data: DataSet) -> float:

@@ -104,6 +104,17 @@ def _verification(env: Environment, given: Recovery, name: str, data: DataSet, g
     return (_moved("verification", path, gib, given.verify_mib_s),)
 
 
+def datasync_runs(env: Environment) -> bool:
+    """Whether `replication` is DataSync's; S3 itself copies in its place where it has Time Control."""
+    given = env.replication
+    return given is not None and not (given.source == "s3" and given.time_control)
+
+
+def waits_for_datasync(env: Environment, name: str) -> bool:
+    """Whether the standby in the cloud reads this class from where only DataSync writes it."""
+    return name == "weights" and env.standby is not None and env.cloud is not None and datasync_runs(env)
+
+
 def reads_again(env: Environment) -> bool:
     """Whether DataSync compares anything after it has copied it."""
     return env.replication is None or env.replication.verify != "none"

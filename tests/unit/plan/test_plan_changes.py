@@ -50,6 +50,7 @@ WITHOUT = {
     "recovery-figure-missing": "figures to be measured",
     "replication-too-slow": "less data, or another way to copy it",
     "datasync-files": "fewer files",
+    "mirror-too-far": "a nearer site, or another method",
     "datasync-agents-few": "ARNs of more agents",
     "standby-without-replication": "where the weights are copied from",
     "state-backend": "where the state is to be kept",

@@ -142,3 +142,12 @@ def test_what_a_problem_allows_removes_it(figures: dict[str, Any], hours: int) -
     }
     left = make_plan(environment(figures, replication=schedule, standby=mended)).problems
     assert not {"rpo-unreachable", "rto-unreachable"} & {problem.rule for problem in left}
+
+
+def test_datasync_is_paid_for_whatever_the_rpo_is_said_to_come_from() -> None:
+    """2 GiB an hour at DataSync's price, and the weights kept in S3: the same, named after what moves them."""
+    weights = {"change_gib_per_hour": 2}
+    by_datasync = make_plan(environment({"data": {"weights": weights}})).cost.parts
+    mirrored = make_plan(environment({"data": {"weights": {**weights, "method": "continuous"}}})).cost.parts
+    assert mirrored["replication"] == by_datasync["recovery.data.weights"]
+    assert "replication" not in by_datasync

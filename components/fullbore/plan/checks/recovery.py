@@ -6,13 +6,17 @@ from collections.abc import Iterable
 from math import ceil
 
 from fullbore.catalog.replication import (
+    CONTINUOUS_WORST_S,
     DATASYNC_AGENTS_FOR_MANY_FILES,
     DATASYNC_MANY_FILES,
     DATASYNC_MOST_AGENTS,
     DATASYNC_MOST_FILES,
     DATASYNC_SHORTEST_GAP_S,
     DATASYNC_TASK_GBPS,
+    FIBRE_S_PER_KM,
     RTC_MOST_GBPS,
+    RTC_WORST_S,
+    SYNCHRONOUS_MOST_MS,
 )
 from fullbore.config.models import Cloud, Environment, Replication
 from fullbore.plan.change import Change, put, remove
@@ -24,11 +28,13 @@ from fullbore.plan.recovery import (
     change_gbps,
     copied_data,
     held_replicas,
+    link_mib_s,
     pods_per_node,
     reads_again,
     recovery_plan,
     spot_holds_standby,
     steady_gbps,
+    waits_for_datasync,
 )
 from fullbore.plan.schedule import ScheduleError, shortest_gap_s
 from fullbore.plan.sovereignty import inside_site
@@ -80,16 +86,18 @@ def _source(subject: Subject) -> Iterable[Finding]:
 
 
 def _rpo(subject: Subject) -> Iterable[Finding]:
-    plan = recovery_plan(subject.env)
+    env, plan = subject.env, recovery_plan(subject.env)
     for copy in plan.copies if plan else ():
         if copy.method == "datasync" and copy.rpo_s < DATASYNC_SHORTEST_GAP_S:
-            yield Finding(copy.path, _too_soon_for_a_schedule(copy), (_reachable(copy),))
+            message = f"got {copy.rpo_s} s, but scheduled DataSync alone runs at most hourly"
+            message += f"; allowed {DATASYNC_SHORTEST_GAP_S} or more, or {_sooner(env, copy)}"
+            yield Finding(copy.path, message, (_reachable(copy),))
         elif copy.worst_s > copy.rpo_s:
             message = (
                 f"got {copy.rpo_s} s, but at worst the newest copy of {copy.data} is {ceil(copy.worst_s)} s old "
-                f"({_sum(copy.terms)}); allowed that or more"
+                f"({_sum(copy.terms)}); allowed that or more, or {_fresher(env, copy)}"
             )
-            yield Finding(copy.path, f"{message}, or {_FASTER[copy.method]}", (_reachable(copy),))
+            yield Finding(copy.path, message, (_reachable(copy),))
 
 
 def _reachable(copy: CopyPlan) -> Change:
@@ -97,22 +105,48 @@ def _reachable(copy: CopyPlan) -> Change:
     return put(copy.path, max(ceil(copy.worst_s), DATASYNC_SHORTEST_GAP_S if copy.method == "datasync" else 0))
 
 
-def _too_soon_for_a_schedule(copy: CopyPlan) -> str:
-    return (
-        f"got {copy.rpo_s} s, but scheduled DataSync alone runs at most hourly; allowed {DATASYNC_SHORTEST_GAP_S} or "
-        f"more, or add what does it as recovery.data.{copy.data}.method: s3-rtc (15 minutes, S3 to S3), continuous "
-        "(AWS Elastic Disaster Recovery, seconds) or block-sync (nothing is lost, a second site within reach)"
-    )
+def _sooner(env: Environment, copy: CopyPlan) -> str:
+    """What copies more often than DataSync's schedule, from where the data is and to where it is read."""
+    source, path = env.replication.source if env.replication else "s3", f"recovery.data.{copy.data}.method"
+    ways = [f"{path}: s3-rtc (15 minutes, S3 to S3)"] if source == "s3" and copy.rpo_s >= RTC_WORST_S else []
+    if not waits_for_datasync(env, copy.data):
+        words = "continuous (AWS Elastic Disaster Recovery, seconds)"
+        ways += [f"{path}: {words}"] if copy.rpo_s >= CONTINUOUS_WORST_S else []
+        ways.append(f"{path}: block-sync (nothing is lost, a second site within reach)")
+    elif source != "s3" and copy.rpo_s >= RTC_WORST_S:
+        ways.append(f"keep {copy.data} in S3, which S3 itself copies within 15 minutes (replication.time_control)")
+    elif not ways:
+        ways.append(f"put {copy.data} into the bucket before they are served, outside of this stack")
+    return " or ".join(ways)
 
 
-_FASTER = {
-    "datasync": "replicate more often, over a faster link, or less",
-    "s3-rtc": "replicate continuously or synchronously",
-    "continuous": "replicate synchronously",
-    "backup": "back up more often, or replicate",
-    "block-sync": "",
-}
-"""What makes the loss smaller, by the method that is used. Nothing is lost with the last."""
+def _fresher(env: Environment, copy: CopyPlan) -> str:
+    """What makes the loss smaller, of what can still be done. Nothing is lost with block-sync."""
+    if copy.method in ("s3-rtc", "continuous"):
+        sooner = copy.method == "s3-rtc" and copy.rpo_s >= CONTINUOUS_WORST_S
+        return "replicate continuously or synchronously" if sooner else "replicate synchronously"
+    whole_hours = max(1, ceil(copy.run_s / DATASYNC_SHORTEST_GAP_S)) * DATASYNC_SHORTEST_GAP_S
+    ways = list[str]()
+    if copy.gap_s > whole_hours:
+        ways.append("replicate more often" if copy.method == "datasync" else "back up more often")
+    ways += _quicker(env, copy)
+    return " or ".join([*ways, "replicate"] if copy.method == "backup" else ways)
+
+
+def _quicker(env: Environment, copy: CopyPlan) -> list[str]:
+    """What makes a run shorter: more of what bounds its transfer, or less to do."""
+    if not copy.run_s:
+        return []
+    ways, scheduled = list[str](), copy.method == "datasync"
+    given, link = env.replication if scheduled else None, env.recovery.link_gbps if env.recovery else None
+    unlimited = env.model_copy(update={"replication": None})
+    if given and link_mib_s(env) != link_mib_s(unlimited):
+        ways.append("allow a run more (replication.bandwidth_mib_s, limits)")
+    elif link and (link < DATASYNC_TASK_GBPS or not scheduled):
+        ways.append("copy over a faster link")
+    if given and given.verify == "all":
+        ways.append("read again only what was copied (replication.verify: transferred)")
+    return [*ways, "copy less"]
 
 
 def _sum(terms: Iterable[Term]) -> str:
@@ -192,24 +226,27 @@ def _overrun(subject: Subject) -> Iterable[Finding]:
     for copy in plan.copies if plan else ():
         if copy.gap_s and copy.run_s > copy.gap_s:
             rarer = _rarer(subject.env, copy)
+            ways = [f"run less often ({' and '.join(map(str, rarer))})"] if rarer else []
             message = (
                 f"a run copies {copy.data} in {copy.run_s:.0f} s at worst, but runs are {copy.gap_s:.0f} s apart, so "
-                f"that it falls ever further behind; run less often{f' ({rarer})' if rarer else ''}, over a faster "
-                "link, or copy less"
+                f"that it falls ever further behind; {' or '.join([*ways, *_quicker(subject.env, copy)])}"
             )
             where = "replication.schedule" if copy.method == "datasync" else f"recovery.data.{copy.data}.every_hours"
-            yield Finding(where, message, (rarer,) if rarer else ())
+            yield Finding(where, message, rarer)
 
 
-def _rarer(env: Environment, copy: CopyPlan) -> Change | None:
-    """A schedule whose runs end before the next ones begin: what changes in between is more then, too."""
+def _rarer(env: Environment, copy: CopyPlan) -> tuple[Change, ...]:
+    """A schedule whose runs end before the next ones begin, with the RPO that it has: what changes in between is more
+    then, too. None where there is no such schedule."""
     hours = ceil(copy.run_s / 3600)
     for many in (hours, 2 * hours, 4 * hours, 8 * hours):
         after, change = _every(env, copy, many)
         plan = recovery_plan(after)
         if plan and all(other.run_s <= other.gap_s for other in plan.copies if other.data == copy.data):
-            return change
-    return None
+            late = [other for other in plan.copies if other.method == copy.method and other.worst_s > other.rpo_s]
+            longer = {other.path: max(ceil(one.worst_s) for one in late if one.path == other.path) for other in late}
+            return (change, *(put(path, seconds) for path, seconds in longer.items()))
+    return ()
 
 
 def _every(env: Environment, copy: CopyPlan, hours: int) -> tuple[Environment, Change]:
@@ -231,15 +268,17 @@ def _unused_figure(subject: Subject) -> Iterable[Finding]:
     if given is None or env.standby is None:
         return
     methods = {data.method for data in copied_data(env).values()}
+    fed = any(data.method in STEADY and waits_for_datasync(env, name) for name, data in given.data.items())
+    runs = fed or "datasync" in methods
     steady = [data for data in given.data.values() if data.method in STEADY]
-    moving = bool(methods & {"datasync", "backup"}) or any(data.change_gib_per_hour for data in steady)
+    moving = runs or "backup" in methods or any(data.change_gib_per_hour for data in steady)
     cold = (given.replicas or env.standby.replicas) > env.standby.replicas
     needs = {
         "link_gbps": (moving, "no copy is said to move anything over it"),
-        "prepare_s": ("datasync" in methods, "nothing is copied by datasync"),
+        "prepare_s": (runs, "nothing is copied by datasync"),
         "verify_mib_s": (
-            "datasync" in methods and reads_again(env),
-            "replication.verify is none" if "datasync" in methods else "nothing is copied by datasync",
+            runs and reads_again(env),
+            "replication.verify is none" if runs else "nothing is copied by datasync",
         ),
         "distance_km": ("block-sync" in methods, "nothing is copied by block-sync"),
         "switch_s": (given.gateway == "site", "the gateway stands elsewhere and moves clients itself"),
@@ -298,6 +337,45 @@ def _method(subject: Subject) -> Iterable[Finding]:
         if data.method == "block-sync" and env.recovery and env.recovery.distance_km is None:
             message = "missing; each write waits for the other side, give the length of the fibre"
             yield Finding("recovery.distance_km", message)
+
+
+def _not_filled(subject: Subject) -> Iterable[Finding]:
+    """Copies that somebody else makes, of what the standby reads from where DataSync writes."""
+    env = subject.env
+    for name, data in env.recovery.data.items() if env.recovery else ():
+        if data.method in STEADY and waits_for_datasync(env, name):
+            path = f"recovery.data.{name}.method"
+            after = _with_method(env, name, "datasync")
+            plan = recovery_plan(after)
+            kept = plan and all(copy.worst_s <= copy.rpo_s for copy in plan.copies if copy.data == name)
+            message = (
+                f"got {data.method}, but nothing here sets that up, and it fills no bucket: the standby reads {name} "
+                "from what DataSync writes on the schedule of replication, so that the RPO is not that of this method; "
+                "say datasync, or have S3 copy them (replication.time_control, from a source s3)"
+            )
+            mirrors = [one for one in copied_data(after).values() if one.method == "block-sync"]
+            alone = env.recovery and env.recovery.distance_km is not None and not mirrors
+            rest = (remove("recovery.distance_km"),) if alone else ()
+            yield Finding(path, message, (put(path, "datasync"), *rest) if kept else ())
+
+
+def _with_method(env: Environment, name: str, method: str) -> Environment:
+    given = env.recovery.data if env.recovery else {}
+    data = {other: one.model_copy(update={"method": method}) if other == name else one for other, one in given.items()}
+    return env.model_copy(update={"recovery": env.recovery and env.recovery.model_copy(update={"data": data})})
+
+
+def _write_delay(subject: Subject) -> Iterable[Finding]:
+    plan = recovery_plan(subject.env)
+    late = [copy for copy in plan.copies if copy.write_delay_ms > SYNCHRONOUS_MOST_MS] if plan else []
+    if late and subject.env.recovery:
+        most = SYNCHRONOUS_MOST_MS / (2 * FIBRE_S_PER_KM * 1000)
+        message = (
+            f"got {subject.env.recovery.distance_km:g} km: each write of {', '.join(copy.data for copy in late)} waits "
+            f"{late[0].write_delay_ms:.0f} ms for the other side; at most {SYNCHRONOUS_MOST_MS:g} ms are advised, "
+            f"which is {int(most)} km; take a nearer site, or another method"
+        )
+        yield Finding("recovery.distance_km", message)
 
 
 def _count_agents(replication: Replication) -> int:
@@ -419,6 +497,18 @@ RULES = (
         severity="error",
         summary="a method cannot copy from where the data is",
         find=_method,
+    ),
+    Rule(
+        id="method-not-set-up",
+        severity="warning",
+        summary="the standby reads what another method fills than the one that the RPO is taken from",
+        find=_not_filled,
+    ),
+    Rule(
+        id="mirror-too-far",
+        severity="warning",
+        summary="each synchronous write waits longer than is advised",
+        find=_write_delay,
     ),
     Rule(
         id="datasync-agents", severity="error", summary="a location has more agents than DataSync takes", find=_agents
