@@ -40,7 +40,6 @@ USER = 65532
 """The runtime image's user: not root, with no entry in /etc/passwd to be confused with."""
 DOCUMENT_KEY = "plan.json"
 DOCUMENT_FOLDER = "/etc/fullbore"
-WEIGHTS_CLAIM = "weights"
 WEIGHTS_FOLDER = "/weights"
 """Where pods that mount the model have it."""
 LOAD_S = 3600
@@ -57,8 +56,9 @@ def pod_template(
     priority: str,
     labels: Mapping[str, str],
     annotations: Mapping[str, str],
+    weights_claim: pulumi.Input[str] | None = None,
 ) -> PodTemplateSpecArgs:
-    """One replica: `plan.gpus` GPUs, the plan's document mounted, Ready when the model answers."""
+    """One replica: `plan.gpus` GPUs, the plan's document and its weights mounted, Ready when the model answers."""
     return PodTemplateSpecArgs(
         metadata=ObjectMetaArgs(labels=dict(labels), annotations=dict(annotations)),
         spec=PodSpecArgs(
@@ -77,7 +77,7 @@ def pod_template(
             affinity=_spread(labels),
             tolerations=_tolerations(plan.taints),
             containers=[_container(plan, image)],
-            volumes=_volumes(plan),
+            volumes=_volumes(plan, weights_claim),
         ),
     )
 
@@ -158,12 +158,12 @@ def _spread(labels: Mapping[str, str]) -> AffinityArgs:
     )
 
 
-def _volumes(plan: ServingPlan) -> list[VolumeArgs]:
+def _volumes(plan: ServingPlan, weights_claim: pulumi.Input[str] | None) -> list[VolumeArgs]:
     volumes = [
         VolumeArgs(name="plan", config_map=ConfigMapVolumeSourceArgs(name=plan.name)),
         VolumeArgs(name="tmp", empty_dir=EmptyDirVolumeSourceArgs()),
     ]
-    if plan.weights:
-        claim = PersistentVolumeClaimVolumeSourceArgs(claim_name=WEIGHTS_CLAIM, read_only=True)
+    if plan.weights and weights_claim:
+        claim = PersistentVolumeClaimVolumeSourceArgs(claim_name=weights_claim, read_only=True)
         volumes.append(VolumeArgs(name="weights", persistent_volume_claim=claim))
     return volumes

@@ -40,8 +40,9 @@ class ServingResources:
 class Serving(Component):
     """The replicas of one `ServingPlan`, and the headless service whose addresses are the ready ones.
 
-    `image` is a reference by digest. Replicas are placed after what `after` names. `service` is the service's name;
-    `host` is `SERVICE.NAMESPACE`, to which the cluster's own suffix belongs.
+    `image` is a reference by digest; `weights_claim` is there where the plan has pods mount their weights. Replicas are
+    placed after what `after` names. `service` is the service's name; `host` is `SERVICE.NAMESPACE`, to which the
+    cluster's own suffix belongs.
     """
 
     def __init__(
@@ -52,11 +53,13 @@ class Serving(Component):
         cluster: Cluster,
         image: pulumi.Input[str],
         scheduler: Scheduler = "volcano",
+        weights_claim: pulumi.Input[str] | None = None,
         after: Sequence[pulumi.Resource] = (),
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(name, opts)
         self.plan, self.cluster, self.scheduler = plan, cluster, scheduler
+        self.weights_claim = weights_claim
         self.selector = {"app.kubernetes.io/name": "fullbore-runtime", "app.kubernetes.io/instance": plan.name}
         self.labels = {**LABELS, **self.selector}
         self.document = document_text(plan.document)
@@ -101,6 +104,7 @@ class Serving(Component):
             priority=self.cluster.first_priority,
             labels=self.labels,
             annotations=self._pod_annotations(),
+            weights_claim=self.weights_claim,
         )
         return Deployment(
             self.part("deployment"),

@@ -14,7 +14,7 @@ from fullbore.cluster import Cluster
 from fullbore.plan.model import StandbyPlan
 from fullbore.serving import Serving
 from fullbore.storage import Storage
-from fullbore.weights import create_weights
+from fullbore.weights import Weights, create_weights
 
 INTERNAL = {
     "service.beta.kubernetes.io/aws-load-balancer-scheme": "internal",
@@ -30,7 +30,7 @@ class StandbyResources:
     """What `Standby` created."""
 
     cluster: Cluster
-    weights: tuple[pulumi.Resource, ...]
+    weights: Weights | None
     serving: Serving
     load_balancer: Service
 
@@ -54,20 +54,19 @@ class Standby(Component):
         self.plan = plan
         cluster = Cluster(self.part("cluster"), plan.cluster, opts=self.child())
         read = plan.serving.weights
-        weights = create_weights(self, plan.volume, read, cluster, storage) if read and storage else []
+        weights = create_weights(self, plan.volume, read, cluster, storage) if read and storage else None
         serving = Serving(
             self.part("serving"),
             plan.serving,
             cluster=cluster,
             image=image,
             scheduler="volcano" if plan.cluster.queue else "default-scheduler",
-            after=weights,
+            weights_claim=weights.name if weights else None,
+            after=[weights.claim] if weights else (),
             opts=self.child(),
         )
         balancer = self._create_load_balancer(cluster, serving)
-        self.resources = StandbyResources(
-            cluster=cluster, weights=tuple(weights), serving=serving, load_balancer=balancer
-        )
+        self.resources = StandbyResources(cluster=cluster, weights=weights, serving=serving, load_balancer=balancer)
         self.hostname: pulumi.Output[str] = balancer.status.apply(_hostname)
         self.port = plan.serving.port
         self.register_outputs({"hostname": self.hostname})

@@ -20,12 +20,22 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from fullbore._component import Component
 from fullbore.cluster import LABELS, Cluster
 from fullbore.plan.model import WeightsPlan
-from fullbore.pods import WEIGHTS_CLAIM
 from fullbore.storage import Storage
 
 MODES = ("ReadWriteMany",)
 """The only mode for several nodes that both drivers know (aws-fsx-csi-driver, pkg/driver/controller.go, volumeCaps;
 aws-efs-csi-driver, pkg/driver/node.go, volumeCapAccessModes). That nothing is written is said at each mount."""
+ASKED = {"storage": "1Gi"}
+"""A claim cannot change: it asks for less than any volume has, so that a file system may grow."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """What pods mount, by the name of `claim`."""
+
+    volume: PersistentVolume
+    claim: PersistentVolumeClaim
+    name: pulumi.Output[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,18 +72,21 @@ def volume(plan: WeightsPlan, storage: Storage) -> Volume:
     raise ValueError(f"storage.{plan.kind}: is not declared, but pods are planned to mount it")
 
 
-def create_weights(
-    owner: Component, name: str, plan: WeightsPlan, cluster: Cluster, storage: Storage
-) -> list[pulumi.Resource]:
-    """The volume `name`, which only the claim of the cluster's namespace may take, and that claim."""
+def create_weights(owner: Component, name: str, plan: WeightsPlan, cluster: Cluster, storage: Storage) -> Weights:
+    """A volume, which only the claim of the cluster's namespace may take, and that claim.
+
+    Both are named after the file system: neither can be changed to another, nor go before the pods that mount it. So
+    new pods mount another file system before the old one is let go.
+    """
     found = volume(plan, storage)
-    size = {"storage": f"{plan.size_gib}Gi"}
+    named = pulumi.Output.format("{0}-{1}", name, found.handle)
+    claimed = pulumi.Output.format("weights-{0}", found.handle)
     made = PersistentVolume(
         owner.part("weights"),
-        metadata=ObjectMetaArgs(name=name, labels=dict(LABELS)),
+        metadata=ObjectMetaArgs(name=named, labels=dict(LABELS)),
         spec=PersistentVolumeSpecArgs(
             access_modes=list(MODES),
-            capacity=size,
+            capacity={"storage": f"{plan.size_gib}Gi"},
             storage_class_name="",
             # What is in the file system belongs to `Storage`.
             persistent_volume_reclaim_policy="Retain",
@@ -82,7 +95,7 @@ def create_weights(
                 api_version="v1",
                 kind="PersistentVolumeClaim",
                 namespace=cluster.namespace,
-                name=WEIGHTS_CLAIM,
+                name=claimed,
             ),
             csi=CSIPersistentVolumeSourceArgs(
                 driver=found.driver,
@@ -95,14 +108,14 @@ def create_weights(
     )
     claim = PersistentVolumeClaim(
         owner.part("weights"),
-        metadata=ObjectMetaArgs(name=WEIGHTS_CLAIM, namespace=cluster.namespace, labels=dict(LABELS)),
+        metadata=ObjectMetaArgs(name=claimed, namespace=cluster.namespace, labels=dict(LABELS)),
         spec=PersistentVolumeClaimSpecArgs(
             access_modes=list(MODES),
             # None but the volume above: an empty class is that of no provisioner.
             storage_class_name="",
-            volume_name=name,
-            resources=VolumeResourceRequirementsArgs(requests=size),
+            volume_name=named,
+            resources=VolumeResourceRequirementsArgs(requests=dict(ASKED)),
         ),
         opts=owner.child(cluster.provider, depends_on=[made]),
     )
-    return [made, claim]
+    return Weights(volume=made, claim=claim, name=claimed)

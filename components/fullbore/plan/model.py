@@ -696,7 +696,7 @@ class StandbyPlan:
     rpo_s: int
     rto_s: int
     volume: str = "weights"
-    """Name of the volume that it reads weights from, in a cluster that others may share."""
+    """What the name of the volume that it reads weights from begins with, in a cluster that others may share."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ from fullbore_sandbox.plugins.kubernetes.provider import Kubernetes
 
 TOKEN = "contract-test"
 START_S = 60.0
-CONTROLLERS = ("namespace", "garbage-collector", "deployment", "replicaset", "resourcequota")
+CONTROLLERS = ("namespace", "garbage-collector", "deployment", "replicaset", "resourcequota", "persistentvolume-binder")
 
 
 @dataclass(frozen=True)

@@ -111,19 +111,27 @@ def test_only_the_claim_of_the_pods_takes_the_volume_and_that_claim_no_other() -
     claim = found.one("PersistentVolumeClaim", "standby-weights")
     assert (taken["namespace"], taken["name"]) == (claim["metadata"]["namespace"], claim["metadata"]["name"])
     name = found.one("PersistentVolume", "standby-weights")["metadata"]["name"]
-    assert (name, claim["spec"]["volumeName"], claim["spec"]["storageClassName"]) == (
-        "example-weights",
-        "example-weights",
-        "",
-    )
+    assert name == claim["spec"]["volumeName"] == "example-weights-storage-lustre-id"
+    assert claim["spec"]["storageClassName"] == ""
+    pod = found.one("Deployment", "standby-serving-deployment")["spec"]["template"]["spec"]
+    (mounted,) = [each["persistentVolumeClaim"] for each in pod["volumes"] if each["name"] == "weights"]
+    assert mounted == {"claimName": claim["metadata"]["name"], "readOnly": True}
+
+
+def test_a_file_system_may_grow_without_another_claim() -> None:
+    """Which would wait for the pods that mount it."""
+    small, large = (made(served(storage={"lustre": {"size_gib": size}})) for size in (2400, 4800))
+    claims = [found.one("PersistentVolumeClaim", "standby-weights") for found in (small, large)]
+    assert claims[0] == claims[1]
+    volumes = [kubernetes(found, "PersistentVolume") for found in (small, large)]
+    assert [each.pop("capacity")["storage"] for each in volumes] == ["2400Gi", "4800Gi"]
+    assert volumes[0] == volumes[1]
 
 
 def test_pods_read_the_folder_where_the_launcher_looks_and_write_nothing() -> None:
     pod = made(served(**LUSTRE)).one("Deployment", "standby-serving-deployment")["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    (volume,) = [each for each in pod["volumes"] if each["name"] == "weights"]
     (mount,) = [each for each in container["volumeMounts"] if each["name"] == "weights"]
-    assert volume["persistentVolumeClaim"] == {"claimName": "weights", "readOnly": True}
     assert (mount["subPath"], mount["readOnly"]) == ("models/deep", True)
     env = {each["name"]: each.get("value") for each in container["env"]}
     assert env["FULLBORE_MODEL_DIRECTORY"] == mount["mountPath"]
