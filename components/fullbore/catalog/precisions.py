@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from fullbore.catalog.architecture import Quantised
+from fullbore.catalog.architecture import ModelRow, Quantised
 
 _HARDWARE = "docs.vllm.ai, features/quantization: supported hardware"
 
@@ -121,9 +121,20 @@ def no_larger(precision: str) -> Iterator[str]:
         following = LOWER.get(following)
 
 
-KV_FP8_CAPABILITY = (8, 9)
-"""The oldest compute capability with fp8 units, which attention over an fp8 cache needs (docs.vllm.ai, features/
-quantization: quantized KV cache)."""
+FP8_UNITS = (8, 9)
+"""The oldest compute capability with fp8 units, which Triton's attention over an fp8 cache needs (of vLLM 0.24,
+vllm-project/vllm#47949: "native FP8 (fp8e4nv) requires SM89+")."""
+FLASHINFER = (8, 0)
+"""The oldest compute capability of FlashInfer in vLLM 0.24 (vllm-project/vllm#47549). It reads an fp8 cache without fp8
+units (vllm-project/vllm#24577), and vLLM takes it by itself where FlashAttention 2 cannot (docs.vllm.ai, design/
+attention_backends)."""
+FLASHINFER_HEAD_DIMS = (64, 128, 256)
+"""Sizes of a head that FlashInfer has kernels for; on these GPUs it has none for MLA (same page)."""
+
+
+def kv_fp8_capability(model: ModelRow) -> tuple[int, int]:
+    """The oldest compute capability on which engines attend to an fp8 cache of this model."""
+    return FLASHINFER if model.mla is None and model.head_dim in FLASHINFER_HEAD_DIMS else FP8_UNITS
 
 
 def compute_bytes(precision: str) -> float:

@@ -132,6 +132,12 @@ def test_a_checkpoint_of_other_bits_than_planned_is_refused() -> None:
     assert any("the plan says int8, but the checkpoint's weights have 4 bits" in reason for reason in refused)
 
 
+@pytest.mark.parametrize(("case", "refused"), [("t4", True), ("a100-sxm.tp-4", False), ("h200.one", False)])
+def test_an_fp8_cache_is_refused_where_no_attention_reads_it(case: str, refused: bool) -> None:
+    launch = tune(facts_of(case), replace(plan_of(case), kv_precision="fp8"))
+    assert any(reason.startswith("kv_precision") for reason in launch.refusals) is refused
+
+
 def test_shards_are_read_first_where_nothing_would_wait_for_a_check_beside() -> None:
     facts = facts_of("h200.int4")
     alone = replace(facts, software=replace(facts.software, plugin=False))

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from fullbore.catalog.architecture import ModelRow
 from fullbore.catalog.hub import HubConfigError, model_row
 from fullbore.catalog.models import MODELS
-from fullbore.catalog.precisions import KV_FP8_CAPABILITY, PRECISIONS, no_larger
+from fullbore.catalog.precisions import FLASHINFER, PRECISIONS, kv_fp8_capability, no_larger
 from fullbore.config.models import Serving
 from fullbore.plan.change import Change, put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject
@@ -87,10 +87,12 @@ def precision(subject: Subject) -> Iterable[Finding]:
                 f"{newest or ' or newer'}, but {pool.accelerator.name} of {pool.path} has {major}.{minor}"
             )
             yield Finding("serving.precision", f"{message}; allowed there {allowed}", tuple(_runnable(subject)))
-        if serving and serving.kv_precision == "fp8" and pool.accelerator.compute_capability < KV_FP8_CAPABILITY:
+        model = model_of(serving)
+        oldest = kv_fp8_capability(model) if model else FLASHINFER
+        if serving and serving.kv_precision == "fp8" and pool.accelerator.compute_capability < oldest:
             major, minor = pool.accelerator.compute_capability
             message = (
-                f"got fp8, which needs compute capability {KV_FP8_CAPABILITY[0]}.{KV_FP8_CAPABILITY[1]} or newer, "
+                f"got fp8, which needs compute capability {oldest[0]}.{oldest[1]} or newer for this model, "
                 f"but {pool.accelerator.name} of {pool.path} has {major}.{minor}; allowed there auto"
             )
             yield Finding("serving.kv_precision", message, (remove("serving.kv_precision"),))

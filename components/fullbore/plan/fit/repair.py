@@ -9,7 +9,7 @@ from typing import Any
 
 from fullbore.catalog.accelerators import ACCELERATORS, AcceleratorRow
 from fullbore.catalog.architecture import ModelRow
-from fullbore.catalog.precisions import KV_FP8_CAPABILITY, LOWER, PRECISIONS
+from fullbore.catalog.precisions import LOWER, PRECISIONS, kv_fp8_capability
 from fullbore.plan.fit.layout import Layout, illegal
 from fullbore.plan.fit.memory import Fit, fit
 from fullbore.plan.fit.search import candidates as fitting
@@ -53,7 +53,7 @@ def pairs(
 ) -> tuple[Change, ...]:
     """Two changes at once, for where none is enough alone: an fp8 cache or a lower precision, and one of the others."""
     found = list[Change]()
-    for field, value in _firsts(accelerator, layout):
+    for field, value in _firsts(model, accelerator, layout):
         after = replace(layout, **{field: value})
         for build in (_fewer, _shorter, _smaller_cache, _split):
             seconds = build(model, accelerator, after, gpus, enough)
@@ -61,8 +61,8 @@ def pairs(
     return tuple(found)
 
 
-def _firsts(accelerator: AcceleratorRow, layout: Layout) -> Iterator[tuple[str, Any]]:
-    if accelerator.compute_capability >= KV_FP8_CAPABILITY and layout.kv_precision == "auto":
+def _firsts(model: ModelRow, accelerator: AcceleratorRow, layout: Layout) -> Iterator[tuple[str, Any]]:
+    if accelerator.compute_capability >= kv_fp8_capability(model) and layout.kv_precision == "auto":
         yield "kv_precision", "fp8"
     precision = layout.precision
     while (lower := LOWER.get(precision)) is not None:
@@ -104,7 +104,7 @@ def _shorter(
 def _smaller_cache(
     model: ModelRow, accelerator: AcceleratorRow, layout: Layout, gpus: int, enough: Enough
 ) -> Iterator[Change]:
-    able = accelerator.compute_capability >= KV_FP8_CAPABILITY
+    able = accelerator.compute_capability >= kv_fp8_capability(model)
     if (
         able
         and layout.kv_precision == "auto"

@@ -151,7 +151,7 @@ def _precision(facts: Facts, plan: Document, ranks: Ranks, engine: str) -> Itera
     if plan.precision == "bf16" and not ranks.bf16:
         yield f"precision: bf16 needs compute capability 8.0, and this GPU has {shown}; plan fp16"
     if plan.kv_precision == "fp8" and got < FP8_KV_CAPABILITY:
-        yield f"kv_precision: fp8 needs compute capability 8.9, and this GPU has {shown}; plan auto"
+        yield f"kv_precision: fp8 needs compute capability 8.0, and this GPU has {shown}; plan auto"
 
 
 def _fabric(facts: Facts, plan: Document) -> Iterator[str]:

@@ -40,5 +40,7 @@ ENGINE_CAPABILITY = {"vllm": (7, 0), "sglang": (7, 5)}
 
 BF16_CAPABILITY = (8, 0)
 """vLLM: bfloat16 is only supported on GPUs with compute capability of at least 8.0."""
-FP8_KV_CAPABILITY = (8, 9)
-"""Attention over an fp8 cache needs fp8 units (docs.vllm.ai, features/quantization: quantized KV cache)."""
+FP8_KV_CAPABILITY = (8, 0)
+"""Oldest GPU that attends to an fp8 cache, where heads have 64, 128 or 256 values (others, and MLA, need 8.9, and the
+plan says so): with FlashInfer, which vLLM 0.24 (docs.vllm.ai, design/attention_backends; vllm-project/vllm#47549) and
+SGLang (docs.sglang.io, advanced_features/attention_backend) take by themselves there."""
