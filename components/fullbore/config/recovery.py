@@ -93,7 +93,10 @@ class Recovery(Strict):
         description="time until the clients' name points to the standby, seconds; gateway at the site",
     )
     dns_ttl_s: Whole | None = Field(
-        default=None, ge=0, description="time to live of the clients' name, seconds; gateway at the site"
+        default=None,
+        ge=0,
+        le=int(MOST_SECONDS),
+        description="time to live of the clients' name, seconds; gateway at the site",
     )
     replicas: Whole | None = Field(
         default=None, ge=1, description="replicas that must serve again within the RTO; standby.replicas if left out"
