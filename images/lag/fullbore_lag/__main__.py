@@ -37,6 +37,7 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
 
 def main(given: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)
     asked = arguments(given)
     try:
         document = read_document(asked.document.read_text(encoding="utf-8"))
