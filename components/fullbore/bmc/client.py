@@ -42,7 +42,12 @@ class Bmc:
         self._auth, self.service = _service(access, connector, root)
 
     def get(self, path: str) -> Document | None:
-        """The document at a path; None where the BMC has none there. Raises BmcError."""
+        """The document at a path; None where the BMC has none there. Raises BmcError.
+
+        A link to another host is none: the account would go there.
+        """
+        if not path.startswith("/") or path.startswith("//"):
+            return None
         with told(self.address, path):
             try:
                 return _document(self._connector.get(path))

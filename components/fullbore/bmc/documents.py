@@ -67,12 +67,13 @@ class Tree:
 
     def members(self, document: Document, *keys: str) -> Iterator[Document]:
         """The resources of a collection that a link leads to, page by page."""
-        path = text(document, *keys, "@odata.id")
+        path, seen = text(document, *keys, "@odata.id"), set[str]()
         page = self._collection(path) if path else None
         while page is not None:
+            seen.add(path)
             yield from self.linked(page, "Members")
             path = text(page, "Members@odata.nextLink")
-            page = self._get(path) if path else None
+            page = self._get(path) if path and path not in seen else None
 
     def present(self, document: Document, *keys: str) -> Iterator[Document]:
         """Members that are plugged in: an empty slot may be listed, as Absent."""

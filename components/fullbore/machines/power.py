@@ -53,7 +53,8 @@ def power(environment: Environment, plan: Plan, name: str, order: Order, secret:
         with connect(access) as bmc:
             state = _switched(Switch(bmc, order.limit_s, _teller(name)), order)
     except BmcError as error:
-        raise problem(f"{host.path}.bmc", "bmc-order", error.message) from error
+        drained = "; its node stays drained until the next pulumi up" if order.drain else ""
+        raise problem(f"{host.path}.bmc", "bmc-order", f"{error.message}{drained}") from error
     _show(name, access.address, state, as_json=as_json)
 
 

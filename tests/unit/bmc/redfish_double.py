@@ -183,6 +183,18 @@ def _supply(number: int) -> dict[str, Any]:
     return {"Model": "PS-3000", "SerialNumber": f"PSU-{number}", "PowerCapacityWatts": 3000, "Status": OK}
 
 
+def few(documents: Documents) -> Documents:
+    """Without what takes many requests: for tests over the network."""
+    for path, names in {
+        f"{V1}/Systems/Host": ("Storage", "Links"),
+        f"{V1}/Chassis/Main": ("PowerSubsystem", "Power"),
+        f"{V1}/": ("UpdateService",),
+    }.items():
+        for name in names:
+            del documents[path][name]
+    return documents
+
+
 def getter(documents: Documents) -> Get:
     def get(path: str) -> Document | None:
         return documents.get(path)

@@ -6,18 +6,14 @@ from pathlib import Path
 from socket import socket
 
 import pytest
-from redfish_double import PASSWORD, USER, V1, Service, gpu_host, serving
+from redfish_double import PASSWORD, USER, V1, Service, few, gpu_host, serving
 
 from fullbore.bmc import Access, BmcError, connect, read
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    documents = gpu_host(gpus=1, hcas=1, psus=1)
-    for large in ("Storage", "Links"):
-        del documents[f"{V1}/Systems/Host"][large]
-    del documents[f"{V1}/"]["UpdateService"]
-    with serving(tmp_path_factory.mktemp("bmc"), documents) as service:
+    with serving(tmp_path_factory.mktemp("bmc"), few(gpu_host(gpus=1, hcas=1))) as service:
         yield service
 
 
@@ -49,6 +45,9 @@ def test_without_sessions_the_password_goes_with_each_request(service: Service, 
     with connect(access) as bmc:
         assert bmc.get(f"{V1}/Systems") is not None
         assert bmc.get(f"{V1}/Nothing") is None
+        asked = len(service.asked)
+        assert [bmc.get(path) for path in ("https://192.0.2.1/redfish/v1/", "//192.0.2.1/", "")] == [None] * 3
+        assert len(service.asked) == asked
 
 
 def test_a_wrong_password_is_tried_once(service: Service, access: Access) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from redfish_double import PASSWORD, USER, V1, Service, gpu_host, serving
+from redfish_double import PASSWORD, USER, Service, few, gpu_host, serving
 from test_bmc_compare import GROUP
 
 from fullbore.cli import main
@@ -17,9 +17,7 @@ CLOSED = "127.0.0.1:1"
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    documents = gpu_host(gpus=1, hcas=1, psus=1)
-    del documents[f"{V1}/"]["UpdateService"]
-    with serving(tmp_path_factory.mktemp("bmc"), documents) as running:
+    with serving(tmp_path_factory.mktemp("bmc"), few(gpu_host(gpus=1, hcas=1))) as running:
         yield running
 
 

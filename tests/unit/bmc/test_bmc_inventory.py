@@ -106,7 +106,10 @@ def test_collections_come_page_by_page_and_expanded(documents: Documents) -> Non
     whole = f"{SYSTEM}/Processors"
     documents[whole]["Members"] = [link(f"{whole}/CPU1")]
     documents[whole]["Members@odata.nextLink"] = f"{whole}?$skip=1"
-    documents[f"{whole}?$skip=1"] = {"Members": [documents[f"{whole}/CPU2"]]}
+    documents[f"{whole}?$skip=1"] = {
+        "Members": [documents[f"{whole}/CPU2"]],
+        "Members@odata.nextLink": f"{whole}?$skip=1",  # a page that leads to itself is the last
+    }
     documents[f"{V1}/Chassis?$expand=.($levels=1)"] = {"Members": [documents[CHASSIS]]}
 
     def get(path: str) -> dict[str, object] | None:
