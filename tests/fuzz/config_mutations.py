@@ -341,12 +341,27 @@ def verdict(change: Change) -> str:
 
 def _means(env: Environment) -> Environment:
     """The environment without what nothing in it uses: quotas that are not reached, or of what is not bought, zones and
-    offers of the like, and the priorities of marks that no packet has."""
+    offers of the like, the priorities of marks that no packet has, and BMCs."""
     uses = {use.name: use for use in quota_uses(env.cloud)} if env.cloud else {}
     given = dict(env.cloud.quotas) if env.cloud else {}
     reached = {name: limit for name, limit in given.items() if name in uses and _short(limit, uses[name])}
     cloud = _asked(env.cloud).model_copy(update={"quotas": Quotas(**reached)}) if env.cloud else None
-    return env.model_copy(update={"cloud": cloud, "site": _rolled(env, _marked(env.site)) if env.site else None})
+    site = _unasked(_rolled(env, _marked(env.site))) if env.site else None
+    return env.model_copy(update={"cloud": cloud, "site": site})
+
+
+def _unasked(site: Site) -> Site:
+    """The site without BMCs: nothing is planned of them, and `fullbore discover` and `power` alone read them."""
+    groups = {
+        name: group.model_copy(
+            update={
+                "bmc": None,
+                "hosts": {each: host.model_copy(update={"bmc": None}) for each, host in group.hosts.items()},
+            }
+        )
+        for name, group in site.groups.items()
+    }
+    return site.model_copy(update={"bmc": None, "groups": groups})
 
 
 def _asked(cloud: Cloud) -> Cloud:
