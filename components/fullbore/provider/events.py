@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, cast
 
+from fullbore.provider.advice import advice
 from fullbore.provider.values import Map
 
 FACTS_MODULE: Final = "fullbore_facts"
@@ -24,7 +25,7 @@ EVIDENCE_MODULE: Final = "fullbore_evidence"
 CHECKS: Final = ("outputs", "missing")
 """What is kept of that module's result: what each check printed, and why others did not run."""
 MAX_REASON: Final = 300
-"""Characters of a failure's reason that are kept in state."""
+"""Characters of a failure's reason that are kept in state, before what to do about it."""
 
 _HOST_EVENTS: Final = {
     "runner_on_ok": "ok",
@@ -100,6 +101,12 @@ def _one_line(text: str) -> str:
     return line if len(line) <= MAX_REASON else f"{line[: MAX_REASON - 1]}…"
 
 
+def _with_advice(text: str) -> str:
+    """One line that ends with what to do, where that is known."""
+    line, what = _one_line(text), advice(text)
+    return f"{line}; {what}" if what else line
+
+
 @dataclass
 class Fold:
     """Adds events up. `feed` them all, then ask for `outcomes`."""
@@ -120,9 +127,9 @@ class Fold:
             self._checks[host] = event["checks"]
         if kind == "failed":
             where = ": ".join(part for part in (event["role"], event["task"]) if part)
-            self._errors[host] = _one_line(f"{where}: {event['message']}")
+            self._errors[host] = _with_advice(f"{where}: {event['message']}")
         elif kind == "unreachable":
-            self._errors[host] = _one_line(f"unreachable: {event['message']}")
+            self._errors[host] = _with_advice(f"unreachable: {event['message']}")
         elif kind == "stats":
             self._lost = {*event["failed"], *event["unreachable"]}
             self._changed = set(event["changed"])

@@ -79,10 +79,21 @@ def _install(system: System, wants: Mapping[str, str]) -> None:
 
     # What a killed run left half-configured would stop apt-get.
     change("dpkg", "--configure", "-a")
-    change("apt-get", "update", "--error-on=any")
+    try:
+        change("apt-get", "update", "--error-on=any")
+    except ToolError as error:
+        raise ToolError(
+            f"{_not_fetched(error)}; see that the mirror answers from there; nothing was installed"
+        ) from error
     exact = [f"{name}={_version(system, name, want)}" for name, want in wants.items()]
     change(*APT, "install", *exact)
     system.change("apt-mark", "hold", *wants)
+
+
+def _not_fetched(error: ToolError) -> str:
+    """The first address that apt could not read, and why; its last line says only that there was one."""
+    lines = error.output.splitlines()
+    return next((f"apt-get: {line[3:]}" for line in lines if line[3:].startswith("Failed to fetch")), str(error))
 
 
 def _version(system: System, name: str, want: str) -> str:

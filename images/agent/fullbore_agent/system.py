@@ -10,7 +10,11 @@ TOOL_TIMEOUT_S = 30
 
 
 class ToolError(Exception):
-    """A tool is missing, failed or did not end; the text is one line."""
+    """A tool is missing, failed or did not end; the text is one line. `output` is all that it said of an error."""
+
+    def __init__(self, text: str, output: str = "") -> None:
+        super().__init__(text)
+        self.output = output
 
 
 class System:
@@ -71,7 +75,7 @@ class System:
             raise ToolError(f"{argv[0]}: no answer in {timeout_s:g} s") from error
         if done.returncode:
             lines = (done.stderr or done.stdout or "").strip().splitlines() or [f"exit status {done.returncode}"]
-            raise ToolError(f"{argv[0]}: {lines[-1][:200]}")
+            raise ToolError(f"{argv[0]}: {lines[-1][:200]}", done.stderr)
         return done.stdout
 
     def _execute(self, argv: tuple[str, ...], timeout_s: float) -> subprocess.CompletedProcess[str]:

@@ -172,6 +172,28 @@ def test_all_of_an_installation_ends_before_ansible_ends_the_task(
     assert list(slow.limits.values()) == limits
 
 
+class Unfetched(Slow):
+    """apt-get's own words where a mirror is down (Debian 12)."""
+
+    def change(self, *argv: str, timeout_s: float = 30) -> None:
+        super().change(*argv, timeout_s=timeout_s)
+        if "update" in argv:
+            last = "Some index files failed to download. They have been ignored, or old ones used instead."
+            first = (
+                "Failed to fetch http://mirror/dists/x/InRelease  Could not connect to mirror:80 (Connection refused)"
+            )
+            raise ToolError(f"apt-get: E: {last}", f"E: {first}\nE: {last}\n")
+
+
+def test_a_mirror_that_is_down_is_named() -> None:
+    down = Unfetched(0)
+    with pytest.raises(
+        ToolError, match=r"apt-get: Failed to fetch http://mirror/.*refused\); see that the mirror answers"
+    ):
+        install(down, [setting("package.nvlsm", "1.2,hold")])
+    assert list(down.limits) == ["dpkg -a", "apt-get --error-on=any"], "nothing was installed"
+
+
 def test_no_package_changes_while_something_runs_on_the_gpus(system: System) -> None:
     ready(system)
     users = system.hardware("/sys/module/nvidia_uvm/refcnt")

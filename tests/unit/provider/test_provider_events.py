@@ -110,6 +110,29 @@ def test_a_reason_is_one_short_line() -> None:
     assert "\n" not in reason
 
 
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        ("Data could not be sent: Host key verification failed.", "compare its key with host_key"),
+        ("root@10.0.0.1: Permission denied (publickey).", "let the key of site.ssh.private_key_file log in"),
+        ("Missing sudo password", "let site.ssh.user run sudo without a password"),
+        ("sudo: a password is required", "let site.ssh.user run sudo without a password"),
+        ("failed to replace file: [Errno 28] No space left on device: b'/etc/x'", "free space there"),
+        ("ssh: connect to host 10.0.0.1 port 22: Connection refused", "see that it is powered"),
+        ("irq.ens1np0: is absent, want local", "see that the machine has what its group declares"),
+        ("host is being changed by ann@desk (run 1); wait for that run to end, or end it", ""),
+    ],
+)
+def test_a_reason_says_what_to_do(said: str, what: str) -> None:
+    data = {"host": "a", "task": "t", "role": "r", "res": {"msg": said + " " + "x" * MAX_REASON}}
+    fold = Fold()
+    fold.feed(slim({"event": "runner_on_failed", "event_data": data}) or {})
+    fold.feed({"event": "stats", "failed": ["a"], "unreachable": [], "changed": []})
+    reason = fold.outcomes(["a"])["a"].failed or ""
+    assert reason[MAX_REASON:].removeprefix("; ").startswith(what)
+    assert bool(reason[MAX_REASON:]) == bool(what)
+
+
 def test_the_failed_item_of_a_loop_is_the_one_named() -> None:
     items = [{"msg": "fine"}, {"failed": True, "msg": "broken"}]
     data = {"host": "a", "res": {"msg": "One or more items failed", "results": items}}
