@@ -81,7 +81,8 @@ def _site_notes(env: Environment, plan: Plan) -> Iterator[str]:
     for roles, names in by_roles.items():
         yield f"{first_of(names)}: roles {', '.join(roles)}"
     if env.site.sysctl:
-        yield f"kernel settings of the site's own: {len(env.site.sysctl)}"
+        own = (f"{key} = {value}" for key, value in sorted(env.site.sysctl.items()))
+        yield f"kernel settings of the site's own: {', '.join(own)}"
     yield from rolling_notes(plan.site)
     asked = plan.site.acceptance
     if asked:

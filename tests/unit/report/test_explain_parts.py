@@ -183,6 +183,12 @@ def test_what_becomes_of_a_machine_on_which_a_change_fails(prod: Document, *, ba
     assert f"a machine on which a change fails: {words}" in sections(prod)["site"].note
 
 
+def test_kernel_settings_of_the_sites_own(prod: Document) -> None:
+    prod["site"]["sysctl"] = {"vm.swappiness": 1, "vm.max_map_count": "262144"}
+    told = sections(prod)["site"].note
+    assert "kernel settings of the site's own: vm.max_map_count = 262144, vm.swappiness = 1\n" in told
+
+
 def test_the_line_goes_before_the_vpn(prod: Document) -> None:
     line, vpn = sections(prod)["ways between site and cloud"].rows
     assert (line["way"], line["used"], line["largest packet (bytes)"]) == ("Direct Connect", "first", 1500)
