@@ -94,7 +94,7 @@ def _shorter(
     """The longest that is enough; none below LEAST_CONTEXT_SHARE, which would be another use of the model."""
     blocks = _largest(
         max(1, ceil(layout.context_tokens * LEAST_CONTEXT_SHARE / LEAST_CONTEXT)),
-        (layout.context_tokens - 1) // LEAST_CONTEXT,
+        min(layout.context_tokens - 1, model.max_context_tokens) // LEAST_CONTEXT,
         lambda n: _tried(model, accelerator, replace(layout, context_tokens=n * LEAST_CONTEXT), enough),
     )
     if blocks:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fullbore.catalog.runtimes import ETHERNET_MTU, RDMA_MTU, RDMA_MTUS, ROCE_HEADERS
+from fullbore.config.models import Site
 from fullbore.plan.change import put
 from fullbore.plan.checks.base import Finding, Rule, Subject
 from fullbore.plan.checks.fabric.roce import deciding_field, drops, mapped, numbers, own_field, queues_of, to_the_end
-from fullbore.plan.fabric import landings
+from fullbore.plan.fabric import HostQueues, SwitchQueues, landings
 from fullbore.plan.fabric.landing import CONTROL
 from fullbore.plan.model import LandingPlan
 
@@ -41,13 +42,24 @@ def _differ(subject: Subject) -> Iterable[Finding]:
             yield Finding("site.switch.trust", message, both)
         if hosts.pfc != switch.pfc:
             message = f"the switch pauses {numbers(switch.pfc)}, hosts pause {numbers(hosts.pfc)}"
-            step = put("site.switch.pfc", sorted(hosts.pfc))
-            yield Finding("site.switch.pfc", f"{message}; pause {numbers(hosts.pfc)} on both", (step,))
-        for dscp in sorted({landing.dscp for landing in landings(site)} | {hosts.dscp, hosts.cnp_dscp}):
+            both = _to_pause(site, hosts, switch)
+            ends = {"site.qos.pfc": hosts.pfc, "site.switch.pfc": switch.pfc}
+            steps = tuple(put(path, sorted(both)) for path, pfc in ends.items() if pfc != both)
+            yield Finding("site.switch.pfc", f"{message}; pause {numbers(both)} on both", steps)
+        marked = {landing.dscp for landing in landings(site)} | {hosts.dscp}
+        # What cnp-priority moves elsewhere first is compared then.
+        notified = {hosts.cnp_dscp} if hosts.priority(hosts.cnp_dscp) == hosts.cnp_priority else set[int]()
+        for dscp in sorted(marked | notified):
             one, other = hosts.priority(dscp), switch.priority(dscp)
             if one != other and hosts.trust == switch.trust:
                 message = f"DSCP {dscp} is priority {other} on the switch and {one} on hosts; map it to {one} on both"
                 yield Finding("site.switch.dscp_to_priority", message, (mapped(switch, dscp, one),))
+
+
+def _to_pause(site: Site, hosts: HostQueues, switch: SwitchQueues) -> frozenset[int]:
+    """What hosts pause, less what neither the switch pauses nor a runtime lands on, where that leaves anything."""
+    needed = switch.pfc | {landing.priority for landing in landings(site)}
+    return hosts.pfc & needed if hosts.trust == "dscp" and hosts.pfc & needed else hosts.pfc
 
 
 def _overridden(subject: Subject) -> Iterable[Finding]:

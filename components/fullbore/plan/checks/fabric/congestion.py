@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 from fullbore.config.models import Site
-from fullbore.plan.change import put
+from fullbore.plan.change import Change, put
 from fullbore.plan.checks.base import Finding, Rule, Subject
 from fullbore.plan.checks.fabric.roce import deciding_field, drops, numbers, queues_of, to_the_end
 from fullbore.plan.fabric import HostQueues, SwitchQueues, landings
@@ -48,13 +48,14 @@ def _cnp(subject: Subject) -> Iterable[Finding]:
     for site, hosts, switch in queues_of(subject):
         path, priority = "site.qos.cnp_priority", hosts.cnp_priority
         data = _data_priorities(site, hosts)
-        other = _free({*hosts.pfc, *data})
         if priority in hosts.pfc:
             message = f"got {priority}, which is paused: a congestion notification would wait for the congestion"
-            yield Finding(path, f"{message}; take a priority that is not, e.g. {other}", (put(path, other),))
+            fix, steps = _way_out("take a priority that is not", hosts, switch, data)
+            yield Finding(path, f"{message}; {fix}", steps)
         elif priority in data:
             message = f"got {priority}, on which {data[priority]} lands: a notification would wait behind its data"
-            yield Finding(path, f"{message}; take a priority of its own, e.g. {other}", (put(path, other),))
+            fix, steps = _way_out("take a priority of its own", hosts, switch, data)
+            yield Finding(path, f"{message}; {fix}", steps)
         mapped = hosts.priority(hosts.cnp_dscp)
         if hosts.trust == "dscp" and mapped != priority:
             message = f"got {hosts.cnp_dscp}, which is priority {mapped}, but site.qos.cnp_priority is {priority}"
@@ -74,9 +75,26 @@ def _data_priorities(site: Site, hosts: HostQueues) -> dict[int, str]:
     return {landing.priority: landing.runtime for landing in data} if hosts.trust == "dscp" else {}
 
 
-def _free(taken: Collection[int]) -> int:
-    """A priority for notifications: 6, as most switches keep it, else another that is free."""
-    return next((priority for priority in (6, 7, 5, 4, 2, 1, 0, 3) if priority not in taken), 6)
+def _way_out(
+    take: str, hosts: HostQueues, switch: SwitchQueues | None, data: Collection[int]
+) -> tuple[str, tuple[Change, ...]]:
+    """A priority for notifications that is neither paused nor data's; where there is none, one less is paused."""
+    path = "site.qos.cnp_priority"
+    free = [priority for priority in FOR_NOTIFICATIONS if priority not in {*hosts.pfc, *data}]
+    if free:
+        return f"{take}, e.g. {free[0]}", (put(path, free[0]),)
+    own = next(priority for priority in (hosts.cnp_priority, *FOR_NOTIFICATIONS) if priority not in data)
+    kept = sorted(hosts.pfc - {own})
+    steps = [put("site.qos.pfc", kept)]
+    if switch and own in switch.pfc:
+        steps.append(put("site.switch.pfc", sorted(switch.pfc - {own})))
+    if own == hosts.cnp_priority:
+        return f"no priority is free: pause {numbers(kept)} only", tuple(steps)
+    return f"no priority is free: pause {numbers(kept)} only, and take {own}", (*steps, put(path, own))
+
+
+FOR_NOTIFICATIONS = (6, 7, 5, 4, 2, 1, 0, 3)
+"""6, as most switches keep it for them, and the others; runtimes take four at most."""
 
 
 RULES = (

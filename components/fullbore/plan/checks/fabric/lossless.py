@@ -102,7 +102,7 @@ def _idle(subject: Subject) -> Iterable[Finding]:
         used = {landing.priority for landing in found}
         idle = hosts.pfc - used - {hosts.cnp_priority}
         if idle and hosts.trust == "dscp" and all(landing.paused_by_host for landing in found):
-            kept = sorted(hosts.pfc - idle)
+            kept = sorted(hosts.pfc & used)
             ends = ("site.qos.pfc", "site.switch.pfc") if switch and switch.pfc == hosts.pfc else ("site.qos.pfc",)
             message = (
                 f"got {numbers(hosts.pfc)}, but no runtime lands on {numbers(idle)}: a paused priority takes buffer "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fullbore.catalog.accelerators import ACCELERATORS
 from fullbore.catalog.runtimes import LINE_SHARE
 from fullbore.config.fabric import Load
 from fullbore.config.models import Environment
@@ -25,6 +26,8 @@ def _too_slow(subject: Subject) -> Iterable[Finding]:
     if not needed:
         return
     if site.fabric == "nvlink":
+        if group.accelerator and ACCELERATORS[group.accelerator].link_domain > group.gpus_per_host:
+            return  # NVLink itself joins the hosts, and replica-spans-hosts tells of what is not served so
         message = f"{needed[0].what} needs {total:.2f} Gbit/s between hosts, but there is no network between them"
         yield Finding("site.load", f"{message}; name the fabric that joins them in site.fabric")
         return
