@@ -136,7 +136,8 @@ def _mixtral(name: str, source: str, fields: _Fields) -> ModelRow:
 
 
 def _deepseek(name: str, source: str, fields: _Fields) -> ModelRow:
-    """DeepSeek-V2 and V3; multi-token prediction layers, which serving drops, are not counted in `layers`."""
+    """DeepSeek-V2, V3 and Kimi K2, whose weights are of DeepSeek-V3's shape (MoonshotAI/Kimi-K2
+    docs/deploy_guidance.md); multi-token prediction layers, which serving drops, are not counted in `layers`."""
     mla = Mla(
         q_lora_rank=fields.from_zero("q_lora_rank") or None,
         kv_lora_rank=fields.count("kv_lora_rank"),
@@ -340,6 +341,7 @@ _ARCHITECTURES = cast(
     {
         "deepseek_v2": _deepseek,
         "deepseek_v3": _deepseek,
+        "kimi_k2": _deepseek,
         "llama": _dense,
         "mistral": _dense,
         "mixtral": _mixtral,

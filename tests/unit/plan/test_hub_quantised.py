@@ -17,7 +17,7 @@ from fullbore.config import parse
 from fullbore.config.yaml_text import read_mapping
 from fullbore.plan.change import apply, put
 from fullbore.plan.checks import check
-from fullbore.plan.fit import Layout, illegal
+from fullbore.plan.fit import Layout, active_parameters, illegal
 from fullbore.plan.fit.memory import weight_bytes
 from fullbore.plan.fit.parts import parameters
 
@@ -32,6 +32,46 @@ SHAPES = {
     "vocab_size": 32000,
     "max_position_embeddings": 8192,
 }
+
+
+KIMI_K2 = {
+    "model_type": "kimi_k2",
+    "num_hidden_layers": 61,
+    "hidden_size": 7168,
+    "intermediate_size": 18432,
+    "moe_intermediate_size": 2048,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 64,
+    "q_lora_rank": 1536,
+    "kv_lora_rank": 512,
+    "qk_nope_head_dim": 128,
+    "qk_rope_head_dim": 64,
+    "v_head_dim": 128,
+    "n_routed_experts": 384,
+    "n_shared_experts": 1,
+    "num_experts_per_tok": 8,
+    "first_k_dense_replace": 1,
+    "topk_method": "noaux_tc",
+    "vocab_size": 163840,
+    "max_position_embeddings": 131072,
+}
+"""Shapes of moonshotai/Kimi-K2-Instruct; its model card says 1T parameters, of which 32B are active."""
+
+
+def test_kimi_k2_is_of_the_shape_of_deepseek_v3() -> None:
+    kimi = model_row("kimi-k2", "config.json", KIMI_K2)
+    assert kimi == model_row("kimi-k2", "config.json", {**KIMI_K2, "model_type": "deepseek_v3"})
+    assert round(parameters(kimi) / 1e12, 1) == 1.0
+    assert round(active_parameters(kimi) / 1e9) == 32
+
+
+def test_the_page_names_every_architecture_that_is_read_and_no_other() -> None:
+    with pytest.raises(HubConfigError, match="allowed ") as refused:
+        row(model_type="deepseek_v32")
+    allowed = str(refused.value).partition("allowed ")[2].split(", ")
+    page = (Path(__file__).parents[3] / "docs" / "fit.md").read_text(encoding="utf-8")
+    told = page.partition("`model_type` is one of ")[2].partition(".")[0]
+    assert [name.strip().strip("`") for name in told.replace("\n", " ").split(",")] == allowed
 
 
 def row(**fields: Any) -> ModelRow:
