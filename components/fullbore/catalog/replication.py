@@ -16,10 +16,10 @@ DATASYNC_AGENTS_FOR_MANY_FILES = 4
 DATASYNC_MOST_FILES = 50_000_000
 """Files of one run in Basic mode (https://docs.aws.amazon.com/datasync/latest/userguide/datasync-limits.html)."""
 RTC_WORST_S = 900
-"""S3 Replication Time Control: 99.99 % of objects within 15 minutes, most in seconds
+"""S3 Replication Time Control: 99.99 % of objects within 15 minutes, each counted by itself, most in seconds
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-time-control.html)."""
 RTC_MOST_GBPS = 1.0
-"""Beyond this rate the 15 minutes are not promised, unless a higher quota is agreed
+"""While more is written than this rate carries, the 15 minutes are not promised, unless a higher quota is agreed
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/rtc-best-practices.html)."""
 CONTINUOUS_WORST_S = 60
 """AWS Elastic Disaster Recovery: an RPO of seconds (AWS documentation), read as under a minute: our inference."""

@@ -267,7 +267,7 @@ def time_control_plan(env: Environment, endpoints: Endpoints | None) -> TimeCont
         source_key_arn=control.key_arn,
         events_topic_arn=control.events_topic_arn,
         alarm_topic_arn=given.alarm.topic_arn if given.alarm else None,
-        lag_s=max(env.standby.rpo_s if env.standby else 0, RTC_WORST_S),
+        lag_s=max(strictest_rpo_s(env, "s3-rtc") or 0, RTC_WORST_S),
         endpoint_url=endpoints.aws.endpoint_url if endpoints and endpoints.aws else None,
         reader=lag_reader(env),
     )

@@ -16,6 +16,7 @@ from fullbore.catalog.replication import (
     FIBRE_S_PER_KM,
     HEALTH_INTERVAL_S,
     HEALTH_TIMEOUT_S,
+    RTC_MOST_GBPS,
     RTC_WORST_S,
     UNHEALTHY_THRESHOLD,
 )
@@ -78,7 +79,7 @@ def _loss(env: Environment, given: Recovery, name: str, data: DataSet, gap: floa
     if data.method == "block-sync":
         return ()
     if data.method == "s3-rtc":
-        return (Term(name="S3 Replication Time Control", expected_s=RTC_WORST_S, worst_s=RTC_WORST_S),)
+        return _time_control(env, name, data)
     if data.method == "continuous":
         return (Term(name="continuous replication", expected_s=CONTINUOUS_WORST_S, worst_s=CONTINUOUS_WORST_S),)
     between = Term(name="time between runs", expected_s=gap / 2, worst_s=gap)
@@ -123,20 +124,41 @@ def reads_again(env: Environment) -> bool:
 def _task_gib(env: Environment, name: str, data: DataSet) -> float | None:
     """All that the DataSync task keeps the same on both sides, GiB; None without the size of this class."""
     own = size_gib(env, name, data)
-    return None if own is None else own + sum(size_gib(env, other, one) or 0.0 for other, one in _others(env, name))
+    return (
+        None if own is None else own + sum(size_gib(env, other, one) or 0.0 for other, one in _others(env, name, data))
+    )
+
+
+def _time_control(env: Environment, name: str, data: DataSet) -> tuple[Term, ...]:
+    """S3 promises 15 minutes for each object, and that up to a rate. What an hour changes may be written at once: the
+    last object of it is then promised for 15 minutes after the others have gone at that rate."""
+    changed = _run_gib(env, name, data, HOUR_S)
+    return (
+        Term(name="S3 Replication Time Control of one object", expected_s=RTC_WORST_S, worst_s=RTC_WORST_S),
+        _moved("transfer at the rate that it is promised for", f"recovery.data.{name}.size_gib", changed, RTC_MIB_S),
+    )
+
+
+def time_control_s(env: Environment, name: str) -> float:
+    """How old the newest copy of a class would be at worst, seconds, were it copied by S3 with Time Control."""
+    data = copied_data(env)[name].model_copy(update={"method": "s3-rtc"})
+    return sum(term.worst_s for term in _time_control(env, name, data))
+
+
+RTC_MIB_S = RTC_MOST_GBPS * 1e9 / 8 / MIB
 
 
 def _run_gib(env: Environment, name: str, data: DataSet, gap_s: float) -> float | None:
-    """What one run of the DataSync task copies, GiB: this class and those that go with it; None without its size."""
+    """What is copied together, GiB: this class and those that go the same way; None without its size."""
     own = changed_gib(env, name, data, gap_s)
-    others = _others(env, name)
+    others = _others(env, name, data)
     return None if own is None else own + sum(changed_gib(env, other, one, gap_s) or 0.0 for other, one in others)
 
 
-def _others(env: Environment, name: str) -> tuple[tuple[str, DataSet], ...]:
-    """The classes that go with this one in the DataSync task."""
+def _others(env: Environment, name: str, data: DataSet) -> tuple[tuple[str, DataSet], ...]:
+    """The classes that go the same way as this one, e.g. in the DataSync task."""
     copied = copied_data(env).items()
-    return tuple((other, one) for other, one in copied if one.method == "datasync" and other != name)
+    return tuple((other, one) for other, one in copied if one.method == data.method and other != name)
 
 
 def _needs_size(data: DataSet, name: str) -> str:

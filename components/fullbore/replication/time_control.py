@@ -43,7 +43,8 @@ class TimeControlResources:
 
 
 class TimeControl(Component):
-    """New objects of the source bucket, and their deletions, reach the bucket of the weights within 15 minutes."""
+    """New objects of the source bucket, and their deletions, reach the bucket of the weights, each within 15 minutes
+    as long as no more is written than the promise is for."""
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fullbore.catalog.replication import RTC_WORST_S
+from fullbore.catalog.replication import RTC_MOST_GBPS, RTC_WORST_S
 from fullbore.config.models import Environment
 from fullbore.plan.model import LustrePlan, Plan, ReplicationPlan, SharedPlan, StoragePlan, TimeControlPlan, VpnPlan
 from fullbore.report.section import Row, Section, fact
@@ -168,7 +168,11 @@ def _time_control(copy: TimeControlPlan, plan: Plan) -> Iterator[Row]:
     yield fact("copied by", "S3", "Replication Time Control")
     yield fact("from", copy.source_bucket, f"in {copy.source_region}; {copy.prefix or 'every object'}")
     yield fact("to", bucket, f"the bucket of the weights, in {copy.region}")
-    yield fact("a new object is there within (s)", RTC_WORST_S, "what S3 promises for 99.99 % of them")
+    yield fact(
+        "a new object is there within (s)",
+        RTC_WORST_S,
+        f"what S3 promises for 99.99 % of them, up to {RTC_MOST_GBPS:g} Gbit/s",
+    )
     key = copy.source_key_arn
     yield fact("key of the source's objects", "given" if key else "not the account's own", key or "")
     events = copy.events_topic_arn

@@ -69,6 +69,22 @@ def test_a_new_release_of_the_weights_is_copied_whole() -> None:
     assert transfer.worst_s == pytest.approx(8_030_261_248 * 2 * 8 / 10e9, rel=0.001)
 
 
+def test_time_control_promises_each_object_and_a_rate() -> None:
+    """15 minutes for the last object, after what an hour changes has gone at 1 Gbit/s, with all that goes this way."""
+    seconds = 1024**3 * 8 / 1e9
+    whole, change = (
+        {"size_gib": 600, "method": "s3-rtc"},
+        {"size_gib": 600, "change_gib_per_hour": 20, "method": "s3-rtc"},
+    )
+    alone = {
+        name: plan_of({"data": {"checkpoints": given}}).copies[0] for name, given in (("all", whole), ("20", change))
+    }
+    assert alone["all"].worst_s == pytest.approx(900 + 600 * seconds)
+    assert alone["20"].worst_s == pytest.approx(900 + 20 * seconds)
+    both = plan_of({"data": {"checkpoints": change, "logs": change}})
+    assert [copy.worst_s for copy in both.copies] == pytest.approx([900 + 40 * seconds] * 2)
+
+
 def test_one_task_fills_ten_gigabits_and_no_more() -> None:
     assert link_mib_s(environment({"link_gbps": 100})) == link_mib_s(environment({"link_gbps": 10}))
     assert link_mib_s(environment({"link_gbps": 10}, replication={"bandwidth_mib_s": 100})) == 100

@@ -34,6 +34,7 @@ from fullbore.plan.recovery import (
     recovery_plan,
     spot_holds_standby,
     steady_gbps,
+    time_control_s,
     waits_for_datasync,
 )
 from fullbore.plan.schedule import ScheduleError, shortest_gap_s
@@ -108,13 +109,16 @@ def _reachable(copy: CopyPlan) -> Change:
 def _sooner(env: Environment, copy: CopyPlan) -> str:
     """What copies more often than DataSync's schedule, from where the data is and to where it is read."""
     source, path = env.replication.source if env.replication else "s3", f"recovery.data.{copy.data}.method"
-    ways = [f"{path}: s3-rtc (15 minutes, S3 to S3)"] if source == "s3" and copy.rpo_s >= RTC_WORST_S else []
+    soon = copy.rpo_s >= time_control_s(env, copy.data)
+    ways = [f"{path}: s3-rtc (15 minutes an object, S3 to S3)"] if source == "s3" and soon else []
     if not waits_for_datasync(env, copy.data):
         words = "continuous (AWS Elastic Disaster Recovery, seconds)"
         ways += [f"{path}: {words}"] if copy.rpo_s >= CONTINUOUS_WORST_S else []
         ways.append(f"{path}: block-sync (nothing is lost, a second site within reach)")
-    elif source != "s3" and copy.rpo_s >= RTC_WORST_S:
-        ways.append(f"keep {copy.data} in S3, which S3 itself copies within 15 minutes (replication.time_control)")
+    elif source != "s3" and soon:
+        ways.append(
+            f"keep {copy.data} in S3, which S3 itself copies, each object within 15 minutes (replication.time_control)"
+        )
     elif not ways:
         ways.append(f"put {copy.data} into the bucket before they are served, outside of this stack")
     return " or ".join(ways)
@@ -124,7 +128,8 @@ def _fresher(env: Environment, copy: CopyPlan) -> str:
     """What makes the loss smaller, of what can still be done. Nothing is lost with block-sync."""
     if copy.method in ("s3-rtc", "continuous"):
         sooner = copy.method == "s3-rtc" and copy.rpo_s >= CONTINUOUS_WORST_S
-        return "replicate continuously or synchronously" if sooner else "replicate synchronously"
+        less = "change less in an hour, or " if copy.method == "s3-rtc" and copy.rpo_s >= RTC_WORST_S else ""
+        return less + ("replicate continuously or synchronously" if sooner else "replicate synchronously")
     whole_hours = max(1, ceil(copy.run_s / DATASYNC_SHORTEST_GAP_S)) * DATASYNC_SHORTEST_GAP_S
     ways = list[str]()
     if copy.gap_s > whole_hours:
@@ -297,7 +302,7 @@ def _rate(subject: Subject) -> Iterable[Finding]:
     if given is None:
         return
     ways = (
-        ("S3 Replication Time Control promises", RTC_MOST_GBPS, ("s3-rtc",)),
+        ("S3 Replication Time Control promises nothing beyond", RTC_MOST_GBPS, ("s3-rtc",)),
         ("recovery.link_gbps carries", given.link_gbps, STEADY),
     )
     for what, most, methods in ways:
