@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fullbore_runtime import tokenizer
 from fullbore_runtime.context import kept_tokens
 from fullbore_runtime.engine import Job
 from fullbore_runtime.errors import RequestError
-from fullbore_runtime.tokenizer import ROLE_TOKENS, encode, encode_chat
+from fullbore_runtime.tokenizer import ROLE_TOKENS, Prompt
 
 MAX_STOPS = 16
 MAX_STOP_CHARS = 256
@@ -66,7 +67,7 @@ def parse_body(data: bytes) -> dict[str, object]:
 
 def chat_call(body: Mapping[str, object], limits: Limits) -> Call:
     """A chat completion. Raises RequestError."""
-    return call(body, limits, encode_chat(messages(body.get("messages"))), chat=True)
+    return call(body, limits, tokenizer.chat(messages(body.get("messages"))), chat=True)
 
 
 def completion_call(body: Mapping[str, object], limits: Limits) -> Call:
@@ -74,18 +75,19 @@ def completion_call(body: Mapping[str, object], limits: Limits) -> Call:
     prompt = body.get("prompt")
     if not isinstance(prompt, str):
         raise RequestError("prompt", f"must be a text, got {kind(prompt)}")
-    return call(body, limits, encode(well_formed("prompt", prompt)), chat=False)
+    return call(body, limits, tokenizer.plain(well_formed("prompt", prompt)), chat=False)
 
 
-def call(body: Mapping[str, object], limits: Limits, prompt: list[int], *, chat: bool) -> Call:
+def call(body: Mapping[str, object], limits: Limits, prompt: Prompt, *, chat: bool) -> Call:
     check_model(body.get("model"), limits.served_model)
     refuse_unsupported(body)
     stream = boolean(body, "stream")
-    prompt = cut(prompt, body, limits, chat=chat) if limits.truncate else prompt
+    kept = kept_length(len(prompt), body, limits, chat=chat) if limits.truncate else len(prompt)
+    most = max_tokens(body, limits, kept, chat=chat)
     return Call(
         job=Job(
-            prompt=tuple(prompt),
-            max_tokens=max_tokens(body, limits, len(prompt), chat=chat),
+            prompt=tuple(prompt.last(kept)),
+            max_tokens=most,
             temperature=temperature(body),
             top_p=number(body, "top_p", 1.0, low=0.0, high=1.0, low_open=True),
             stop=stops(body.get("stop")),
@@ -152,10 +154,10 @@ def well_formed(path: str, text: str) -> str:
     return text
 
 
-def cut(prompt: list[int], body: Mapping[str, object], limits: Limits, *, chat: bool) -> list[int]:
-    """The end of a prompt, as much as leaves room for the answer; all of it where the answer alone is too long."""
+def kept_length(prompt: int, body: Mapping[str, object], limits: Limits, *, chat: bool) -> int:
+    """Tokens of a prompt's end that leave room for the answer; all of them where the answer alone is too long."""
     kept = kept_tokens(limits.max_model_len, asked_tokens(body, chat=chat)[1])
-    return prompt[-kept:] if kept > 0 else prompt
+    return min(prompt, kept) if kept > 0 else prompt
 
 
 def asked_tokens(body: Mapping[str, object], *, chat: bool) -> tuple[str, int | None]:

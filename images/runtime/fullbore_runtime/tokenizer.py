@@ -7,6 +7,7 @@ The first 256 tokens are the bytes of UTF-8. The weights are not trained, so wha
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 BOS, EOS, SYSTEM, USER, ASSISTANT, TOOL = range(256, 262)
 VOCABULARY = 264
@@ -16,17 +17,38 @@ ROLE_TOKENS = {"system": SYSTEM, "developer": SYSTEM, "user": USER, "assistant":
 SPEAKABLE = (10, *range(32, 127), EOS)
 
 
-def encode(text: str) -> list[int]:
-    """The tokens of a plain prompt."""
-    return [BOS, *text.encode()]
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt before it is tokenised: bytes of text, and special tokens.
+
+    Its length is known without tokens being made of it: making those of a prompt that is refused would hold up the
+    engine, which shares the interpreter with every other thread.
+    """
+
+    pieces: tuple[bytes | int, ...]
+
+    def __len__(self) -> int:
+        return sum(1 if isinstance(piece, int) else len(piece) for piece in self.pieces)
+
+    def last(self, count: int) -> list[int]:
+        """The last `count` tokens, 1 or more; no work is done for those before them."""
+        found: list[int] = []
+        for piece in reversed(self.pieces):
+            if len(found) < count:
+                end = [piece] if isinstance(piece, int) else list(piece[-(count - len(found)) :])
+                found = end + found
+        return found
 
 
-def encode_chat(turns: Iterable[tuple[str, str]]) -> list[int]:
-    """The tokens of a conversation of (role, text), ending where the assistant is to speak."""
-    tokens = [BOS]
-    for role, text in turns:
-        tokens += [ROLE_TOKENS[role], *text.encode(), EOS]
-    return [*tokens, ASSISTANT]
+def plain(text: str) -> Prompt:
+    """A plain prompt."""
+    return Prompt((BOS, text.encode()))
+
+
+def chat(turns: Iterable[tuple[str, str]]) -> Prompt:
+    """A conversation of (role, text), ending where the assistant is to speak."""
+    said = (piece for role, text in turns for piece in (ROLE_TOKENS[role], text.encode(), EOS))
+    return Prompt((BOS, *said, ASSISTANT))
 
 
 def decode(token: int) -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fullbore_runtime import weights
 from fullbore_runtime.manifest import Shape
 from fullbore_runtime.model import PREFILL_CHUNK, Model, sample
-from fullbore_runtime.tokenizer import SPEAKABLE, encode, encode_chat
+from fullbore_runtime.tokenizer import SPEAKABLE, chat, plain
 
 
 def reference_logits(model: Model, tokens: list[int]) -> np.ndarray:
@@ -62,11 +62,11 @@ def greedy_cached(model: Model, prompt: list[int], count: int) -> list[int]:
 
 @pytest.mark.parametrize("text", ["", "hello", "größer als 1\n", "x" * (PREFILL_CHUNK - 1), "a long prompt " * 20])
 def test_greedy_generation_equals_the_uncached_reference(model: Model, text: str) -> None:
-    assert greedy_cached(model, encode(text), 12) == greedy_reference(model, encode(text), 12)
+    assert greedy_cached(model, plain(text).last(512), 12) == greedy_reference(model, plain(text).last(512), 12)
 
 
 def test_logits_do_not_depend_on_how_a_prompt_is_cut(model: Model) -> None:
-    tokens = encode("the same prompt, in one piece or token by token")
+    tokens = plain("the same prompt, in one piece or token by token").last(512)
     whole, single = model.cache(len(tokens)), model.cache(len(tokens))
     at_once = model.forward(tokens, whole)
     *_, one_by_one = [model.forward([token], single) for token in tokens]
@@ -75,7 +75,7 @@ def test_logits_do_not_depend_on_how_a_prompt_is_cut(model: Model) -> None:
 
 
 def test_every_position_counts(model: Model) -> None:
-    first, second = encode("ab"), encode("ba")
+    first, second = plain("ab").last(3), plain("ba").last(3)
     assert not np.allclose(model.forward(first, model.cache(3)), model.forward(second, model.cache(3)), atol=1e-3)
 
 
@@ -111,5 +111,13 @@ def test_the_same_seed_makes_the_same_weights_and_another_seed_others() -> None:
 
 
 def test_a_conversation_ends_where_the_assistant_speaks() -> None:
-    tokens = encode_chat([("system", "be brief"), ("user", "hé")])
+    tokens = chat([("system", "be brief"), ("user", "hé")]).last(512)
     assert tokens == [256, 258, *b"be brief", 257, 259, *"hé".encode(), 257, 260]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 9, 100])
+def test_the_end_of_a_prompt_is_that_of_all_its_tokens(count: int) -> None:
+    prompt = chat([("user", "hé"), ("assistant", "")])
+    whole = prompt.last(100)
+    assert len(whole) == len(prompt) == 9
+    assert prompt.last(count) == whole[-count:]
