@@ -58,6 +58,7 @@ class _Place:
         self.model: type[BaseModel] | None = model
         self.loc: tuple[str | int, ...] = ()
         self.kind: Any = model
+        self.keys: Any = None
         for part in loc:
             kind = None if part == "[key]" else self._step(self.kind, part)
             if kind is None:
@@ -72,6 +73,7 @@ class _Place:
             self.model, self.field = kind, kind.model_fields.get(str(part))
             return self.field.annotation if self.field else Any
         if get_origin(kind) is dict:
+            self.keys = get_args(kind)[0]
             return self._item(get_args(kind)[1])
         if get_origin(kind) is tuple and isinstance(part, int):
             return self._item(get_args(kind)[0])
@@ -176,7 +178,8 @@ def _length(error: ErrorDetails, place: _Place) -> str:
 
 
 def _choice(error: ErrorDetails, place: _Place) -> str:
-    choices = [str(choice) for choice in get_args(_bare(place.field.annotation))] if place.field else []
+    kind = place.keys if place.key else place.field.annotation if place.field else None
+    choices = [str(choice) for choice in get_args(_bare(kind))]
     near = nearest(str(error["input"]), choices)
     return f"{_got(error, place)}, allowed {', '.join(choices)}{near}"
 

@@ -20,7 +20,7 @@ from fullbore.plan.capacity import (
 )
 from fullbore.plan.change import Change
 from fullbore.plan.checks.base import Finding, Rule, Subject, counted
-from fullbore.plan.recovery import spot_holds_standby
+from fullbore.plan.recovery import spot_holds_standby, standby_groups
 
 BLOCK_NODES = 64
 """Most instances of one capacity block (EC2 user guide, Capacity Blocks for ML, quotas)."""
@@ -259,12 +259,16 @@ def _block_size(subject: Subject) -> Iterable[Finding]:
 
 def _block_ends(subject: Subject) -> Iterable[Finding]:
     """EKS user guide, Capacity Blocks: scale to zero more than 30 minutes before the block ends."""
-    for _, name, group in _groups(subject):
+    standby, groups = standby_groups(subject.env), {name: group for _, name, group in _groups(subject)}
+    alone = all(groups[name].capacity == "capacity-block" for name in standby)
+    for name, group in groups.items():
         if group.capacity == "capacity-block" and group.min_nodes:
-            message = (
-                f"got {group.min_nodes}, but a capacity block ends, and the group must scale to zero before; allowed 0"
-            )
-            yield Finding(_path(name, "min_nodes"), message, (_set(name, "min_nodes", 0),))
+            message = f"got {group.min_nodes}, but a capacity block ends, and the group must scale to zero before"
+            if name in standby and alone:
+                message += "; the standby needs nodes that stay: keep them in a group that is bought another way"
+                yield Finding(_path(name, "min_nodes"), message)
+            else:
+                yield Finding(_path(name, "min_nodes"), f"{message}; allowed 0", (_set(name, "min_nodes", 0),))
 
 
 def _few_interfaces(subject: Subject) -> Iterable[Finding]:

@@ -8,10 +8,11 @@ from difflib import get_close_matches
 from fullbore.catalog.instances import INSTANCES
 from fullbore.catalog.offerings import OFFERED, missing_in
 from fullbore.catalog.regions import PARTITIONS, REGIONS
-from fullbore.config.models import Cloud, NodeGroup
+from fullbore.config.models import Cloud, Environment, NodeGroup
 from fullbore.plan.capacity import told_zones
 from fullbore.plan.change import Change, put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject
+from fullbore.plan.sovereignty import data_flows
 
 PARTITION = "aws"
 """The partition that policies and endpoints are named in."""
@@ -76,8 +77,22 @@ def _not_offered(subject: Subject) -> Iterable[Finding]:
             others = sorted(OFFERED[group.instance_type], key=lambda region: (not _near(region, cloud.region), region))
             all_of_them = [region for region in others if not any(missing_in(kind, region) for kind in types)]
             message = f"got {group.instance_type}, which {cloud.region} is not known to offer; it is known in"
-            move = (put("cloud.region", all_of_them[0]), *_forgotten(cloud)) if all_of_them else ()
-            yield Finding(f"{path}.instance_type", f"{message} {', '.join(others)}", move)
+            able = [region for region in all_of_them if _may_move(subject.env, cloud, region)]
+            stays = "; data or agents may not go with it, so take another type" if all_of_them and not able else ""
+            move = (put("cloud.region", able[0]), *_forgotten(cloud)) if able else ()
+            yield Finding(f"{path}.instance_type", f"{message} {', '.join(others)}{stays}", move)
+
+
+def _may_move(env: Environment, cloud: Cloud, region: str) -> bool:
+    """True where no data goes against sovereignty in the other region that did not here, and no agent stays behind."""
+    agents = env.replication.agent_arns if env.replication else ()
+    after = env.model_copy(update={"cloud": cloud.model_copy(update={"region": region})})
+    left = any(arn.split(":")[3] == cloud.region for arn in agents)
+    return not left and _refused(after) <= _refused(env)
+
+
+def _refused(env: Environment) -> set[tuple[str, str]]:
+    return {(flow.path, flow.data) for flow in data_flows(env) if not flow.allowed} if env.sovereignty else set()
 
 
 def _forgotten(cloud: Cloud) -> Iterator[Change]:

@@ -10,12 +10,13 @@ from fullbore.catalog.architecture import ModelRow
 from fullbore.catalog.hub import HubConfigError, model_row
 from fullbore.catalog.models import MODELS
 from fullbore.catalog.precisions import FLASHINFER, PRECISIONS, kv_fp8_capability, no_larger
-from fullbore.config.models import Serving
+from fullbore.config.models import Environment, Serving
 from fullbore.plan.change import Change, put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject
+from fullbore.plan.checks.outs import held, joined, served, ways_out
 from fullbore.plan.fit import GIB, Layout, illegal, link_rate, runs
 from fullbore.plan.fit.memory import weight_bytes
-from fullbore.plan.pools import layout_of, model_of, serving_pools
+from fullbore.plan.pools import fits, layout_of, model_of, serving_pools
 
 
 def _unknown_model(subject: Subject) -> Iterable[Finding]:
@@ -162,18 +163,33 @@ def _engine(subject: Subject) -> Iterable[Finding]:
 
 def _slow_link(subject: Subject) -> Iterable[Finding]:
     layout, pools = layout_of(subject.env), serving_pools(subject.env)
-    joined = put("serving.tensor_parallel", min((pool.accelerator.link_domain for pool in pools), default=1))
-    for pool in pools if layout else ():
-        if layout and layout.tensor_parallel > pool.accelerator.link_domain:
-            row = pool.accelerator
-            joined_by = f"{row.link_domain} of them" if row.nvlink else "none of them"
-            rate = link_rate(row, layout.tensor_parallel) / 1e9
-            message = (
-                f"{layout.tensor_parallel} ranks of {row.name} in {pool.path} exchange two sums a layer, but "
-                f"NVLink joins {joined_by}, so that they go at {rate:g} GB/s; lower tensor_parallel, or expect each "
-                "token to take longer"
-            )
-            yield Finding("serving.tensor_parallel", message, (joined,))
+    domain = min((pool.accelerator.link_domain for pool in pools), default=0)
+    if layout is None or not pools or layout.tensor_parallel <= domain:
+        return
+    advice, steps = _faster_link(subject.env, domain)
+    for pool in pools:
+        if layout.tensor_parallel <= pool.accelerator.link_domain:
+            continue
+        row = pool.accelerator
+        joined_by = f"{row.link_domain} of them" if row.nvlink else "none of them"
+        rate = link_rate(row, layout.tensor_parallel) / 1e9
+        message = (
+            f"{layout.tensor_parallel} ranks of {row.name} in {pool.path} exchange two sums a layer, but "
+            f"NVLink joins {joined_by}, so that they go at {rate:g} GB/s; {advice}, or expect each token to take longer"
+        )
+        yield Finding("serving.tensor_parallel", message, steps)
+
+
+def _faster_link(env: Environment, domain: int) -> tuple[str, tuple[Change, ...]]:
+    """Fewer tensor ranks where they hold as much as is asked, else what would, in words."""
+    fewer = served(env, tensor_parallel=domain)
+    were_full = all(result.full for _, result in fits(env))
+    if held(fewer) and (not were_full or all(result.full for _, result in fits(fewer))):
+        return "lower tensor_parallel", (put("serving.tensor_parallel", domain),)
+    return (
+        f"fewer ranks do not hold what is asked: {ways_out((fewer, env), joined) or 'take GPUs that NVLink joins'}",
+        (),
+    )
 
 
 RULES = (

@@ -33,6 +33,7 @@ from fullbore.plan.recovery import (
     reads_again,
     recovery_plan,
     spot_holds_standby,
+    standby_groups,
     steady_gbps,
     time_control_s,
     waits_for_datasync,
@@ -176,10 +177,14 @@ def _cold(subject: Subject) -> Iterable[Finding]:
     if env.standby is None or env.cloud is None or env.sandbox:
         return
     held, steps = held_replicas(env), kept_nodes(env, env.cloud, env.standby.replicas)
-    if held < env.standby.replicas and steps:
+    ending = [name for name in standby_groups(env) if env.cloud.node_groups[name].capacity == "capacity-block"]
+    if held < env.standby.replicas and (steps or ending):
+        fix = f"{' and '.join(map(str, steps))}, or lower replicas"
+        if not steps:
+            fix = f"the capacity block of {', '.join(ending)} ends: add a group that is bought another way"
         message = (
             f"got {env.standby.replicas}, which the RTO takes for running, but the nodes that are always there "
-            f"(min_nodes) hold {held}; {' and '.join(map(str, steps))}, or lower replicas"
+            f"(min_nodes) hold {held}; {fix}"
         )
         yield Finding("standby.replicas", message, steps)
 
@@ -198,11 +203,12 @@ def _spot(subject: Subject) -> Iterable[Finding]:
 
 
 def kept_nodes(env: Environment, cloud: Cloud, replicas: int) -> tuple[Change, ...]:
-    """The min_nodes that hold so many replicas, the first groups filled first; none where all groups cannot."""
+    """The min_nodes that hold so many replicas, the first groups filled first; none where all groups cannot, without
+    capacity blocks, which end."""
     missing, steps, layout = replicas, list[Change](), layout_of(env)
     for name, group in sorted(cloud.node_groups.items()):
         pods = pods_per_node(layout, group.instance_type)
-        nodes = min(group.max_nodes, ceil(missing / pods)) if pods else 0
+        nodes = min(group.max_nodes, ceil(missing / pods)) if pods and group.capacity != "capacity-block" else 0
         missing -= nodes * pods
         if nodes > group.min_nodes:
             steps.append(put(f"cloud.node_groups.{name}.min_nodes", nodes))

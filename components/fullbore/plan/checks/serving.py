@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from fullbore.config.models import Environment
 from fullbore.plan.change import Change, put, remove
 from fullbore.plan.checks.base import Finding, Rule, Subject, counted
+from fullbore.plan.checks.outs import held, served, ways_out
 from fullbore.plan.checks.recovery import kept_nodes
 from fullbore.plan.fit import Layout
 from fullbore.plan.pools import cloud_pools, layout_of, site_pools
@@ -23,9 +24,17 @@ def span(subject: Subject) -> Iterable[Finding]:
     most = max(pool.gpus_per_machine for pool in pools)
     if layout.gpus > most:
         message = f"{_product(layout)} needs {layout.gpus} GPUs in one host, but the largest host has {most}"
-        fix = "; lower tensor_parallel or pipeline_parallel, or leave the layout out, so that one is chosen"
-        chosen = tuple(remove(f"serving.{field}") for field in LAYOUT)
-        yield Finding("serving.tensor_parallel", message + fix, chosen)
+        chosen = served(subject.env, **dict.fromkeys(LAYOUT))
+        if held(chosen):
+            fix = "lower tensor_parallel or pipeline_parallel, or leave the layout out, so that one is chosen"
+            yield Finding("serving.tensor_parallel", f"{message}; {fix}", LEFT)
+        else:
+            fix = ways_out((chosen,), held) or "take a smaller model"
+            yield Finding("serving.tensor_parallel", f"{message}, which holds no layout of the model; {fix}")
+
+
+LEFT = tuple(remove(f"serving.{field}") for field in LAYOUT)
+"""A layout is chosen then."""
 
 
 def enough(subject: Subject) -> Iterable[Finding]:
