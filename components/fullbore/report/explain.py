@@ -186,6 +186,10 @@ def _versions(env: Environment, plan: Plan) -> Section:
         "for the site's machines and the cloud's images alike; defaults are chosen to go with what is given\n"
         f"no replica starts with a GPU driver before {plan.versions.oldest_driver}"
     )
+    if env.cloud and env.cloud.node_groups:
+        note += (
+            "\nos and kernel are of the site's machines: the cloud's nodes run Amazon Linux 2023, as their image has it"
+        )
     return Section(title="versions", rows=rows, note=note)
 
 

@@ -95,6 +95,12 @@ def test_each_family_is_told_where_it_is_declared_and_not_where_it_is_not(prod: 
     assert not families & set(sections(bare))
 
 
+def test_the_operating_system_is_not_the_clouds(prod: Document) -> None:
+    told = "the cloud's nodes run Amazon Linux 2023"
+    assert told in sections(prod)["versions"].note
+    assert told not in sections({name: prod[name] for name in ("name", "site", "versions")})["versions"].note
+
+
 def test_subnet_managers_in_the_order_that_they_take_over(prod: Document) -> None:
     prod["site"]["infiniband"]["subnet_manager"]["hosts"] = ["nvme-02", "nvme-01"]
     told = facts(prod, "fabric: subnet manager and IP over InfiniBand")
