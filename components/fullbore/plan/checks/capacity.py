@@ -190,7 +190,8 @@ def _zone_of_reservation(subject: Subject) -> Iterable[Finding]:
     """EC2 user guide, "Launch instances using Capacity Blocks": the subnet is in the reservation's zone."""
     for _, name, group, reservation in _reserved(subject):
         if len(group.zones) == 1 and group.zones != (reservation.zone,):
-            message = f"got {group.zones[0]}, but {reservation.id} is in zone {reservation.zone}; use that one"
+            where = f"{reservation.id} is in zone {reservation.zone} ({_path(name, 'reservation.zone')})"
+            message = f"got {group.zones[0]}, but {where}; use that one"
             yield Finding(_path(name, "zones"), message, (_set(name, "zones", [reservation.zone]),))
 
 

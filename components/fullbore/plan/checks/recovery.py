@@ -279,19 +279,18 @@ def _unused_figure(subject: Subject) -> Iterable[Finding]:
     if given is None or env.standby is None:
         return
     methods = {data.method for data in copied_data(env).values()}
-    fed = any(data.method in STEADY and waits_for_datasync(env, name) for name, data in given.data.items())
-    runs = fed or "datasync" in methods
+    runs = "datasync" in methods
     steady = [data for data in given.data.values() if data.method in STEADY]
     moving = runs or "backup" in methods or any(data.change_gib_per_hour for data in steady)
     cold = (given.replicas or env.standby.replicas) > env.standby.replicas
     needs = {
         "link_gbps": (moving, "no copy is said to move anything over it"),
-        "prepare_s": (runs, "nothing is copied by datasync"),
+        "prepare_s": (runs, "nothing is said to be copied by datasync"),
         "verify_mib_s": (
             runs and reads_again(env),
-            "replication.verify is none" if runs else "nothing is copied by datasync",
+            "replication.verify is none" if runs else "nothing is said to be copied by datasync",
         ),
-        "distance_km": ("block-sync" in methods, "nothing is copied by block-sync"),
+        "distance_km": ("block-sync" in methods, "nothing is said to be copied by block-sync"),
         "switch_s": (given.gateway == "site", "the gateway stands elsewhere and moves clients itself"),
         "dns_ttl_s": (given.gateway == "site", "the gateway stands elsewhere and moves clients itself"),
         "start": (cold, "as many replicas are warm as must serve"),
