@@ -14,8 +14,9 @@ def findings(env: Environment) -> list[tuple[str, Finding]]:
     return [(rule.id, finding) for rule in RULES for finding in rule.find(Subject(env, None))]
 
 
-def assert_changes_help(env: dict[str, Any], folder: Path | None = None, *, alone: bool = False) -> None:
-    """Where changes are made, their rule finds less than before, and less at the place of the finding.
+def assert_changes_help(env: dict[str, Any], folder: Path | None = None, *, alone: bool = False) -> set[str]:
+    """Where changes are made, their rule finds less than before, and less at the place of the finding; the rules that
+    propose one.
 
     With `alone`, nothing as bad as what is mended comes with it, unless errors of other rules may have hidden that.
     `folder` is where files that the environment names are found.
@@ -29,6 +30,7 @@ def assert_changes_help(env: dict[str, Any], folder: Path | None = None, *, alon
             assert len(left) < len(were), (rule, finding)
             if alone and not _errors(before) - {rule}:
                 assert not _as_bad(after, rule) - {other for other, _ in before}, (rule, finding)
+    return {rule for rule, finding in before if finding.changes}
 
 
 _SEVERITIES = {rule.id: ("info", "warning", "error").index(rule.severity) for rule in RULES}
