@@ -24,6 +24,8 @@ _KINDS = {
     "experts": frozenset({"experts", "shared experts"}),  # a pattern finds it within `shared_experts`, too
     "shared_experts": frozenset({"shared experts"}),
 }
+_DENSE = re.compile(r"(?<!\w)mlp/(?:gate|up|gate_up|down)_proj")
+"""A matrix of a dense block: those of experts lie at mlp/experts/N/, of shared ones at mlp/shared_experts/."""
 _NEVER = re.compile(r"lm_head|embed|router|norm|gate(?:/|\$|$)")
 """Modules that are counted in 16 bits whatever a file says: ends of a model, its norms, and what picks experts."""
 _GROUP = re.compile(r"\((?:\?:)?([^()]*)\)")
@@ -78,7 +80,7 @@ def _module(text: str, everywhere: set[int]) -> tuple[frozenset[str], set[int]]:
     """What a path of modules means, its parts apart by `/`; a word that is not known narrows nothing."""
     if _NEVER.search(text):
         return frozenset(), set()
-    kinds = EVERYTHING
+    kinds = frozenset({"feed-forward"}) if _DENSE.search(text) else EVERYTHING
     for word in re.findall(r"\w+", text, re.ASCII):
         kinds &= _KINDS.get(word, EVERYTHING)
     layer = _LAYER.search(text)

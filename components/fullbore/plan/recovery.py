@@ -111,9 +111,12 @@ def datasync_runs(env: Environment) -> bool:
     return given is not None and not (given.source == "s3" and given.time_control)
 
 
-def waits_for_datasync(env: Environment, name: str) -> bool:
-    """Whether the standby in the cloud reads this class from where only DataSync writes it."""
-    return name == "weights" and env.standby is not None and env.cloud is not None and datasync_runs(env)
+def filled_by(env: Environment, name: str) -> str:
+    """The method that fills the bucket which the standby in the cloud reads this class from: datasync or s3-rtc;
+    nothing where it reads none that `replication` writes."""
+    if name != "weights" or env.standby is None or env.cloud is None or env.replication is None:
+        return ""
+    return "datasync" if datasync_runs(env) else "s3-rtc"
 
 
 def reads_again(env: Environment) -> bool:
@@ -318,10 +321,12 @@ def standby_groups(env: Environment) -> tuple[str, ...]:
 
 
 def spot_holds_standby(env: Environment) -> tuple[str, ...]:
-    """The same, where all of them are bought as spot: AWS may take them all back; none where one is not."""
+    """The same, where all of them, or all that keep nodes, are bought as spot: AWS may take them all back."""
     names = standby_groups(env)
     groups = env.cloud.node_groups if env.cloud else {}
-    return names if all(groups[name].capacity == "spot" for name in names) else ()
+    keeping = tuple(name for name in names if groups[name].min_nodes)
+    spot = tuple(name for name in names if groups[name].capacity == "spot")
+    return spot if spot == names or (keeping and set(keeping) <= set(spot)) else ()
 
 
 def standby_nodes(env: Environment) -> dict[str, int]:

@@ -182,6 +182,11 @@ def test_layers_of_a_mixture_are_kept_by_kind() -> None:
         weight_bytes(model, replace(two, precision="bf16"), 1)["shared experts"]
     )
     assert sizes["experts"] > weight_bytes(model_row("v3", "", config), two, 1)["experts"]
+    # As makers of int4 experts write it: experts' matrices lie below mlp.experts.N, not below mlp itself.
+    dense = {**config["quantization_config"], "modules_to_not_convert": [r"re:.*mlp\.(gate|up|gate_up|down)_proj.*"]}
+    kept = model_row("v3", "", {**config, "quantization_config": dense}).quantised
+    assert kept
+    assert dict(kept.kept_layers) == {"feed-forward": 3}
 
 
 def test_a_config_without_it_says_nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from math import floor
 
 from fullbore.config.models import Environment
 from fullbore.plan.change import Change as FieldChange
@@ -44,7 +45,7 @@ def _concurrency(subject: Subject) -> Iterable[Finding]:
     for pool, result in fits(subject.env):
         if result.fits and not result.full:
             layout = result.layout
-            full = result.kv_tokens / layout.context_tokens
+            full = floor(10 * result.kv_tokens / layout.context_tokens) / 10
             found = list(verified(subject, pool, layout, _fits_all))[:MOST_HINTS]
             message = (
                 f"{layout.concurrency} sequences of {layout.context_tokens} tokens need {result.wanted_tokens} "

@@ -27,6 +27,7 @@ from fullbore.plan.recovery import (
     STEADY,
     change_gbps,
     copied_data,
+    filled_by,
     held_replicas,
     link_mib_s,
     pods_per_node,
@@ -36,7 +37,6 @@ from fullbore.plan.recovery import (
     standby_groups,
     steady_gbps,
     time_control_s,
-    waits_for_datasync,
 )
 from fullbore.plan.schedule import ScheduleError, shortest_gap_s
 from fullbore.plan.sovereignty import inside_site
@@ -92,8 +92,9 @@ def _rpo(subject: Subject) -> Iterable[Finding]:
     for copy in plan.copies if plan else ():
         if copy.method == "datasync" and copy.rpo_s < DATASYNC_SHORTEST_GAP_S:
             message = f"got {copy.rpo_s} s, but scheduled DataSync alone runs at most hourly"
-            message += f"; allowed {DATASYNC_SHORTEST_GAP_S} or more, or {_sooner(env, copy)}"
-            yield Finding(copy.path, message, (_reachable(copy),))
+            reached = _reachable(copy)
+            message += f"; allowed {reached.value} or more, or {_sooner(env, copy)}"
+            yield Finding(copy.path, message, (reached,))
         elif copy.worst_s > copy.rpo_s:
             message = (
                 f"got {copy.rpo_s} s, but at worst the newest copy of {copy.data} is {ceil(copy.worst_s)} s old "
@@ -111,8 +112,10 @@ def _sooner(env: Environment, copy: CopyPlan) -> str:
     """What copies more often than DataSync's schedule, from where the data is and to where it is read."""
     source, path = env.replication.source if env.replication else "s3", f"recovery.data.{copy.data}.method"
     soon = copy.rpo_s >= time_control_s(env, copy.data)
-    ways = [f"{path}: s3-rtc (15 minutes an object, S3 to S3)"] if source == "s3" and soon else []
-    if not waits_for_datasync(env, copy.data):
+    filled = filled_by(env, copy.data)
+    first = "replication.time_control and " if filled == "datasync" else ""
+    ways = [f"{first}{path}: s3-rtc (15 minutes an object, S3 to S3)"] if source == "s3" and soon else []
+    if not filled:
         words = "continuous (AWS Elastic Disaster Recovery, seconds)"
         ways += [f"{path}: {words}"] if copy.rpo_s >= CONTINUOUS_WORST_S else []
         ways.append(f"{path}: block-sync (nothing is lost, a second site within reach)")
@@ -127,6 +130,8 @@ def _sooner(env: Environment, copy: CopyPlan) -> str:
 
 def _fresher(env: Environment, copy: CopyPlan) -> str:
     """What makes the loss smaller, of what can still be done. Nothing is lost with block-sync."""
+    if filled_by(env, copy.data) == "s3-rtc":
+        return f"change less in an hour, or put {copy.data} into the bucket before they are served"
     if copy.method in ("s3-rtc", "continuous"):
         sooner = copy.method == "s3-rtc" and copy.rpo_s >= CONTINUOUS_WORST_S
         less = "change less in an hour, or " if copy.method == "s3-rtc" and copy.rpo_s >= RTC_WORST_S else ""
@@ -203,10 +208,10 @@ def _spot(subject: Subject) -> Iterable[Finding]:
 
 
 def kept_nodes(env: Environment, cloud: Cloud, replicas: int) -> tuple[Change, ...]:
-    """The min_nodes that hold so many replicas, the first groups filled first; none where all groups cannot, without
-    capacity blocks, which end."""
+    """The min_nodes that hold so many replicas, the first groups filled first and spot last; none where all groups
+    cannot, without capacity blocks, which end."""
     missing, steps, layout = replicas, list[Change](), layout_of(env)
-    for name, group in sorted(cloud.node_groups.items()):
+    for name, group in sorted(cloud.node_groups.items(), key=lambda item: (item[1].capacity == "spot", item[0])):
         pods = pods_per_node(layout, group.instance_type)
         nodes = min(group.max_nodes, ceil(missing / pods)) if pods and group.capacity != "capacity-block" else 0
         missing -= nodes * pods
@@ -352,21 +357,29 @@ def _method(subject: Subject) -> Iterable[Finding]:
 def _not_filled(subject: Subject) -> Iterable[Finding]:
     """Copies that somebody else makes, of what the standby reads from where DataSync writes."""
     env = subject.env
+    source = env.replication.source if env.replication else ""
     for name, data in env.recovery.data.items() if env.recovery else ():
-        if data.method in STEADY and waits_for_datasync(env, name):
+        filled = filled_by(env, name)
+        refused = data.method == "s3-rtc" and source != "s3"  # by replication-method
+        if filled and data.method not in (filled, "datasync") and not refused:
             path = f"recovery.data.{name}.method"
-            after = _with_method(env, name, "datasync")
+            after = _with_method(env, name, filled)
             plan = recovery_plan(after)
             kept = plan and all(copy.worst_s <= copy.rpo_s for copy in plan.copies if copy.data == name)
             message = (
-                f"got {data.method}, but nothing here sets that up, and it fills no bucket: the standby reads {name} "
-                "from what DataSync writes on the schedule of replication, so that the RPO is not that of this method; "
-                "say datasync, or have S3 copy them (replication.time_control, from a source s3)"
+                f"got {data.method}, but the standby reads {name} from the bucket that {_FILLERS[filled]} fills, and "
+                f"nothing here sets up another way, so that the RPO is that of {filled}; say {filled}"
             )
+            controlled = filled == "datasync" and source == "s3"
+            other = ", or have S3 copy them (replication.time_control)" if controlled else ""
             mirrors = [one for one in copied_data(after).values() if one.method == "block-sync"]
             alone = env.recovery and env.recovery.distance_km is not None and not mirrors
             rest = (remove("recovery.distance_km"),) if alone else ()
-            yield Finding(path, message, (put(path, "datasync"), *rest) if kept else ())
+            hours = (remove(f"recovery.data.{name}.every_hours"),) if data.every_hours is not None else ()
+            yield Finding(path, f"{message}{other}", (put(path, filled), *hours, *rest) if kept else ())
+
+
+_FILLERS = {"datasync": "DataSync", "s3-rtc": "S3 (replication.time_control)"}
 
 
 def _with_method(env: Environment, name: str, method: str) -> Environment:
@@ -510,7 +523,7 @@ RULES = (
     ),
     Rule(
         id="method-not-set-up",
-        severity="warning",
+        severity="error",
         summary="the standby reads what another method fills than the one that the RPO is taken from",
         find=_not_filled,
     ),

@@ -57,9 +57,9 @@ def _differ(subject: Subject) -> Iterable[Finding]:
 
 
 def _to_pause(site: Site, hosts: HostQueues, switch: SwitchQueues) -> frozenset[int]:
-    """What hosts pause, less what neither the switch pauses nor a runtime lands on, where that leaves anything."""
-    needed = switch.pfc | {landing.priority for landing in landings(site)}
-    return hosts.pfc & needed if hosts.trust == "dscp" and hosts.pfc & needed else hosts.pfc
+    """What a runtime lands on of what either end pauses; what hosts pause where that is nothing."""
+    used = frozenset(landing.priority for landing in landings(site)) & (hosts.pfc | switch.pfc)
+    return used if hosts.trust == "dscp" and used else hosts.pfc
 
 
 def _overridden(subject: Subject) -> Iterable[Finding]:
