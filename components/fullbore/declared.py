@@ -34,11 +34,12 @@ def group_inputs(site: SitePlan, group: GroupPlan, content: str) -> dict[str, An
         "ssh": {"user": site.ssh_user, "privateKeyFile": site.ssh_private_key_file},
         "content": content,
         "rolling": {"pool": group.kind, "atOnce": place.at_once, "spare": place.spare, "rollBack": place.roll_back},
-        "maintenance": _maintenance(site.maintenance),
+        "maintenance": maintenance_inputs(site.maintenance),
     }
 
 
-def _maintenance(given: MaintenancePlan | None) -> dict[str, Any]:
+def maintenance_inputs(given: MaintenancePlan | None) -> dict[str, Any]:
+    """The input `maintenance` of a group; empty where there is no window."""
     if given is None:
         return {}
     return {

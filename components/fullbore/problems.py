@@ -32,3 +32,8 @@ class ConfigError(Exception):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(sorted(problems))
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def refusal(path: str, rule: str, message: str) -> ConfigError:
+    """A ConfigError of one problem, an error."""
+    return ConfigError([Problem(path=path, severity="error", rule=rule, message=message)])

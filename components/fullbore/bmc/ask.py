@@ -15,7 +15,7 @@ from fullbore.bmc.model import Access, BmcError, Inventory
 from fullbore.config.bmc import ADDRESS_PATTERN
 from fullbore.config.models import Site
 from fullbore.config.paths import clip
-from fullbore.problems import ConfigError, Problem
+from fullbore.problems import refusal
 
 AT_ONCE: Final = 32
 """BMCs that are asked at the same time; each of them gets one request after the other."""
@@ -35,11 +35,11 @@ def access_to(site: Site, group_name: str, address: str, secret: Secret, environ
     field = ("site", "groups", group_name, "bmc") if own else ("site", "bmc")
     account, path = own or site.bmc, ".".join(field)
     if account is None:
-        raise _problem(path, "bmc-account-missing", "missing; add the user and the password of the BMCs")
+        raise refusal(path, "bmc-account-missing", "missing; add the user and the password of the BMCs")
     password = environ.get(PASSWORD) or (secret((*field, "password")) if account.password is not None else None)
     if not password:
         message = _no_password(f"{path}.password", encrypted=account.password is not None)
-        raise _problem(f"{path}.password", "bmc-password", message)
+        raise refusal(f"{path}.password", "bmc-password", message)
     return Access(
         address=address, user=account.user, password=password, ca_file=account.ca_file, insecure=account.insecure
     )
@@ -79,9 +79,9 @@ def addresses(written: str) -> tuple[str, ...]:
     for part in filter(None, map(str.strip, written.split(","))):
         found += _addresses(part)
         if len(found) > MOST_ADDRESSES:
-            raise _problem("--range", "bmc-range", f"got more than {MOST_ADDRESSES} addresses; give fewer at a time")
+            raise refusal("--range", "bmc-range", f"got more than {MOST_ADDRESSES} addresses; give fewer at a time")
     if not found:
-        raise _problem("--range", "bmc-range", "got no address; give e.g. 192.0.2.10-192.0.2.20 or 192.0.2.0/28")
+        raise refusal("--range", "bmc-range", "got no address; give e.g. 192.0.2.10-192.0.2.20 or 192.0.2.0/28")
     return tuple(dict.fromkeys(found))
 
 
@@ -95,9 +95,9 @@ def _addresses(part: str) -> list[str]:
             start, end = int(IPv4Address(first)), int(IPv4Address(last))
             return [str(IPv4Address(number)) for number in range(start, min(end, start + MOST_ADDRESSES) + 1)]
     except ValueError as error:
-        raise _problem("--range", "bmc-range", f"got {clip(part)}: {error}; give e.g. 192.0.2.0/28") from error
+        raise refusal("--range", "bmc-range", f"got {clip(part)}: {error}; give e.g. 192.0.2.0/28") from error
     if not re.fullmatch(ADDRESS_PATTERN, part):
-        raise _problem("--range", "bmc-range", f"got {clip(part)}, allowed addresses, ranges and names of BMCs")
+        raise refusal("--range", "bmc-range", f"got {clip(part)}, allowed addresses, ranges and names of BMCs")
     return [part]
 
 
@@ -107,7 +107,3 @@ def _is_address(written: str) -> bool:
     except ValueError:  # a name may have hyphens
         return False
     return True
-
-
-def _problem(path: str, rule: str, message: str) -> ConfigError:
-    return ConfigError([Problem(path=path, severity="error", rule=rule, message=message)])

@@ -6,8 +6,7 @@ import re
 from difflib import get_close_matches
 from pathlib import Path
 
-from fullbore.config.errors import ConfigError
-from fullbore.problems import Problem
+from fullbore.problems import refusal
 
 _STACK_FILE = re.compile(r"Pulumi\.(?P<name>[^/]+)\.yaml")
 
@@ -37,7 +36,7 @@ def find_file(env: str, root: Path) -> Path:
     if not env.strip():
         known = ", ".join(environment_names(root)) or "none"
         message = f"got an empty name; give the path of a stack file or the name of an environment; known: {known}"
-        raise ConfigError([Problem(path="ENV", severity="error", rule="environment-missing", message=message)])
+        raise refusal("ENV", "environment-missing", message)
     looks_like_path = "/" in env or env.endswith((".yaml", ".yml"))
     path = Path(env) if looks_like_path else root / "stacks" / f"Pulumi.{env}.yaml"
     if _is_file(path):
@@ -50,7 +49,7 @@ def find_file(env: str, root: Path) -> Path:
         near = get_close_matches(env, known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         message = f"there is no such environment{hint}; known: {', '.join(known) or 'none'}"
-    raise ConfigError([Problem(path=env[:80], severity="error", rule="environment-missing", message=message)])
+    raise refusal(env[:80], "environment-missing", message)
 
 
 def _exists(path: Path) -> bool:

@@ -14,7 +14,7 @@ from fullbore.config.models import Environment
 from fullbore.config.paths import KEY
 from fullbore.config.stack_file import stack_file_problems
 from fullbore.config.yaml_text import read_raw, revealed
-from fullbore.problems import Problem
+from fullbore.problems import refusal
 
 
 def load_file(path: Path, key: str = KEY) -> Environment:
@@ -46,7 +46,7 @@ def named(environment: Environment, path: Path) -> Environment:
     if stack is None or stack == environment.name:
         return environment
     message = f"got {environment.name}, but the file is that of the stack {stack}; make them the same"
-    raise ConfigError([Problem(path="name", severity="error", rule="environment-name", message=message)])
+    raise refusal("name", "environment-name", message)
 
 
 def environment_of(document: Mapping[str, object], key: str = KEY) -> Mapping[str, object]:
@@ -57,7 +57,7 @@ def environment_of(document: Mapping[str, object], key: str = KEY) -> Mapping[st
         return cast("Mapping[str, object]", value)
     got = "missing" if value is None else f"got {type(value).__name__}, allowed a mapping"
     message = f"{got}; put the environment there, as in stacks/Pulumi.local.yaml"
-    raise ConfigError([Problem(path=f"config.{key}", severity="error", rule="config-missing-field", message=message)])
+    raise refusal(f"config.{key}", "config-missing-field", message)
 
 
 def parse(values: Mapping[str, Any], folder: Path | None = None) -> Environment:

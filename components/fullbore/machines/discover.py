@@ -13,7 +13,8 @@ from fullbore.bmc.compare import planned_hosts
 from fullbore.bmc.model import BmcError
 from fullbore.config import Environment
 from fullbore.config.paths import clip
-from fullbore.machines.given import problem, site_of
+from fullbore.machines.given import site_of
+from fullbore.problems import refusal
 from fullbore.report.discover import Discovered, document, rows, section, unlisted
 from fullbore.report.terminal import show_sections
 
@@ -24,7 +25,7 @@ def discover(environment: Environment, secret: Secret, *, as_json: bool) -> bool
     planned = planned_hosts(site)
     asked = {host.path: host for host in planned if host.host.bmc}
     if not asked:
-        raise problem("site.groups", "bmc-unknown", "no host names its BMC; add bmc to hosts, or look with --range")
+        raise refusal("site.groups", "bmc-unknown", "no host names its BMC; add bmc to hosts, or look with --range")
     accesses = {
         path: access_to(site, host.group_name, str(host.host.bmc), secret, os.environ) for path, host in asked.items()
     }
@@ -45,7 +46,7 @@ def find(environment: Environment, written: str, group: str, secret: Secret, *, 
     """
     site = site_of(environment)
     if group and group not in site.groups:
-        raise problem("--group", "bmc-unknown", f"got {clip(group)}, allowed {', '.join(sorted(site.groups))}")
+        raise refusal("--group", "bmc-unknown", f"got {clip(group)}, allowed {', '.join(sorted(site.groups))}")
     planned = planned_hosts(site)
     listed = {host.host.bmc for host in planned}
     wanted = [address for address in addresses(written) if address not in listed]

@@ -21,10 +21,12 @@ from fullbore.bmc.model import BmcError
 from fullbore.bmc.power import Device, State, Switch
 from fullbore.config import Environment
 from fullbore.config.paths import clip
-from fullbore.machines.given import problem, site_of
-from fullbore.plan.model import MaintenancePlan, Plan
+from fullbore.declared import maintenance_inputs
+from fullbore.machines.given import site_of
+from fullbore.plan.model import Plan
+from fullbore.problems import refusal
 from fullbore.provider.drain import Failed, Kubectl, NotBack
-from fullbore.provider.window import Window, waits, window_of
+from fullbore.provider.window import waits, window_of
 
 SHOWN_PODS = 3
 """Pods that a message names at most."""
@@ -54,20 +56,20 @@ def power(environment: Environment, plan: Plan, name: str, order: Order, secret:
             state = _switched(Switch(bmc, order.limit_s, _teller(name)), order)
     except BmcError as error:
         drained = "; its node stays drained until the next pulumi up" if order.drain else ""
-        raise problem(f"{host.path}.bmc", "bmc-order", f"{error.message}{drained}") from error
+        raise refusal(f"{host.path}.bmc", "bmc-order", f"{error.message}{drained}") from error
     _show(name, access.address, state, as_json=as_json)
 
 
 def _sensible(order: Order) -> None:
     """Raises ConfigError where a part of the order would do nothing."""
     if order.boot and order.action not in ("on", "cycle"):
-        raise problem("--boot", "bmc-order", f"got {order.boot} with {order.action}, allowed with on and cycle")
+        raise refusal("--boot", "bmc-order", f"got {order.boot} with {order.action}, allowed with on and cycle")
     idle = [name for name in ("force", "drain", "even_if_serving") if getattr(order, name)]
     if idle and order.action not in ("off", "cycle"):
         option = idle[0].replace("_", "-")
-        raise problem(f"--{option}", "bmc-order", f"got it with {order.action}, allowed with off and cycle")
+        raise refusal(f"--{option}", "bmc-order", f"got it with {order.action}, allowed with off and cycle")
     if order.drain and order.even_if_serving:
-        raise problem(
+        raise refusal(
             "--drain", "bmc-order", "got it with --even-if-serving, which drains nothing; give one of the two"
         )
 
@@ -77,9 +79,9 @@ def _planned(environment: Environment, name: str) -> PlannedHost:
     hosts = {host.name: host for host in planned_hosts(site_of(environment))}
     host = hosts.get(name)
     if host is None:
-        raise problem("HOST", "bmc-unknown", f"got {clip(name)}, allowed {', '.join(hosts)}")
+        raise refusal("HOST", "bmc-unknown", f"got {clip(name)}, allowed {', '.join(hosts)}")
     if host.host.bmc is None:
-        raise problem(f"{host.path}.bmc", "bmc-unknown", "missing; add the name or the address of its BMC")
+        raise refusal(f"{host.path}.bmc", "bmc-unknown", "missing; add the name or the address of its BMC")
     return host
 
 
@@ -108,21 +110,21 @@ def release(
         if pods and not drain:
             more = f" and {len(pods) - SHOWN_PODS} more" if len(pods) > SHOWN_PODS else ""
             told = f"serves: {', '.join(pods[:SHOWN_PODS])}{more}; drain it with --drain, or say --even-if-serving"
-            raise problem(host.path, "bmc-serving", told)
+            raise refusal(host.path, "bmc-serving", told)
         why = _drained(plan, host, kubectl, now()) if pods else ""
     except Failed as error:
         told = f"whether it serves cannot be told ({error}); mend that, or say --even-if-serving"
-        raise problem(host.path, "bmc-serving", told) from error
+        raise refusal(host.path, "bmc-serving", told) from error
     except NotBack as error:
         why = str(error)
     if why:
-        raise problem(host.path, "bmc-serving", f"stays on: {why}")
+        raise refusal(host.path, "bmc-serving", f"stays on: {why}")
 
 
 def _drained(plan: Plan, host: PlannedHost, kubectl: Kubectl, now: datetime) -> str:
     """Why it is not drained; empty where it is. `pulumi up` puts it back into service once it is well."""
     maintenance = plan.site.maintenance if plan.site else None
-    shut = waits(_window(maintenance), now)
+    shut = waits(window_of(maintenance_inputs(maintenance)), now)
     if shut or maintenance is None:
         return f"{shut}; or say --even-if-serving"
     groups = [group for group in (plan.site.groups if plan.site else ()) if group.kind == host.group.kind]
@@ -131,14 +133,6 @@ def _drained(plan: Plan, host: PlannedHost, kubectl: Kubectl, now: datetime) -> 
     if len(out) >= spare:
         return f"{', '.join(out) or 'no other'} of its kind is out of service, and at most {spare} may be at once"
     return kubectl.drain(host.name, maintenance.drain_limit_s)
-
-
-def _window(given: MaintenancePlan | None) -> Window | None:
-    if given is None:
-        return None
-    return window_of(
-        {"days": list(given.days), "start": given.start, "hours": given.hours, "timeZone": given.time_zone}
-    )
 
 
 def _teller(name: str) -> Callable[[str], None]:

@@ -21,7 +21,7 @@ from typing import Final
 
 from fullbore.provider.base import ProviderError
 from fullbore.provider.environment import CONTAINER_ENGINE, kept
-from fullbore.provider.mounts import unmount_below
+from fullbore.provider.mounts import mounted, unmount_below
 from fullbore.provider.tree import stage
 
 EPOCH: Final = "0"
@@ -60,8 +60,7 @@ def _storage(folder: Path) -> list[str]:
 
 def _file_system(folder: Path) -> str:
     """The type of the file system that `folder` lies on, e.g. ext4."""
-    mounts = [line.split()[1:3] for line in Path("/proc/self/mounts").read_text().splitlines()]
-    return max((len(at), kind) for at, kind in mounts if folder.resolve().is_relative_to(at))[1]
+    return max((len(at), kind) for at, kind in mounted() if folder.resolve().is_relative_to(at))[1]
 
 
 def _buildah(build: Build, context: Path, folder: Path) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""What is mounted below a folder that is to be removed."""
+"""What is mounted where."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 def unmount_below(folder: Path) -> None:
     """Unmount everything below `folder`, the newest first; what does not let itself be unmounted stays."""
     inside = f"{folder.resolve()}{os.sep}"
-    for target in reversed(_targets()):
+    for target, _ in reversed(mounted()):
         if target.startswith(inside):
             subprocess.run(["umount", "--lazy", target], capture_output=True, check=False)
 
 
-def _targets() -> list[str]:
-    """Where this process sees something mounted; spaces are written as \\040 there."""
-    lines = Path("/proc/self/mounts").read_text().splitlines()
-    return [line.split()[1].encode().decode("unicode_escape") for line in lines]
+def mounted() -> list[tuple[str, str]]:
+    """Where this process sees something mounted, and the type of its file system, e.g. ext4; older mounts first."""
+    lines = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return [(at.encode().decode("unicode_escape"), kind) for _, at, kind, *_ in lines]  # a space is written \040

@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import shlex
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import Any, Final
 
 from fullbore.config.models import Environment
@@ -28,7 +26,7 @@ from fullbore.provider.hostgroup import HostGroups
 from fullbore.provider.runner import AnsibleRunner
 from fullbore.provider.values import Map
 from fullbore_sandbox import hosts, rootfs
-from fullbore_sandbox.bench.result import Result, machine, show
+from fullbore_sandbox.bench.result import Result, machine, medians, seconds, show
 from fullbore_sandbox.podman import ensure_network, podman, remove_all
 from fullbore_sandbox.state import SandboxError, State
 
@@ -223,12 +221,6 @@ def machines(count: int) -> Iterator[Bench]:
             podman(state, "rmi", "--force", image)
 
 
-def seconds(work: Callable[[], object]) -> float:
-    began = perf_counter()
-    work()
-    return perf_counter() - began
-
-
 def measure(count: int, runs: int) -> Result:
     """First run of each way, then medians of runs taken in turn, so that a slower machine slows all of them."""
     at_start = machine()
@@ -238,11 +230,7 @@ def measure(count: int, runs: int) -> Result:
         work = ways(bench)
         # The provider runs the same roles: what it finds is what they wrote.
         first = {way: seconds(work[way]) for way in work if way != "provider"}
-        taken: dict[str, list[float]] = {way: [] for way in work}
-        for _ in range(runs):
-            for way, each in work.items():
-                taken[way].append(seconds(each))
-    again = {way: statistics.median(values) for way, values in taken.items()}
+        again = medians(work, runs)
     return Result(
         name="converge",
         machine=at_start,

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
 
 from fullbore_sandbox import engine
-from fullbore_sandbox.bench.result import Result, machine, show
+from fullbore_sandbox.bench.result import Result, machine, medians, show
 from fullbore_sandbox.engine import Engine
 from fullbore_sandbox.state import SandboxError, State
 
 ROOT = Path(__file__).resolve().parents[3]
 RUNS = 5
 EMPTY = "name: empty\nruntime: python\n"
-
-
-def seconds(command: Callable[[], object]) -> float:
-    begun = perf_counter()
-    command()
-    return perf_counter() - begun
 
 
 def empty_program(opened: Engine, folder: Path) -> Callable[[], object]:
@@ -59,16 +51,12 @@ def measure(opened: Engine) -> Result:
         }
         for command in commands.values():
             command()
-        taken: dict[str, list[float]] = {name: [] for name in commands}
-        for _ in range(RUNS):
-            for name, command in commands.items():
-                taken[name].append(seconds(command))
-    medians = {name: statistics.median(values) for name, values in taken.items()}
+        taken = medians(commands, RUNS)
     return Result(
         name="preview",
         machine=at_start,
-        ratios={f"{name}_to_empty": medians[name] / medians["empty"] for name in ("recorded", "live")},
-        figures={f"{name}_s": value for name, value in medians.items()},
+        ratios={f"{name}_to_empty": taken[name] / taken["empty"] for name in ("recorded", "live")},
+        figures={f"{name}_s": value for name, value in taken.items()},
     )
 
 

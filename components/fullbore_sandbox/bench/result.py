@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from time import perf_counter
 
 from rich.console import Console
 from rich.table import Table
@@ -21,6 +23,21 @@ class Result:
     machine: str
     ratios: Mapping[str, float]
     figures: Mapping[str, float]
+
+
+def seconds(work: Callable[[], object]) -> float:
+    began = perf_counter()
+    work()
+    return perf_counter() - began
+
+
+def medians(work: Mapping[str, Callable[[], object]], runs: int) -> dict[str, float]:
+    """Seconds of each, medians of runs taken in turn, so that a machine that slows down slows all of them."""
+    taken: dict[str, list[float]] = {name: [] for name in work}
+    for _ in range(runs):
+        for name, each in work.items():
+            taken[name].append(seconds(each))
+    return {name: statistics.median(values) for name, values in taken.items()}
 
 
 def machine() -> str:
